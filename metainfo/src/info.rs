@@ -1,0 +1,175 @@
+//! The info dictionary: what is hashed and thereby fixed (BEP 3, 27, 47).
+
+use bytes::Bytes;
+
+use crate::{Error, FileSpan, Geometry, InfoHash, PieceHash, SafePath};
+
+/// The names of a torrent: which protocol versions it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InfoHashes {
+    /// A v1 torrent (BEP 3).
+    V1(InfoHash),
+}
+
+/// The digests that pieces are checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pieces {
+    /// SHA-1 of each piece, end to end (BEP 3).
+    V1(Bytes),
+}
+
+/// Whether the torrent is one file or a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One file, named as the torrent.
+    SingleFile,
+    /// A folder, named as the torrent.
+    Folder,
+}
+
+/// What BEP 47's `attr` says of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileAttributes {
+    /// `p`: not a file, only zeros that align the next one.
+    pub padding: bool,
+    /// `x`: executable.
+    pub executable: bool,
+    /// `h`: hidden.
+    pub hidden: bool,
+    /// `l`: a symbolic link; it has no content.
+    pub symlink: bool,
+}
+
+/// One file of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Where it goes on disk, beneath the download's folder: begins with the torrent's name. Safe by construction.
+    pub path: SafePath,
+    /// Path elements as the torrent has them, below the torrent's name (empty for a single file).
+    pub raw_path: Vec<Vec<u8>>,
+    /// Bytes.
+    pub length: u64,
+    /// Offset of its first byte in the content.
+    pub offset: u64,
+    /// BEP 47 attributes.
+    pub attributes: FileAttributes,
+    /// The MD5 that some old torrents carry, as text; never checked.
+    pub md5sum: Option<String>,
+}
+
+/// A valid info dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    pub(crate) raw: Bytes,
+    pub(crate) hashes: InfoHashes,
+    pub(crate) name: String,
+    pub(crate) layout: Layout,
+    pub(crate) geometry: Geometry,
+    pub(crate) pieces: Pieces,
+    pub(crate) files: Vec<FileEntry>,
+    pub(crate) private: bool,
+    pub(crate) source: Option<String>,
+}
+
+impl Info {
+    /// Parses the exact bytes of an info dictionary.
+    ///
+    /// # Errors
+    /// If they are not bencode, or anything in them is missing, contradictory or over a limit.
+    pub fn parse(raw: &[u8]) -> Result<Self, Error> {
+        let _ = raw;
+        todo!("see the plan")
+    }
+
+    /// The exact bytes that were hashed.
+    #[must_use]
+    pub const fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The names of the torrent.
+    #[must_use]
+    pub const fn hashes(&self) -> InfoHashes {
+        self.hashes
+    }
+
+    /// The name of the swarm on the wire and at trackers.
+    #[must_use]
+    pub const fn info_hash(&self) -> InfoHash {
+        match self.hashes {
+            InfoHashes::V1(hash) => hash,
+        }
+    }
+
+    /// The torrent's name as it stands there, not made safe: escape it where it is printed.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first element of every path on disk.
+    #[must_use]
+    pub fn top_level(&self) -> &str {
+        todo!("the safe name")
+    }
+
+    /// One file or a folder.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The sizes of pieces and blocks.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The digests of all pieces.
+    #[must_use]
+    pub const fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+
+    /// The digest of one piece; `None` past the end.
+    #[must_use]
+    pub fn piece_hash(&self, piece: u32) -> Option<PieceHash> {
+        let Pieces::V1(digests) = &self.pieces;
+        let at = usize::try_from(piece).ok()?.checked_mul(20)?;
+        let digest = digests.get(at..at.checked_add(20)?)?;
+        digest.try_into().ok().map(PieceHash::new)
+    }
+
+    /// All files in the order of their bytes, padding files included.
+    #[must_use]
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// Whether only the named trackers may give peers (BEP 27).
+    #[must_use]
+    pub const fn private(&self) -> bool {
+        self.private
+    }
+
+    /// The `source` that some sites put in so that the info-hash differs.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// The parts of files that hold these bytes of the content, in order, files of no length left out.
+    pub fn file_spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
+        let end = offset.saturating_add(length);
+        let first = self.files.partition_point(|f| f.offset + f.length <= offset);
+        self.files.iter().enumerate().skip(first).take_while(move |(_, f)| f.offset < end).filter_map(
+            move |(file, f)| {
+                let from = offset.max(f.offset);
+                let to = end.min(f.offset + f.length);
+                (from < to).then(|| FileSpan { file, offset: from - f.offset, length: to - from })
+            },
+        )
+    }
+}

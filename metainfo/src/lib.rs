@@ -1,0 +1,30 @@
+//! Torrent files and magnet links: what a torrent is, before any byte of it moves.
+//!
+//! Purpose: read and write `.torrent` files (BEP 3, 12, 19, 27, 47) and magnet links (BEP 9, 53),
+//! and answer every question of geometry: which bytes are a piece, a block, a file.
+//!
+//! Invariant: a value of [`TorrentFile`], [`Info`] or [`Magnet`] is valid. Whatever comes from outside is
+//! checked once, in its `parse`, against named limits; the rest of the program need not check again.
+//!
+//! This package does no I/O, reads no clock and uses no global randomness.
+
+pub mod bencode;
+mod builder;
+mod error;
+mod geometry;
+mod hash;
+mod info;
+mod magnet;
+mod path;
+mod piece_length;
+mod torrent_file;
+
+pub use builder::{BuildFile, InfoBuilder, TorrentBuilder};
+pub use error::{Error, ErrorKind};
+pub use geometry::{BLOCK_LENGTH, Block, FileSpan, Geometry, MAX_PIECE_COUNT, MAX_PIECE_LENGTH};
+pub use hash::{InfoHash, PieceHash};
+pub use info::{FileAttributes, FileEntry, Info, InfoHashes, Layout, Pieces};
+pub use magnet::{Magnet, MagnetPeer};
+pub use path::{display_safe, SafePath};
+pub use piece_length::automatic_piece_length;
+pub use torrent_file::{MAX_TORRENT_BYTES, TorrentFile};
