@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The BitTorrent peer protocol and every decision a peer takes, without I/O.
+//!
+//! Purpose: [`Torrent`] is one torrent's engine. A driver hands it what happened (a message, a block, a time) and
+//! asks it what to do next (send, dial, close). It is put together from small machines, each tested alone: the
+//! [`picker`] decides which block to ask of whom, the [`choker`] who may ask us, a [`link`] holds what one peer and
+//! we have said, [`announce`] when to ask which tracker, [`candidates`] whom to dial.
+//!
+//! Invariant: no clock, no sockets, no files, no global randomness. The same inputs with the same seed give the
+//! same outputs in the same order.
+//!
+//! This package moves no payload: it sees which block arrived, never its bytes.
+
+pub mod announce;
+pub mod bitfield;
+pub mod candidates;
+pub mod choker;
+pub mod ids;
+pub mod link;
+pub mod picker;
+pub mod rate;
+pub mod scope;
+pub mod torrent;
+pub mod wire;
+
+pub use bitfield::Bitfield;
+pub use ids::{LinkId, PeerId};
+pub use metainfo::{BLOCK_LENGTH, Block, Geometry};
+pub use torrent::{Action, BlockVerdict, CloseReason, Torrent, TorrentConfig};
+pub use tracker_proto::Time;
