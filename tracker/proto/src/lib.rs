@@ -1,8 +1,23 @@
 //! The BitTorrent tracker protocol and swarm store, without I/O.
 //!
-//! The time is an argument ([`Time`]), randomness comes from the caller's generator, and nothing here
-//! opens a socket or a file.
+//! Purpose: both directions of the HTTP tracker protocol ([`http`]: BEP 3, 7, 21, 23, 24, 31, 48), the compact
+//! form of addresses ([`compact`]), and the store behind a tracker ([`swarm`]).
+//!
+//! Invariant: nothing from outside is allocated for, looped over or multiplied before it is held against a named
+//! constant, and no input makes anything here panic. The same calls with the same times and the same generator
+//! give the same answers.
+//!
+//! This package opens no socket, reads no clock ([`Time`] is an argument) and has no randomness of its own.
 
+pub mod address;
+pub mod compact;
+pub mod http;
+pub mod interval;
+mod percent;
+pub mod swarm;
 mod time;
 
 pub use time::Time;
+
+/// The 20 bytes that a peer calls itself (BEP 3, BEP 20).
+pub type PeerId = [u8; 20];

@@ -1,0 +1,114 @@
+//! Writing replies: bencoded dictionaries with their keys in order (BEP 3).
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::AnnounceReply;
+use crate::{PeerId, compact};
+
+/// A bencoded failure, which a tracker sends with status 200 (BEP 3), and how long to wait before trying again
+/// (BEP 31: whole minutes, rounded up; `Duration::MAX` means never).
+pub fn encode_failure(reason: &str, retry_in: Option<Duration>) -> Vec<u8> {
+    let mut out = vec![b'd'];
+    pair(&mut out, "failure reason", reason.as_bytes());
+    match retry_in {
+        Some(Duration::MAX) => pair(&mut out, "retry in", b"never"),
+        Some(wait) => number(&mut out, "retry in", wait.as_secs().div_ceil(60)),
+        None => {}
+    }
+    out.push(b'e');
+    out
+}
+
+impl AnnounceReply {
+    /// The reply in the compact form (BEP 23): IPv4 in `peers`, IPv6 in `peers6` (BEP 7). `peers` is always there,
+    /// because some clients take a reply without it for an error.
+    pub fn encode(&self) -> Vec<u8> {
+        let (mut peers, mut peers6) = (Vec::new(), Vec::new());
+        for peer in &self.peers {
+            let to = if peer.ip().to_canonical().is_ipv4() { &mut peers } else { &mut peers6 };
+            compact::encode(*peer, to);
+        }
+        let mut out = Vec::with_capacity(256 + peers.len() + peers6.len());
+        self.encode_around(&mut out, |out| {
+            pair(out, "peers", &peers);
+            if !peers6.is_empty() {
+                pair(out, "peers6", &peers6);
+            }
+        });
+        out
+    }
+
+    /// The reply in the original form (BEP 3), a dictionary a peer, for clients that refuse the compact one.
+    ///
+    /// `ids` are the peers' ids in the order of [`Self::peers`]; where there is none, `peer id` is left out.
+    pub fn encode_dictionaries(&self, ids: &[PeerId]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.peers.len() * 80);
+        self.encode_around(&mut out, |out| {
+            string(out, b"peers");
+            out.push(b'l');
+            for (at, peer) in self.peers.iter().enumerate() {
+                out.push(b'd');
+                pair(out, "ip", peer.ip().to_canonical().to_string().as_bytes());
+                if let Some(id) = ids.get(at) {
+                    pair(out, "peer id", id);
+                }
+                number(out, "port", peer.port().into());
+                out.push(b'e');
+            }
+            out.push(b'e');
+        });
+        out
+    }
+
+    /// Everything but the peers, which come between `min interval` and `tracker id`.
+    fn encode_around(&self, out: &mut Vec<u8>, peers: impl FnOnce(&mut Vec<u8>)) {
+        out.push(b'd');
+        let counts = [("complete", self.complete), ("downloaded", self.downloaded)];
+        for (key, count) in counts {
+            if let Some(count) = count {
+                number(out, key, count.into());
+            }
+        }
+        match self.external_ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => pair(out, "external ip", &ip.octets()),
+            Some(IpAddr::V6(ip)) => pair(out, "external ip", &ip.octets()),
+            None => {}
+        }
+        if let Some(incomplete) = self.incomplete {
+            number(out, "incomplete", incomplete.into());
+        }
+        number(out, "interval", self.interval.as_secs());
+        if let Some(interval) = self.min_interval {
+            number(out, "min interval", interval.as_secs());
+        }
+        peers(out);
+        if let Some(id) = &self.tracker_id {
+            pair(out, "tracker id", id);
+        }
+        if let Some(warning) = &self.warning {
+            pair(out, "warning message", warning.as_bytes());
+        }
+        out.push(b'e');
+    }
+}
+
+/// Appends a byte string.
+pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{}:", bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a key and a byte string.
+pub(super) fn pair(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    string(out, key.as_bytes());
+    string(out, value);
+}
+
+/// Appends a key and an integer.
+pub(super) fn number(out: &mut Vec<u8>, key: &str, value: u64) {
+    string(out, key.as_bytes());
+    let _ = write!(out, "i{value}e");
+}
