@@ -1,0 +1,20 @@
+//! What goes over a connection between two peers (BEP 3): one [`Handshake`] each way, then [`Message`]s.
+//!
+//! Invariant: what comes out of [`Handshake::decode`] and [`Decoder`] is well-formed and lies within the torrent, so
+//! that nothing behind them checks lengths or piece numbers again.
+//!
+//! Whether a message makes sense at the moment (a request while choked, a block nobody asked for) is the link's to
+//! judge, not the codec's.
+
+mod codec;
+mod error;
+mod handshake;
+mod message;
+
+pub use codec::{Decoder, Item, encode, piece_header};
+pub use error::WireError;
+pub use handshake::{HANDSHAKE_LENGTH, Handshake};
+pub use message::{MAX_FRAME, Message};
+
+#[cfg(test)]
+mod mutation_tests;
