@@ -19,6 +19,8 @@ pub mod link;
 pub mod picker;
 pub mod rate;
 pub mod scope;
+#[cfg(test)]
+mod testing;
 pub mod torrent;
 pub mod wire;
 

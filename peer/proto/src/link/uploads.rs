@@ -1,0 +1,142 @@
+//! What one peer has asked of us and what is on its way to it.
+//!
+//! Purpose: hold requests until the socket can take their blocks soon, so that a choke or a cancel can still throw
+//! them away and control messages are not stuck behind data.
+//!
+//! Invariant: at most [`MAX_QUEUED`] requests wait, and at most [`Uploads::window`] bytes are on their way.
+
+use std::collections::VecDeque;
+
+use crate::Block;
+
+/// Requests that wait, a link. More are dropped: libtorrent allows 2,000.
+pub const MAX_QUEUED: usize = 2000;
+
+/// The longest block served: BEP 3 says 16 KiB, old clients ask for 32 KiB.
+pub const MAX_REQUEST: u32 = 32 * 1024;
+
+/// The least bytes on the way to a peer: two blocks of old clients, four of others.
+const MIN_WINDOW: u32 = 64 * 1024;
+
+/// The most: what a fast local socket takes between two wake-ups.
+const MAX_WINDOW: u32 = 1024 * 1024;
+
+/// Before the rate is known.
+const START_WINDOW: u32 = 256 * 1024;
+
+/// The window is so many milliseconds of the measured rate.
+const WINDOW_MILLIS: u64 = 200;
+
+/// The uploads of one link.
+#[derive(Debug, Default)]
+pub struct Uploads {
+    queue: VecDeque<Block>,
+    on_the_way: u32,
+}
+
+impl Uploads {
+    /// A request came. Answers whether there was room for it; one that waits already is not taken twice.
+    pub fn push(&mut self, block: Block) -> bool {
+        if self.queue.len() >= MAX_QUEUED {
+            return false;
+        }
+        // Looking through a long queue for each request would be quadratic; a repeat costs the asker its own turn.
+        if self.queue.back() != Some(&block) {
+            self.queue.push_back(block);
+        }
+        true
+    }
+
+    /// The peer no longer wants a block.
+    pub fn cancel(&mut self, block: Block) {
+        if let Some(at) = self.queue.iter().position(|&b| b == block) {
+            self.queue.remove(at);
+        }
+    }
+
+    /// All that waits is thrown away (choke).
+    pub fn clear(&mut self) {
+        self.queue.clear();
+    }
+
+    /// Bytes that may be on the way to a peer that takes `rate` bytes a second.
+    fn window(rate: u64, started: bool) -> u32 {
+        if !started {
+            return START_WINDOW;
+        }
+        let bytes = rate.saturating_mul(WINDOW_MILLIS) / 1000;
+        u32::try_from(bytes).unwrap_or(MAX_WINDOW).clamp(MIN_WINDOW, MAX_WINDOW)
+    }
+
+    /// The next block to send to a peer that takes `rate` bytes a second, if the window and `budget` allow.
+    pub fn next(&mut self, rate: u64, started: bool, budget: u32) -> Option<Block> {
+        let block = *self.queue.front()?;
+        if block.length > budget || self.on_the_way + block.length > Self::window(rate, started) {
+            return None;
+        }
+        self.queue.pop_front();
+        self.on_the_way += block.length;
+        Some(block)
+    }
+
+    /// So many bytes are no longer on the way; answers how many really were.
+    pub fn done(&mut self, bytes: u32) -> u32 {
+        let done = bytes.min(self.on_the_way);
+        self.on_the_way -= done;
+        done
+    }
+
+    /// Bytes on the way.
+    #[must_use]
+    pub fn on_the_way(&self) -> u32 {
+        self.on_the_way
+    }
+
+    /// Requests that wait.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BLOCK_LENGTH;
+
+    fn block(n: u32) -> Block {
+        Block { piece: n, begin: 0, length: BLOCK_LENGTH }
+    }
+
+    #[test]
+    fn a_slow_peer_gets_a_short_queue_and_a_fast_one_a_long_one() {
+        for (rate, blocks) in [(10_000, 4), (2_000_000, 24), (1_000_000_000, 64)] {
+            let mut uploads = Uploads::default();
+            (0..100).for_each(|n| assert!(uploads.push(block(n))));
+            let sent = std::iter::from_fn(|| uploads.next(rate, true, u32::MAX)).count();
+            assert_eq!(sent, blocks, "{rate}");
+            assert_eq!(uploads.done(BLOCK_LENGTH), BLOCK_LENGTH);
+            assert!(uploads.next(rate, true, u32::MAX).is_some());
+        }
+    }
+
+    #[test]
+    fn the_shared_budget_holds_back_and_cancelled_or_cleared_requests_are_not_served() {
+        let mut uploads = Uploads::default();
+        (0..4).for_each(|n| assert!(uploads.push(block(n))));
+        assert_eq!(uploads.next(0, false, BLOCK_LENGTH - 1), None);
+        uploads.cancel(block(0));
+        assert_eq!(uploads.next(0, false, BLOCK_LENGTH), Some(block(1)));
+        uploads.clear();
+        assert_eq!(uploads.next(0, false, u32::MAX), None);
+        assert_eq!(uploads.done(u32::MAX), BLOCK_LENGTH);
+        assert_eq!(uploads.on_the_way(), 0);
+    }
+
+    #[test]
+    fn h30_a_hundred_thousand_requests_fill_a_bounded_queue() {
+        let mut uploads = Uploads::default();
+        let taken = (0..100_000).filter(|&n| uploads.push(block(n))).count();
+        assert_eq!((taken, uploads.queued()), (MAX_QUEUED, MAX_QUEUED));
+    }
+}

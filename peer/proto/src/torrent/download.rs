@@ -1,0 +1,262 @@
+//! What is asked of peers and what arrives.
+
+use super::{Action, BlockVerdict, CloseReason, Torrent};
+use crate::link::pipeline::Arrival;
+use crate::picker::Received;
+use crate::wire::Message;
+use crate::{Bitfield, Block, LinkId, Time};
+
+impl Torrent {
+    /// A message other than a block. Unknown links are ignored: they may have been closed meanwhile.
+    pub fn handle_message(&mut self, now: Time, id: LinkId, message: Message) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.last_heard = now;
+        self.touched.insert(id);
+        let verdict = match message {
+            Message::Choke => {
+                self.choked(id);
+                Ok(())
+            }
+            Message::Unchoke => {
+                link.it_chokes = false;
+                link.starved = false;
+                Ok(())
+            }
+            Message::Interested => {
+                link.it_is_interested = true;
+                self.slots_touched = true;
+                Ok(())
+            }
+            Message::NotInterested => {
+                link.it_is_interested = false;
+                self.slots_touched = true;
+                Ok(())
+            }
+            Message::Have(piece) => {
+                self.peer_has(id, piece);
+                Ok(())
+            }
+            Message::Bitfield(bytes) => self.peer_has_these(id, &bytes),
+            Message::Request(block) => self.requested(id, block),
+            Message::Cancel(block) => {
+                link.uploads.cancel(block);
+                Ok(())
+            }
+            Message::KeepAlive | Message::Port(_) | Message::Unknown(_) => Ok(()),
+        };
+        if let Err(rule) = verdict {
+            self.close(now, id, CloseReason::Misbehaved(rule));
+        }
+    }
+
+    fn choked(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.it_chokes = true;
+        let abandoned = link.pipeline.give_up_all();
+        self.release(id, &abandoned);
+    }
+
+    fn peer_has(&mut self, id: LinkId, piece: u32) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if piece < self.config.geometry.piece_count() && link.has.set(piece) {
+            self.picker.peer_has(piece);
+            if !self.have.get(piece) {
+                link.wanted += 1;
+                link.starved = false;
+            }
+        }
+    }
+
+    fn peer_has_these(&mut self, id: LinkId, bytes: &[u8]) -> Result<(), &'static str> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        link.conduct.bitfield()?;
+        let has = Bitfield::from_bytes(self.config.geometry.piece_count(), bytes)
+            .map_err(|_| "sends a bitfield of another torrent")?;
+        self.picker.remove_peer(&link.has);
+        self.picker.add_peer(&has);
+        link.wanted =
+            u32::try_from(has.iter_ones().filter(|&piece| !self.have.get(piece)).count()).unwrap_or(u32::MAX);
+        link.has = has;
+        link.starved = false;
+        Ok(())
+    }
+
+    /// A whole block, its payload in the driver's hands.
+    pub fn handle_block(&mut self, now: Time, id: LinkId, block: Block) -> BlockVerdict {
+        let bytes = u64::from(block.length);
+        let Some(link) = self.links.get_mut(&id) else {
+            self.totals.wasted += bytes;
+            return BlockVerdict::Drop;
+        };
+        link.last_heard = now;
+        let arrival = link.pipeline.arrived(now, block);
+        if arrival == Arrival::Unasked {
+            self.totals.wasted += bytes;
+            if let Err(rule) = link.conduct.unasked_block() {
+                self.close(now, id, CloseReason::Misbehaved(rule));
+            }
+            return BlockVerdict::Drop;
+        }
+        link.down.add(now, bytes);
+        link.starved = false;
+        self.down.add(now, bytes);
+        self.totals.downloaded += bytes;
+        self.touched.insert(id);
+        self.accept(now, id, block, arrival)
+    }
+
+    fn accept(&mut self, now: Time, id: LinkId, block: Block, arrival: Arrival) -> BlockVerdict {
+        let has_room = arrival == Arrival::Expected || self.disk_in_use < self.config.disk_budget;
+        if let (true, Received::New { cancel, .. }) = (has_room, self.picker.received(id, block)) {
+            if arrival == Arrival::Late {
+                self.disk_in_use += 1;
+            }
+            for other in cancel {
+                self.cancel(now, other, block);
+            }
+            return BlockVerdict::Write;
+        }
+        if arrival == Arrival::Expected {
+            self.free_disk(1);
+        }
+        self.totals.wasted += u64::from(block.length);
+        BlockVerdict::Drop
+    }
+
+    /// Another link delivered this block.
+    fn cancel(&mut self, now: Time, id: LinkId, block: Block) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.pipeline.give_up(block) {
+            self.free_disk(1);
+            self.touched.insert(id);
+            self.send(now, id, Message::Cancel(block));
+        }
+    }
+
+    /// So many blocks with the verdict `Write` are on disk.
+    pub fn handle_blocks_written(&mut self, blocks: u32) {
+        self.free_disk(blocks);
+    }
+
+    fn free_disk(&mut self, blocks: u32) {
+        if self.disk_in_use >= self.config.disk_budget {
+            self.all_touched = true;
+        }
+        self.disk_in_use = self.disk_in_use.saturating_sub(blocks);
+    }
+
+    /// Blocks that will not come from this link: others may be asked for them.
+    pub(super) fn release(&mut self, id: LinkId, blocks: &[Block]) {
+        if blocks.is_empty() {
+            return;
+        }
+        for &block in blocks {
+            self.picker.release(id, block);
+        }
+        self.free_disk(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
+        self.feed_starved();
+    }
+
+    /// There is something new to ask for.
+    fn feed_starved(&mut self) {
+        self.all_touched = true;
+        for link in self.links.values_mut() {
+            link.starved = false;
+        }
+    }
+
+    /// All blocks of a piece are on disk and were hashed.
+    pub fn handle_piece_result(&mut self, now: Time, piece: u32, good: bool) {
+        if self.have.get(piece) || piece >= self.config.geometry.piece_count() {
+            return;
+        }
+        if good {
+            self.got(piece);
+        } else {
+            self.failed(now, piece);
+        }
+    }
+
+    fn got(&mut self, piece: u32) {
+        self.picker.piece_good(piece);
+        self.have.set(piece);
+        self.left = self.left.saturating_sub(u64::from(self.config.geometry.piece_size(piece)));
+        for (&id, link) in &mut self.links {
+            if link.has.get(piece) {
+                link.wanted = link.wanted.saturating_sub(1);
+                if link.wanted == 0 {
+                    self.touched.insert(id);
+                }
+            }
+        }
+        self.news.push(piece);
+        self.actions.push_back(Action::GotPiece(piece));
+        if self.have.is_full() {
+            self.all_touched = true;
+            self.slots_touched = true;
+            self.actions.push_back(Action::Complete);
+        }
+    }
+
+    fn failed(&mut self, now: Time, piece: u32) {
+        self.totals.wasted += u64::from(self.config.geometry.piece_size(piece));
+        let contributors = self.picker.piece_failed(piece);
+        self.actions.push_back(Action::BadPiece(piece));
+        // With several contributors nobody can be named yet: the picker has the piece sent again by one alone.
+        if let [culprit] = contributors[..] {
+            self.ban(now, culprit);
+        }
+        self.feed_starved();
+    }
+
+    /// Stop asking for blocks (a full disk, a pause) or go on.
+    pub fn set_downloading(&mut self, on: bool) {
+        self.downloading = on;
+        if !on {
+            let ids: Vec<LinkId> = self.links.keys().copied().collect();
+            for id in ids {
+                let Some(link) = self.links.get_mut(&id) else { continue };
+                let abandoned = link.pipeline.give_up_all();
+                self.release(id, &abandoned);
+            }
+        }
+        self.feed_starved();
+    }
+
+    /// Says whether we are interested where that changed.
+    pub(super) fn update_interest(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let interested = link.wanted > 0 && self.downloading;
+        if interested != link.we_are_interested {
+            link.we_are_interested = interested;
+            self.send(now, id, if interested { Message::Interested } else { Message::NotInterested });
+        }
+    }
+
+    /// Asks a link for as many blocks as its pipeline and the disk have room for.
+    pub(super) fn ask(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.may_ask() || link.starved {
+            return;
+        }
+        let budget = self.config.disk_budget.saturating_sub(self.disk_in_use);
+        let want = link.pipeline.room().min(usize::try_from(budget).unwrap_or(usize::MAX));
+        if want == 0 {
+            return;
+        }
+        let mut blocks = Vec::with_capacity(want);
+        self.picker.pick(id, &link.has, want, &mut self.rng, &mut blocks);
+        link.starved = blocks.len() < want;
+        for &block in &blocks {
+            link.pipeline.asked(now, block);
+            self.actions.push_back(Action::Send(id, Message::Request(block)));
+        }
+        if !blocks.is_empty() {
+            link.last_said = now;
+            self.disk_in_use += u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+            if let (Some(due), Some(deadline)) = (self.links_due, link.pipeline.deadline()) {
+                self.links_due = Some(due.min(deadline));
+            }
+        }
+    }
+}

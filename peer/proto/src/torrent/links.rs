@@ -1,0 +1,142 @@
+//! Who is connected: dialling, opening, closing, banning.
+
+use std::net::SocketAddr;
+
+use super::{Action, CloseReason, Direction, Opened, Torrent};
+use crate::candidates::Source;
+use crate::link::Link;
+use crate::wire::Message;
+use crate::{LinkId, Time};
+
+/// Links that are gone and whose addresses are remembered for the sake of pieces that fail later.
+const MAX_FORMER: usize = 256;
+
+impl Torrent {
+    /// Addresses of peers, from the user, a tracker or a peer.
+    pub fn handle_candidates(&mut self, now: Time, addresses: &[SocketAddr], source: Source) {
+        for &address in addresses {
+            self.candidates.add(now, address, source);
+        }
+    }
+
+    /// A dial did not come to a handshake.
+    pub fn handle_dial_failed(&mut self, now: Time, address: SocketAddr) {
+        if self.dialling.remove(&address) {
+            self.candidates.failed(now, address);
+        }
+    }
+
+    /// A connection whose handshakes are done.
+    ///
+    /// # Errors
+    /// Why it is refused: the driver closes it.
+    pub fn handle_opened(&mut self, now: Time, opened: Opened) -> Result<LinkId, CloseReason> {
+        let dialled = self.dialling.remove(&opened.address);
+        if let Err(reason) = self.admit(now, &opened) {
+            if dialled {
+                self.candidates.failed(now, opened.address);
+            }
+            return Err(reason);
+        }
+        if opened.direction == Direction::Outgoing {
+            self.candidates.connected(opened.address);
+        }
+        let id = LinkId(self.next_link);
+        self.next_link = self.next_link.wrapping_add(1);
+        let link = Link::new(now, &opened, self.config.geometry.piece_count());
+        let due = link.deadline();
+        self.links_due = Some(self.links_due.map_or(due, |other| other.min(due)));
+        self.links.insert(id, link);
+        self.touched.insert(id);
+        if !self.have.is_empty() {
+            let bits = self.have.to_bytes();
+            self.send(now, id, Message::Bitfield(bits));
+        }
+        Ok(id)
+    }
+
+    fn admit(&mut self, now: Time, opened: &Opened) -> Result<(), CloseReason> {
+        if self.closing {
+            return Err(CloseReason::Shutdown);
+        }
+        if opened.peer_id == self.config.peer_id {
+            return Err(CloseReason::Ourselves);
+        }
+        if self.candidates.is_banned(opened.address.ip()) {
+            return Err(CloseReason::Banned);
+        }
+        let twin = self.links.iter().find(|(_, link)| link.peer_id == opened.peer_id);
+        if let Some((&twin, link)) = twin {
+            // Two that dial each other at once must both keep the same one of the two connections: the one that
+            // the greater id opened. Anything else is a repeat.
+            let ours_is_greater = self.config.peer_id > opened.peer_id;
+            let kept = if ours_is_greater { Direction::Outgoing } else { Direction::Incoming };
+            if link.direction == opened.direction || opened.direction != kept {
+                return Err(CloseReason::Duplicate);
+            }
+            self.close(now, twin, CloseReason::Duplicate);
+        }
+        if self.links.len() >= self.config.max_links {
+            return Err(CloseReason::TooMany);
+        }
+        Ok(())
+    }
+
+    /// The connection is gone.
+    pub fn handle_closed(&mut self, now: Time, id: LinkId) {
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.touched.remove(&id);
+        if self.former.len() == MAX_FORMER {
+            self.former.pop_front();
+        }
+        self.former.push_back((id, link.address.ip()));
+        let abandoned = link.pipeline.give_up_all();
+        self.release(id, &abandoned);
+        self.picker.remove_peer(&link.has);
+        if link.direction == Direction::Outgoing {
+            self.candidates.disconnected(now, link.address, link.down.total() > 0 || link.up.total() > 0);
+        }
+        self.slots_touched = true;
+    }
+
+    /// Closes a link from our side.
+    pub(super) fn close(&mut self, now: Time, id: LinkId, reason: CloseReason) {
+        if self.links.contains_key(&id) {
+            self.handle_closed(now, id);
+            self.actions.push_back(Action::Close(id, reason));
+        }
+    }
+
+    /// Speaks no more to the address behind a link, whether that is open or gone.
+    pub(super) fn ban(&mut self, now: Time, id: LinkId) {
+        let open = self.links.get(&id).map(|link| link.address.ip());
+        let gone = || self.former.iter().find(|(former, _)| *former == id).map(|&(_, ip)| ip);
+        let Some(ip) = open.or_else(gone) else { return };
+        self.candidates.ban(ip);
+        self.actions.push_back(Action::Banned(ip));
+        self.close(now, id, CloseReason::BadPiece);
+    }
+
+    /// Close every link and open no more.
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.closing = true;
+        let all: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in all {
+            self.close(now, id, CloseReason::Shutdown);
+        }
+    }
+
+    pub(super) fn dial(&mut self, now: Time) {
+        if self.closing {
+            return;
+        }
+        while self.dialling.len() < self.config.max_dials
+            && self.links.len() + self.dialling.len() < self.config.max_links
+        {
+            let Some(address) = self.candidates.next(now, &mut self.rng) else { break };
+            self.candidates.dialling(address);
+            self.dialling.insert(address);
+            self.actions.push_back(Action::Dial(address));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! When things are decided: after each batch of inputs, and at deadlines.
+
+use super::{Action, CloseReason, Torrent};
+use crate::wire::Message;
+use crate::{LinkId, Time};
+
+impl Torrent {
+    /// Lets every touched link decide; call once after a batch of `handle_*`.
+    pub fn plan(&mut self, now: Time) {
+        self.tell_news(now);
+        let mut touched: Vec<LinkId> = if std::mem::take(&mut self.all_touched) {
+            self.touched.clear();
+            self.links.keys().copied().collect()
+        } else {
+            std::mem::take(&mut self.touched).into_iter().collect()
+        };
+        // A short budget must not always go to the same links first.
+        let split = touched.partition_point(|&id| id <= self.turn);
+        touched.rotate_left(split);
+        if let Some(&first) = touched.first() {
+            self.turn = first;
+        }
+        for &id in &touched {
+            self.update_interest(now, id);
+            self.close_if_pointless(now, id);
+        }
+        self.share_slots(now);
+        for &id in &touched {
+            self.ask(now, id);
+            self.serve(now, id);
+        }
+        self.dial(now);
+    }
+
+    fn tell_news(&mut self, now: Time) {
+        for piece in std::mem::take(&mut self.news) {
+            for (&id, link) in &mut self.links {
+                link.last_said = now;
+                self.actions.push_back(Action::Send(id, Message::Have(piece)));
+            }
+        }
+    }
+
+    /// Two that have everything hold a connection that somebody else could use.
+    fn close_if_pointless(&mut self, now: Time, id: LinkId) {
+        let both = self.have.is_full()
+            && self.links.get(&id).is_some_and(|link| link.has.is_full() && link.uploads.on_the_way() == 0);
+        if both && self.config.geometry.piece_count() > 0 {
+            self.close(now, id, CloseReason::BothComplete);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.links_due.is_none_or(|due| now < due) {
+            return;
+        }
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            self.look_at(now, id);
+        }
+        self.links_due = self.links.values().map(crate::link::Link::deadline).min();
+    }
+
+    fn look_at(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.is_idle(now) {
+            self.close(now, id, CloseReason::Idle);
+            return;
+        }
+        let keep_alive = link.keep_alive_due(now);
+        let overdue = link.pipeline.overdue(now);
+        self.release(id, &overdue);
+        if keep_alive {
+            self.send(now, id, Message::KeepAlive);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Torrent::handle_timeout`] and then [`Torrent::plan`] are due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let choker = self.choker_matters().then(|| self.choker.poll_timeout());
+        let room = !self.closing
+            && self.dialling.len() < self.config.max_dials
+            && self.links.len() + self.dialling.len() < self.config.max_links;
+        let dial = if room { self.candidates.poll_timeout() } else { None };
+        [self.links_due, choker, dial].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,475 @@
+//! The engine's behaviour: alone, message by message, and in a simulated swarm.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::*;
+use crate::candidates::Source;
+use crate::testing::{NodeSpec, Swarm};
+use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
+
+const PIECES: u32 = 8;
+const BLOCKS: u32 = 4;
+
+fn geometry() -> Geometry {
+    Geometry::new(u64::from(PIECES * BLOCKS * BLOCK_LENGTH), BLOCKS * BLOCK_LENGTH).unwrap()
+}
+
+fn torrent(have: Bitfield) -> Torrent {
+    let config = TorrentConfig {
+        geometry: geometry(),
+        have,
+        peer_id: PeerId([b'm'; 20]),
+        max_links: 4,
+        max_dials: 2,
+        upload_slots: 2,
+        disk_budget: 20,
+        upload_budget: 1 << 20,
+    };
+    Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1))
+}
+
+fn leecher() -> Torrent {
+    torrent(Bitfield::new(PIECES))
+}
+
+fn seeder() -> Torrent {
+    torrent(Bitfield::full(PIECES))
+}
+
+fn address(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 1, 1, n], 6881))
+}
+
+fn opened(n: u8, direction: Direction) -> Opened {
+    Opened { address: address(n), direction, peer_id: PeerId([n; 20]), reserved: [0; 8] }
+}
+
+fn actions(torrent: &mut Torrent, now: Time) -> Vec<Action> {
+    torrent.plan(now);
+    std::iter::from_fn(|| torrent.poll_action()).collect()
+}
+
+fn at(seconds: u64) -> Time {
+    Time::ZERO + Duration::from_secs(seconds)
+}
+
+/// A link to a seed that has unchoked us, and what it was asked.
+fn feeding(torrent: &mut Torrent, n: u8) -> (LinkId, Vec<Block>) {
+    let link = torrent.handle_opened(Time::ZERO, opened(n, Direction::Incoming)).unwrap();
+    torrent.handle_message(Time::ZERO, link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    torrent.handle_message(Time::ZERO, link, Message::Unchoke);
+    let asked = requests(&actions(torrent, Time::ZERO), link);
+    (link, asked)
+}
+
+fn requests(actions: &[Action], link: LinkId) -> Vec<Block> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send(to, Message::Request(block)) if *to == link => Some(*block),
+            _ => None,
+        })
+        .collect()
+}
+
+fn close_reason(actions: &[Action]) -> Option<CloseReason> {
+    actions.iter().find_map(|action| match action {
+        Action::Close(_, reason) => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// A link that asks us for pieces and was unchoked.
+fn hungry(torrent: &mut Torrent, n: u8) -> LinkId {
+    let link = torrent.handle_opened(Time::ZERO, opened(n, Direction::Incoming)).unwrap();
+    torrent.handle_message(Time::ZERO, link, Message::Interested);
+    assert!(actions(torrent, Time::ZERO).contains(&Action::Send(link, Message::Unchoke)));
+    link
+}
+
+fn block(piece: u32, index: u32) -> Block {
+    geometry().block(piece, index)
+}
+
+#[test]
+fn a_new_link_hears_what_we_have_and_a_seed_that_we_are_interested() {
+    let mut have = Bitfield::new(PIECES);
+    have.set(2);
+    let mut torrent = torrent(have.clone());
+    let link = torrent.handle_opened(Time::ZERO, opened(1, Direction::Incoming)).unwrap();
+    assert_eq!(actions(&mut torrent, Time::ZERO), [Action::Send(link, Message::Bitfield(have.to_bytes()))]);
+    torrent.handle_message(Time::ZERO, link, Message::Have(2));
+    assert_eq!(actions(&mut torrent, Time::ZERO), []);
+    torrent.handle_message(Time::ZERO, link, Message::Have(3));
+    assert_eq!(actions(&mut torrent, Time::ZERO), [Action::Send(link, Message::Interested)]);
+}
+
+#[test]
+fn requests_and_unwritten_blocks_together_stay_within_the_disk_budget() {
+    let mut torrent = leecher();
+    let (link, asked) = feeding(&mut torrent, 1);
+    assert_eq!(asked.len(), 20);
+    for &block in &asked[..5] {
+        assert_eq!(torrent.handle_block(at(1), link, block), BlockVerdict::Write);
+    }
+    assert_eq!(requests(&actions(&mut torrent, at(1)), link), [], "a slow disk slows the requests");
+    torrent.handle_blocks_written(5);
+    assert_eq!(requests(&actions(&mut torrent, at(1)), link).len(), 5);
+}
+
+#[test]
+fn a_piece_is_offered_only_once_it_was_verified() {
+    let mut torrent = leecher();
+    let (link, asked) = feeding(&mut torrent, 1);
+    let piece = asked[0].piece;
+    for &block in asked.iter().filter(|b| b.piece == piece) {
+        assert_eq!(torrent.handle_block(at(1), link, block), BlockVerdict::Write);
+    }
+    torrent.handle_blocks_written(BLOCKS);
+    let have = Action::Send(link, Message::Have(piece));
+    assert!(!actions(&mut torrent, at(1)).contains(&have));
+    let late = torrent.handle_opened(at(1), opened(2, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(1), late, Message::Interested);
+    torrent.handle_message(at(1), late, Message::Request(block(piece, 0)));
+    assert!(!actions(&mut torrent, at(1)).iter().any(|a| matches!(a, Action::Upload(..))));
+    torrent.handle_piece_result(at(1), piece, true);
+    assert!(actions(&mut torrent, at(1)).contains(&have));
+    assert_eq!(torrent.left(), u64::from((PIECES - 1) * BLOCKS * BLOCK_LENGTH));
+}
+
+#[test]
+fn what_a_choke_takes_away_is_asked_of_another_and_a_late_block_still_counts() {
+    let mut torrent = leecher();
+    let (first, asked) = feeding(&mut torrent, 1);
+    let (second, none) = feeding(&mut torrent, 2);
+    assert_eq!(none, [], "the budget is used up");
+    torrent.handle_message(at(1), first, Message::Choke);
+    assert_eq!(requests(&actions(&mut torrent, at(1)), second).len(), 20);
+    torrent.handle_blocks_written(0);
+    let verdict = torrent.handle_block(at(1), first, asked[0]);
+    assert_eq!(verdict, BlockVerdict::Drop, "no room on the disk for a block that came late");
+    assert_eq!(torrent.handle_block(at(1), second, asked[1]), BlockVerdict::Write);
+    torrent.handle_blocks_written(1);
+    assert_eq!(torrent.handle_block(at(1), first, asked[2]), BlockVerdict::Write);
+}
+
+#[test]
+fn h34_a_peer_that_answers_nothing_is_snubbed_and_its_blocks_are_asked_of_another() {
+    let mut torrent = leecher();
+    let (silent, asked) = feeding(&mut torrent, 1);
+    let (other, _) = feeding(&mut torrent, 2);
+    assert_eq!(asked.len(), 20);
+    let due = torrent.poll_timeout().unwrap();
+    assert!(due <= at(20));
+    torrent.handle_timeout(at(20));
+    let said = actions(&mut torrent, at(20));
+    assert!(requests(&said, other).len() >= 19, "{said:?}");
+    assert!(requests(&said, silent).len() <= 1);
+}
+
+#[test]
+fn a_silent_link_is_closed_and_a_quiet_one_kept_alive() {
+    let mut torrent = leecher();
+    let link = torrent.handle_opened(Time::ZERO, opened(1, Direction::Incoming)).unwrap();
+    let mut said = Vec::new();
+    while let Some(due) = torrent.poll_timeout() {
+        torrent.handle_timeout(due);
+        said.extend(actions(&mut torrent, due).into_iter().map(|action| (due, action)));
+        if torrent.peer_counts().0 == 0 {
+            break;
+        }
+    }
+    let expected =
+        [(at(90), Action::Send(link, Message::KeepAlive)), (at(150), Action::Close(link, CloseReason::Idle))];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn slots_are_limited_and_a_free_one_is_given_at_once() {
+    let mut torrent = seeder();
+    let (first, _second) = (hungry(&mut torrent, 1), hungry(&mut torrent, 2));
+    let third = torrent.handle_opened(at(1), opened(3, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(1), third, Message::Interested);
+    assert!(!actions(&mut torrent, at(1)).contains(&Action::Send(third, Message::Unchoke)));
+    torrent.handle_closed(at(2), first);
+    assert!(actions(&mut torrent, at(2)).contains(&Action::Send(third, Message::Unchoke)));
+}
+
+#[test]
+fn a_choked_peer_loses_what_it_asked_for() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    (0..PIECES).for_each(|p| {
+        (0..BLOCKS).for_each(|b| torrent.handle_message(at(1), link, Message::Request(block(p, b))));
+    });
+    let sent = actions(&mut torrent, at(1)).into_iter().filter(|a| matches!(a, Action::Upload(..))).count();
+    assert_eq!(sent, 16, "256 KiB are on the way before the rate is known");
+    torrent.handle_message(at(2), link, Message::NotInterested);
+    let said = actions(&mut torrent, at(2));
+    assert!(
+        said.contains(&Action::ForgetUploads(link)) && said.contains(&Action::Send(link, Message::Choke))
+    );
+    torrent.handle_upload_sent(at(3), link, 16 * BLOCK_LENGTH, true);
+    assert!(!torrent.owes_uploads());
+}
+
+#[test]
+fn a_block_that_cannot_be_read_takes_its_piece_out_of_the_offer() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    torrent.handle_message(at(1), link, Message::Request(block(3, 0)));
+    assert!(actions(&mut torrent, at(1)).contains(&Action::Upload(link, block(3, 0))));
+    torrent.handle_upload_failed(at(1), link, block(3, 0));
+    torrent.handle_message(at(1), link, Message::Request(block(3, 1)));
+    torrent.handle_message(at(1), link, Message::Request(block(4, 0)));
+    let said = actions(&mut torrent, at(1));
+    assert!(!said.contains(&Action::Upload(link, block(3, 1))));
+    assert!(said.contains(&Action::Upload(link, block(4, 0))));
+    assert_eq!(torrent.left(), u64::from(BLOCKS * BLOCK_LENGTH));
+}
+
+#[test]
+fn two_with_everything_part_and_nobody_is_connected_twice_or_to_itself() {
+    let mut torrent = seeder();
+    let ours = Opened { peer_id: PeerId([b'm'; 20]), ..opened(9, Direction::Outgoing) };
+    assert_eq!(torrent.handle_opened(at(0), ours), Err(CloseReason::Ourselves));
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    assert_eq!(torrent.handle_opened(at(0), opened(1, Direction::Incoming)), Err(CloseReason::Duplicate));
+    torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    assert_eq!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::BothComplete));
+    for n in 1..=4 {
+        torrent.handle_opened(at(0), opened(n, Direction::Incoming)).unwrap();
+    }
+    assert_eq!(torrent.handle_opened(at(0), opened(5, Direction::Incoming)), Err(CloseReason::TooMany));
+}
+
+#[test]
+fn two_that_dial_each_other_at_once_keep_the_same_connection() {
+    // Our id is greater than 1's: the one that we opened stays.
+    let mut torrent = leecher();
+    torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    let kept = torrent.handle_opened(at(0), opened(1, Direction::Outgoing)).unwrap();
+    assert_eq!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Duplicate));
+    assert_eq!(torrent.link_stats(at(0)).map(|(id, _)| id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(torrent.handle_opened(at(0), opened(1, Direction::Incoming)), Err(CloseReason::Duplicate));
+    // It is smaller than 200's: the one that they opened stays.
+    let first = torrent.handle_opened(at(0), opened(200, Direction::Incoming)).unwrap();
+    assert_eq!(torrent.handle_opened(at(0), opened(200, Direction::Outgoing)), Err(CloseReason::Duplicate));
+    assert!(torrent.link_stats(at(0)).any(|(id, _)| id == first));
+}
+
+#[test]
+fn h23_a_connection_to_ourselves_is_refused() {
+    let mut torrent = leecher();
+    torrent.handle_candidates(at(0), &[address(7)], Source::Tracker);
+    assert_eq!(actions(&mut torrent, at(0)), [Action::Dial(address(7))]);
+    let ours = Opened { peer_id: PeerId([b'm'; 20]), ..opened(7, Direction::Outgoing) };
+    assert_eq!(torrent.handle_opened(at(0), ours), Err(CloseReason::Ourselves));
+    assert_eq!(actions(&mut torrent, at(1)), []);
+}
+
+#[test]
+fn h27_a_late_bitfield_is_the_new_state_and_many_close_the_link() {
+    let mut torrent = leecher();
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(0), link, Message::Have(1));
+    torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::new(PIECES).to_bytes()));
+    assert_eq!(torrent.obstacle(at(0)), Some(Obstacle::NobodyHasIt { peers: 1 }));
+    assert_eq!(close_reason(&actions(&mut torrent, at(0))), None);
+    for _ in 0..3 {
+        torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    }
+    assert!(matches!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn h28_a_request_past_the_end_is_never_served_and_closes_the_link_on_repeat() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    let past = Block { piece: PIECES, begin: 0, length: BLOCK_LENGTH };
+    (0..5).for_each(|_| torrent.handle_message(at(0), link, Message::Request(past)));
+    let said = actions(&mut torrent, at(0));
+    assert!(!said.iter().any(|a| matches!(a, Action::Upload(..))));
+    assert!(matches!(close_reason(&said), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn h29_requests_too_long_or_empty_are_dropped_and_close_the_link_on_repeat() {
+    let long = Block { piece: 0, begin: 0, length: 2 * BLOCK_LENGTH + 1 };
+    let empty = Block { piece: 0, begin: 0, length: 0 };
+    for bad in [long, empty] {
+        let mut torrent = seeder();
+        let link = hungry(&mut torrent, 1);
+        let old = Block { piece: 0, begin: 0, length: 2 * BLOCK_LENGTH };
+        torrent.handle_message(at(0), link, Message::Request(bad));
+        torrent.handle_message(at(0), link, Message::Request(old));
+        let said = actions(&mut torrent, at(0));
+        assert_eq!(said, [Action::Upload(link, old)], "old clients ask for 32 KiB");
+        (0..4).for_each(|_| torrent.handle_message(at(0), link, Message::Request(bad)));
+        assert!(matches!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Misbehaved(_))));
+    }
+}
+
+#[test]
+fn h31_requests_while_choked_are_dropped_and_closed_beyond_what_was_on_the_way() {
+    let mut torrent = seeder();
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    (0..500).for_each(|_| torrent.handle_message(at(0), link, Message::Request(block(0, 0))));
+    let said = actions(&mut torrent, at(0));
+    assert!(close_reason(&said).is_none() && !said.iter().any(|a| matches!(a, Action::Upload(..))));
+    torrent.handle_message(at(0), link, Message::Request(block(0, 0)));
+    assert!(matches!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn h32_blocks_nobody_asked_for_are_dropped_and_close_the_link_on_repeat() {
+    let mut torrent = leecher();
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    for _ in 0..16 {
+        assert_eq!(torrent.handle_block(at(0), link, block(0, 0)), BlockVerdict::Drop);
+    }
+    assert_eq!(close_reason(&actions(&mut torrent, at(0))), None);
+    assert_eq!(torrent.handle_block(at(0), link, block(0, 0)), BlockVerdict::Drop);
+    assert!(matches!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Misbehaved(_))));
+    assert_eq!((torrent.totals().downloaded, torrent.totals().wasted), (0, 17 * u64::from(BLOCK_LENGTH)));
+}
+
+#[test]
+fn h33_a_bad_piece_from_one_peer_alone_bans_it() {
+    let mut torrent = leecher();
+    let (link, asked) = feeding(&mut torrent, 1);
+    let piece = asked[0].piece;
+    for &block in asked.iter().filter(|b| b.piece == piece) {
+        torrent.handle_block(at(1), link, block);
+    }
+    torrent.handle_blocks_written(BLOCKS);
+    torrent.handle_piece_result(at(1), piece, false);
+    let said = actions(&mut torrent, at(1));
+    assert!(said.contains(&Action::Banned(address(1).ip())) && said.contains(&Action::BadPiece(piece)));
+    assert_eq!(torrent.handle_opened(at(2), opened(1, Direction::Incoming)), Err(CloseReason::Banned));
+    assert!(!torrent.have().get(piece));
+}
+
+#[test]
+fn a_pause_gives_up_what_was_asked_and_a_resume_asks_again() {
+    let mut torrent = leecher();
+    let (link, asked) = feeding(&mut torrent, 1);
+    torrent.set_downloading(false);
+    assert!(actions(&mut torrent, at(1)).contains(&Action::Send(link, Message::NotInterested)));
+    assert_eq!(torrent.handle_block(at(1), link, asked[0]), BlockVerdict::Write, "it was on the way");
+    torrent.handle_blocks_written(1);
+    torrent.set_downloading(true);
+    let said = actions(&mut torrent, at(1));
+    assert!(said.contains(&Action::Send(link, Message::Interested)));
+    assert_eq!(requests(&said, link).len(), 20);
+}
+
+#[test]
+fn an_idle_torrent_has_no_deadline() {
+    assert_eq!(leecher().poll_timeout(), None);
+    assert_eq!(seeder().poll_timeout(), None);
+}
+
+const SEED: NodeSpec = NodeSpec { complete: true, upload_rate: 1_000_000, poisons: false };
+const LEECH: NodeSpec = NodeSpec { complete: false, upload_rate: 1_000_000, poisons: false };
+const POISON: NodeSpec = NodeSpec { complete: true, upload_rate: 1_000_000, poisons: true };
+
+fn swarm(seed: u64, specs: &[NodeSpec]) -> Swarm {
+    let geometry = Geometry::new(16 * 1024 * 1024 - 5_000, 256 * 1024).unwrap();
+    Swarm::new(seed, geometry, Duration::from_millis(20), specs)
+}
+
+fn all_complete(swarm: &Swarm) -> bool {
+    swarm.nodes.iter().all(|node| node.torrent.is_complete())
+}
+
+#[test]
+fn a_swarm_completes_and_its_leechers_feed_each_other() {
+    for seed in 0..5 {
+        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
+        let size = 16.0 * 1024.0 * 1024.0 - 5_000.0;
+        let sent = swarm.nodes[0].torrent.totals().uploaded as f64 / size;
+        assert!(sent < 1.5, "seed {seed}: the seeder sent {sent} copies");
+        for node in &swarm.nodes {
+            let totals = node.torrent.totals();
+            assert!((totals.wasted as f64) < 0.01 * size, "seed {seed}: {totals:?}");
+        }
+    }
+}
+
+#[test]
+fn one_seed_makes_one_run() {
+    let runs = [7, 7, 8].map(|seed| {
+        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
+        assert!(swarm.run(Duration::from_secs(120), all_complete));
+        swarm.log
+    });
+    assert!(runs[0] == runs[1], "two runs of one seed differ");
+    assert!(runs[0] != runs[2], "two seeds give the same run");
+}
+
+#[test]
+fn the_swarm_goes_on_when_the_seeder_leaves_after_the_pieces_are_out() {
+    for seed in 0..5 {
+        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH, LEECH]);
+        let out = |swarm: &Swarm| {
+            let mut held = Bitfield::new(64);
+            for node in &swarm.nodes[1..] {
+                node.torrent.have().iter_ones().for_each(|piece| {
+                    held.set(piece);
+                });
+            }
+            held.is_full()
+        };
+        assert!(swarm.run(Duration::from_secs(120), out), "seed {seed}");
+        swarm.leave(0);
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_seeder_that_leaves_and_comes_back_is_found_again() {
+    for seed in 0..3 {
+        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH]);
+        assert!(!swarm.run(Duration::from_secs(5), all_complete), "seed {seed}");
+        swarm.leave(0);
+        assert!(!swarm.run(Duration::from_secs(60), all_complete), "seed {seed}");
+        swarm.join(99, SEED);
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_newcomer_gets_started_in_a_busy_swarm() {
+    for seed in 0..3 {
+        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
+        swarm.run(Duration::from_secs(6), all_complete);
+        let late = swarm.join(55, LEECH);
+        let started = |swarm: &Swarm| swarm.nodes[late].torrent.have().count() > 0;
+        assert!(swarm.run(Duration::from_secs(35), started), "seed {seed}");
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
+    }
+}
+
+#[test]
+fn h33_a_poisoner_is_banned_and_no_honest_peer_is() {
+    for seed in 0..5 {
+        let mut swarm = swarm(seed, &[SEED, SEED, POISON, LEECH, LEECH]);
+        let honest = |swarm: &Swarm| swarm.nodes[3..].iter().all(|node| node.torrent.is_complete());
+        assert!(swarm.run(Duration::from_secs(300), honest), "seed {seed}");
+        for node in &swarm.nodes[3..] {
+            assert!(
+                node.banned.iter().all(|ip| ip.to_string() == "10.0.0.3"),
+                "seed {seed}: {:?}",
+                node.banned
+            );
+        }
+    }
+}

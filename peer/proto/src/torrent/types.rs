@@ -1,0 +1,172 @@
+//! The words in which a driver and the engine speak.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::wire::{Message, WireError};
+use crate::{Bitfield, Block, Geometry, LinkId, PeerId};
+
+/// What a torrent is and what it may use.
+#[derive(Clone, Debug)]
+pub struct TorrentConfig {
+    /// Pieces and blocks.
+    pub geometry: Geometry,
+    /// Pieces that are on disk and right.
+    pub have: Bitfield,
+    /// Our own id, to know a connection to ourselves.
+    pub peer_id: PeerId,
+    /// Most links, in and out together.
+    pub max_links: usize,
+    /// Most dials under way at once.
+    pub max_dials: usize,
+    /// Peers unchoked at once, the optimistic one included.
+    pub upload_slots: usize,
+    /// Blocks that may be requested or waiting to be written, together.
+    pub disk_budget: u32,
+    /// Bytes of blocks that may be read from disk and not yet taken by sockets, all links together.
+    pub upload_budget: u32,
+}
+
+/// Which side opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// They did.
+    Incoming,
+    /// We did.
+    Outgoing,
+}
+
+/// A connection whose handshakes are done.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// The other end.
+    pub address: SocketAddr,
+    /// Who opened it.
+    pub direction: Direction,
+    /// What it calls itself.
+    pub peer_id: PeerId,
+    /// The reserved bits of its handshake.
+    pub reserved: [u8; 8],
+}
+
+/// What to do with a block that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockVerdict {
+    /// Write it; [`Torrent::handle_blocks_written`] frees its place. After the last block of its piece
+    /// [`Torrent::handle_piece_result`] is due.
+    Write,
+    /// Nobody asked for it, or it came twice.
+    Drop,
+}
+
+/// Why a link is closed or refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The bytes were not the protocol.
+    #[error("{0}")]
+    Wire(#[from] WireError),
+    /// It broke a rule of the protocol.
+    #[error("{0}")]
+    Misbehaved(&'static str),
+    /// It sent a piece that was wrong.
+    #[error("sent a bad piece")]
+    BadPiece,
+    /// It is this very program.
+    #[error("it is ourselves")]
+    Ourselves,
+    /// Another link to the same peer exists.
+    #[error("already connected")]
+    Duplicate,
+    /// Banned before.
+    #[error("banned")]
+    Banned,
+    /// No room.
+    #[error("too many connections")]
+    TooMany,
+    /// Neither side can ever want anything of the other.
+    #[error("both have everything")]
+    BothComplete,
+    /// Nothing heard for too long.
+    #[error("silent for too long")]
+    Idle,
+    /// The torrent ends.
+    #[error("shutting down")]
+    Shutdown,
+}
+
+/// What the driver must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect to this address; answer with [`Torrent::handle_opened`] or [`Torrent::handle_dial_failed`].
+    Dial(SocketAddr),
+    /// Send a message.
+    Send(LinkId, Message),
+    /// Read this block from disk and send it as a piece message, in the order given; adjacent blocks follow each
+    /// other where possible. Then [`Torrent::handle_upload_sent`], or [`Torrent::handle_upload_failed`].
+    Upload(LinkId, Block),
+    /// The peer cancelled or was choked: an [`Action::Upload`] that was not read yet need not be. The driver
+    /// answers for every upload all the same.
+    ForgetUploads(LinkId),
+    /// Close the connection; the link is gone already, no `handle_closed` is due.
+    Close(LinkId, CloseReason),
+    /// A piece became ours.
+    GotPiece(u32),
+    /// A piece failed its hash.
+    BadPiece(u32),
+    /// This address sent a wrong piece and is not spoken to again.
+    Banned(IpAddr),
+    /// The last piece became ours.
+    Complete,
+}
+
+/// What has moved, in bytes of payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Received and asked for, wrong pieces included.
+    pub downloaded: u64,
+    /// Taken by sockets.
+    pub uploaded: u64,
+    /// Received and thrown away: unasked, twice, or wrong.
+    pub wasted: u64,
+}
+
+/// One link, for people to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkStats {
+    /// The other end.
+    pub address: SocketAddr,
+    /// What it calls itself.
+    pub peer_id: PeerId,
+    /// Who opened it.
+    pub direction: Direction,
+    /// Bytes a second from it.
+    pub down_rate: u64,
+    /// Bytes a second to it.
+    pub up_rate: u64,
+    /// Pieces it has.
+    pub pieces: u32,
+    /// Whether it has all.
+    pub seed: bool,
+    /// Whether it chokes us, we it.
+    pub choked: (bool, bool),
+    /// Whether we are interested, it is.
+    pub interested: (bool, bool),
+}
+
+/// Why nothing is being downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// No link.
+    NoPeers,
+    /// Links, but none has a piece that is missing.
+    NobodyHasIt {
+        /// Links.
+        peers: usize,
+    },
+    /// Those that have missing pieces choke us.
+    AllChoke {
+        /// Links.
+        peers: usize,
+    },
+    /// All the disk budget is waiting to be written.
+    DiskBusy,
+}

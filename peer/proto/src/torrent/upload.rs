@@ -1,0 +1,159 @@
+//! What is offered to peers and served.
+
+use super::{Action, Torrent};
+use crate::choker::Standing;
+use crate::link::uploads::MAX_REQUEST;
+use crate::wire::Message;
+use crate::{Block, LinkId, Time};
+
+impl Torrent {
+    /// A peer asks for a block.
+    pub(super) fn requested(&mut self, id: LinkId, block: Block) -> Result<(), &'static str> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        if block.length > MAX_REQUEST || !self.config.geometry.contains(block) {
+            return link.conduct.bad_request();
+        }
+        if link.we_choke {
+            return link.conduct.request_while_choked();
+        }
+        if !self.have.get(block.piece) {
+            return link.conduct.bad_request();
+        }
+        link.uploads.push(block);
+        Ok(())
+    }
+
+    /// A socket took so many bytes of blocks that [`Action::Upload`] asked for, or they were forgotten (`sent` false).
+    pub fn handle_upload_sent(&mut self, now: Time, id: LinkId, bytes: u32, sent: bool) {
+        if self.upload_in_use >= self.config.upload_budget {
+            self.all_touched = true;
+        }
+        self.upload_in_use = self.upload_in_use.saturating_sub(bytes);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.uploads.done(bytes);
+        self.touched.insert(id);
+        if sent {
+            link.last_said = now;
+            link.up.add(now, u64::from(bytes));
+            self.up.add(now, u64::from(bytes));
+            self.totals.uploaded += u64::from(bytes);
+        }
+    }
+
+    /// A block could not be read: its piece is no longer offered, and is to be fetched again.
+    pub fn handle_upload_failed(&mut self, now: Time, id: LinkId, block: Block) {
+        self.handle_upload_sent(now, id, block.length, false);
+        if self.have.clear(block.piece) {
+            self.left += u64::from(self.config.geometry.piece_size(block.piece));
+            self.picker.lost(block.piece);
+            for link in self.links.values_mut().filter(|link| link.has.get(block.piece)) {
+                link.wanted += 1;
+                link.starved = false;
+            }
+            self.all_touched = true;
+        }
+    }
+
+    /// Hands out upload slots: all of them anew where that is due, otherwise those that are free.
+    pub(super) fn share_slots(&mut self, now: Time) {
+        let due = self.choker_matters() && self.choker.poll_timeout() <= now;
+        if due {
+            self.rechoke(now);
+        } else if std::mem::take(&mut self.slots_touched) {
+            self.fill_slots(now);
+        }
+    }
+
+    /// Whether any peer wants or holds a slot: otherwise nothing needs to tick.
+    pub(super) fn choker_matters(&self) -> bool {
+        self.links.values().any(|link| link.it_is_interested || !link.we_choke)
+    }
+
+    fn rechoke(&mut self, now: Time) {
+        self.slots_touched = false;
+        let standings: Vec<Standing> = self
+            .links
+            .iter()
+            .map(|(&id, link)| Standing {
+                link: id,
+                interested: link.it_is_interested,
+                unchoked: !link.we_choke,
+                snubs_us: link.pipeline.is_snubbed(),
+                down_rate: link.down.rate(now),
+                up_rate: link.up.rate(now),
+                since: link.opened,
+                last_unchoked: link.last_unchoked,
+            })
+            .collect();
+        let unchoked = self.choker.rechoke(now, &standings, self.have.is_full(), &mut self.rng);
+        for standing in standings {
+            let give = unchoked.contains(&standing.link);
+            if standing.unchoked && !give {
+                self.choke(now, standing.link);
+            } else if give && !standing.unchoked {
+                self.unchoke(now, standing.link);
+            }
+        }
+    }
+
+    fn fill_slots(&mut self, now: Time) {
+        let lost_interest: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !link.we_choke && !link.it_is_interested)
+            .map(|(&id, _)| id)
+            .collect();
+        for id in lost_interest {
+            self.choke(now, id);
+        }
+        let mut unchoked = self.links.values().filter(|link| !link.we_choke).count();
+        let waiting: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.we_choke && link.it_is_interested)
+            .map(|(&id, _)| id)
+            .collect();
+        for id in waiting {
+            if !self.choker.may_unchoke_now(unchoked) {
+                break;
+            }
+            self.unchoke(now, id);
+            unchoked += 1;
+        }
+    }
+
+    fn unchoke(&mut self, now: Time, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.we_choke = false;
+            link.last_unchoked = Some(now);
+            self.send(now, id, Message::Unchoke);
+        }
+    }
+
+    fn choke(&mut self, now: Time, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.we_choke = true;
+            link.conduct.choked();
+            link.uploads.clear();
+            self.actions.push_back(Action::ForgetUploads(id));
+            self.send(now, id, Message::Choke);
+        }
+    }
+
+    /// Sends a link what its window and the shared budget allow.
+    pub(super) fn serve(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (rate, started) = (link.up.rate(now), link.up.total() > 0);
+        loop {
+            let budget = self.config.upload_budget.saturating_sub(self.upload_in_use);
+            let Some(block) = link.uploads.next(rate, started, budget) else { break };
+            if self.have.get(block.piece) {
+                self.upload_in_use += block.length;
+                self.actions.push_back(Action::Upload(id, block));
+            } else {
+                // It could not be read meanwhile.
+                link.uploads.done(block.length);
+            }
+        }
+    }
+}
