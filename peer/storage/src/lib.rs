@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The files of torrents: walking a folder, hashing it, and reading, writing and checking content on disk.
+//!
+//! Purpose: everything that touches the file system for `create`, `verify` and the peer. [`walk()`] lists what goes
+//! into a torrent and [`hash_files`] digests it; [`Storage`] is the content of one torrent beneath a root folder,
+//! and [`check()`] tells which of its pieces are right.
+//!
+//! Invariant: nothing outside the root folder is ever created, written or cut. Files are opened beneath the root
+//! without following links, and only regular files are read or written (see `open`).
+//!
+//! This package blocks: it has no async code, and its users give it threads of their own. It knows no peers, no
+//! network and no clock, and it decides nothing about which piece is wanted.
+
+mod allocation;
+mod cancel;
+mod check;
+mod digests;
+mod error;
+mod files;
+mod finish;
+mod hasher;
+mod open;
+mod pool;
+mod survey;
+mod walk;
+
+pub use allocation::SpaceShort;
+pub use cancel::Cancel;
+pub use check::{CheckReport, FileReport, check};
+pub use error::{Obstacle, StorageError, StorageErrorKind};
+pub use files::{Access, DEFAULT_OPEN_FILES, Storage, StorageOptions};
+pub use hasher::hash_files;
+pub use survey::{Found, Survey};
+pub use walk::{WalkOptions, Walked, WalkedFile, walk};
+
+#[cfg(test)]
+mod testing;

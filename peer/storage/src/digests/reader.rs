@@ -1,0 +1,106 @@
+//! One worker's way through the content: the file it is in, and the next bytes of it.
+//!
+//! Invariant: at most one file is open at a time. Holes of sparse files are passed over without reading them.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::piece::Part;
+use super::{Job, Source};
+use crate::error::StorageError;
+use crate::open::{Extent, allocated, extent_at};
+
+/// The file that a worker is in.
+enum Current {
+    None,
+    Zeros,
+    File { handle: File, opened: Metadata, sparse: bool, extent: Extent },
+}
+
+/// Reads the content for one worker.
+pub(super) struct Reader<'j, J> {
+    job: &'j J,
+    buffer: Vec<u8>,
+    /// Index of the current file, its first byte in the content and its length.
+    file: usize,
+    offset: u64,
+    length: u64,
+    current: Current,
+}
+
+impl<'j, J: Job> Reader<'j, J> {
+    pub(super) fn new(job: &'j J, buffer: usize) -> Self {
+        Self { job, buffer: vec![0; buffer], file: 0, offset: 0, length: 0, current: Current::None }
+    }
+
+    /// The next part of the content from `at`, not beyond `end` and at least one byte; or the file that could not
+    /// be read and why.
+    pub(super) fn next(&mut self, at: u64, end: u64) -> Result<Part<'_>, (usize, StorageError)> {
+        if at < self.offset || at - self.offset >= self.length || matches!(self.current, Current::None) {
+            self.turn_to(at)?;
+        }
+        let inside = at - self.offset;
+        let most = (self.length - inside).min(end - at);
+        match &mut self.current {
+            Current::None => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
+            Current::Zeros => Ok(Part::Zeros(most)),
+            Current::File { handle, sparse, extent, .. } => {
+                if *sparse {
+                    if inside >= extent.end {
+                        *extent = extent_at(handle, inside);
+                    }
+                    if extent.hole {
+                        return Ok(Part::Zeros(most.min(extent.end - inside)));
+                    }
+                }
+                let most = if *sparse { most.min(extent.end - inside) } else { most };
+                let most =
+                    usize::try_from(most).map_or(self.buffer.len(), |most| most.min(self.buffer.len()));
+                let buffer = self.buffer.get_mut(..most).unwrap_or_default();
+                match read_some(handle, buffer, inside) {
+                    Ok(0) => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
+                    Ok(read) => Ok(Part::Bytes(self.buffer.get(..read).unwrap_or_default())),
+                    Err(e) => Err((self.file, StorageError::io("read", &self.job.path(self.file), e))),
+                }
+            }
+        }
+    }
+
+    /// Opens the file that holds this byte of the content.
+    fn turn_to(&mut self, at: u64) -> Result<(), (usize, StorageError)> {
+        let before = self.file;
+        self.close().map_err(|error| (before, error))?;
+        // Most often it is the next file that has any bytes.
+        let holds = |(offset, length): (u64, u64)| offset <= at && at - offset < length;
+        let next = before + 1;
+        self.file = if self.job.extent(next).is_some_and(holds) { next } else { self.job.file_at(at) };
+        let missing = || (self.file, StorageError::too_short(&self.job.path(self.file)));
+        (self.offset, self.length) = self.job.extent(self.file).filter(|&e| holds(e)).ok_or_else(missing)?;
+        self.current = match self.job.open(self.file).map_err(|error| (self.file, error))? {
+            Source::Zeros => Current::Zeros,
+            Source::File(handle, opened) => {
+                let sparse = allocated(&opened) < opened.len();
+                Current::File { handle, opened, sparse, extent: Extent { hole: false, end: 0 } }
+            }
+        };
+        Ok(())
+    }
+
+    /// Lets go of the current file.
+    pub(super) fn close(&mut self) -> Result<(), StorageError> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::File { handle, opened, .. } => self.job.close(self.file, handle, &opened),
+            Current::None | Current::Zeros => Ok(()),
+        }
+    }
+}
+
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

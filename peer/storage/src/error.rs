@@ -1,0 +1,184 @@
+//! What can go wrong with files, told in one line that names the file.
+//!
+//! Invariant: the system's own error stays inside ([`StorageError::io_kind`]), so that a caller can tell a full disk
+//! from a missing file; the text never has control characters of a file's name in it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use metainfo::display_safe;
+
+/// Something that stands where a torrent's file or folder must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A symbolic link, wherever it leads.
+    SymbolicLink,
+    /// A folder where a file must be.
+    Folder,
+    /// A FIFO, a socket or a device.
+    Special,
+    /// A file where a folder must be.
+    NotAFolder,
+    /// The path leads out of the root folder.
+    Outside,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SymbolicLink => "is a symbolic link",
+            Self::Folder => "is a folder where a file must be",
+            Self::Special => "is a FIFO, socket or device",
+            Self::NotAFolder => "is a file where a folder must be",
+            Self::Outside => "leads out of the folder",
+        })
+    }
+}
+
+/// The kinds of [`StorageError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageErrorKind {
+    /// The system refused: see [`StorageError::source`].
+    Io,
+    /// [`crate::Cancel`] was set.
+    Interrupted,
+    /// Something is in the way that is never followed, read or overwritten.
+    Unsafe(Obstacle),
+    /// The file changed while it was hashed.
+    Changed,
+    /// The file ends before the bytes asked for.
+    TooShort,
+    /// What was asked for makes no sense: a bad pattern, bytes past the end.
+    Invalid,
+}
+
+/// An error about one file or folder.
+#[derive(Debug)]
+pub struct StorageError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What was tried, to be read after "cannot".
+    pub operation: &'static str,
+    /// What kind of thing went wrong.
+    pub kind: StorageErrorKind,
+    /// The system's error, or one of the same meaning.
+    pub source: io::Error,
+}
+
+impl StorageError {
+    /// An error of the system.
+    pub(crate) fn io(operation: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self { path: path.to_path_buf(), operation, kind: StorageErrorKind::Io, source: source.into() }
+    }
+
+    /// The work was cancelled.
+    pub(crate) fn interrupted(path: &Path) -> Self {
+        Self::of(StorageErrorKind::Interrupted, "read", path, io::ErrorKind::Interrupted)
+    }
+
+    /// Something is in the way.
+    pub(crate) fn obstacle(operation: &'static str, path: &Path, obstacle: Obstacle) -> Self {
+        Self::of(StorageErrorKind::Unsafe(obstacle), operation, path, io::ErrorKind::InvalidInput)
+    }
+
+    /// The file changed while it was hashed.
+    pub(crate) fn changed(path: &Path) -> Self {
+        Self::of(StorageErrorKind::Changed, "hash", path, io::ErrorKind::InvalidData)
+    }
+
+    /// The file ends too early.
+    pub(crate) fn too_short(path: &Path) -> Self {
+        Self::of(StorageErrorKind::TooShort, "read", path, io::ErrorKind::UnexpectedEof)
+    }
+
+    /// The request makes no sense.
+    pub(crate) fn invalid(operation: &'static str, path: &Path, why: impl Into<String>) -> Self {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, why.into());
+        Self { path: path.to_path_buf(), operation, kind: StorageErrorKind::Invalid, source }
+    }
+
+    fn of(kind: StorageErrorKind, operation: &'static str, path: &Path, source: io::ErrorKind) -> Self {
+        Self { path: path.to_path_buf(), operation, kind, source: source.into() }
+    }
+
+    /// The system's word for it: `StorageFull`, `PermissionDenied`, `NotFound` and so on.
+    #[must_use]
+    pub fn io_kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+
+    /// The same error once more, to be told again after the first was handed out.
+    pub(crate) fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self { path: self.path.clone(), operation: self.operation, kind: self.kind, source }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = shown(&self.path);
+        let operation = self.operation;
+        match self.kind {
+            StorageErrorKind::Io | StorageErrorKind::Invalid => {
+                write!(f, "cannot {operation} {path}: {}", reason(&self.source))
+            }
+            StorageErrorKind::Interrupted => f.write_str("interrupted"),
+            StorageErrorKind::Unsafe(obstacle) => {
+                write!(f, "cannot {operation} {path}: it {obstacle}; move it away or choose another folder")
+            }
+            StorageErrorKind::Changed => {
+                write!(f, "{path} changed while it was hashed; try again when nothing writes to it")
+            }
+            StorageErrorKind::TooShort => {
+                write!(f, "cannot {operation} {path}: it is shorter than it must be")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StorageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A path that can be printed: no control characters, on one line.
+pub(crate) fn shown(path: &Path) -> String {
+    display_safe(&path.to_string_lossy())
+}
+
+/// The system's words without the number, which helps nobody.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h67_a_full_disk_is_told_as_such_and_keeps_its_kind() {
+        let full = io::Error::from_raw_os_error(28);
+        let error = StorageError::io("write", Path::new("movie.bin"), full);
+        assert_eq!(error.to_string(), "cannot write movie.bin: No space left on device");
+        assert_eq!(error.io_kind(), io::ErrorKind::StorageFull);
+        assert_eq!(error.again().io_kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn h78_a_file_name_cannot_drive_the_terminal() {
+        let error = StorageError::obstacle("open", Path::new("a\nb\u{1b}[2J"), Obstacle::SymbolicLink);
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains("is a symbolic link"), "{text}");
+    }
+}

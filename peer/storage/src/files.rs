@@ -1,0 +1,389 @@
+//! The content of one torrent beneath a root folder: reading and writing across its files.
+//!
+//! Invariant: an offset of the content and an offset in a file name the same byte everywhere (files lie end to end,
+//! BEP 3); padding files (BEP 47) read as zeros and are never on disk. All input and output is positional, so any
+//! number of threads can use one [`Storage`].
+//!
+//! It keeps no record of which pieces are right or wanted, and it buffers nothing.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metainfo::{FileSpan, Geometry, Info};
+
+use crate::error::StorageError;
+use crate::open::{Links, Purpose, Root};
+use crate::pool::Pool;
+use crate::survey::Found;
+
+/// Files that one torrent keeps open at most, unless told otherwise: what libtorrent keeps, enough for the files
+/// that a few dozen pieces in progress touch, and far from any system's limit.
+pub const DEFAULT_OPEN_FILES: usize = 40;
+
+/// The most that may be asked for: the pool is a list that is searched from end to end.
+const MAX_OPEN_FILES: usize = 1024;
+
+/// Parts given to the kernel in one call: POSIX promises only 16, Linux and the BSDs take 1024.
+const MAX_PARTS: usize = 1024;
+
+/// What a [`Storage`] may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only: nothing is made or changed.
+    ReadOnly,
+    /// Reading and writing; the root folder is made if it is missing.
+    ReadWrite,
+}
+
+/// How to open a torrent's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// What may be done.
+    pub access: Access,
+    /// Whether links are followed to read, even out of the root: for seeding one's own folder. Writing never does.
+    pub follow_symlinks: bool,
+    /// Files kept open at most, 1 to 1024.
+    pub max_open_files: usize,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self { access: Access::ReadOnly, follow_symlinks: false, max_open_files: DEFAULT_OPEN_FILES }
+    }
+}
+
+/// What a torrent's file is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A file.
+    Content,
+    /// Nothing: zeros in the content (BEP 47).
+    Padding,
+    /// A symbolic link without content (BEP 47). None is ever made.
+    Link,
+}
+
+#[derive(Debug)]
+struct StoredFile {
+    path: PathBuf,
+    offset: u64,
+    length: u64,
+    role: Role,
+    executable: bool,
+}
+
+/// What was written and not yet forced to disk.
+#[derive(Debug, Default)]
+struct Unsynced {
+    written: BTreeSet<usize>,
+    made: BTreeSet<usize>,
+    failed: Option<StorageError>,
+}
+
+/// The content of one torrent beneath a root folder.
+#[derive(Debug)]
+pub struct Storage {
+    root: Root,
+    files: Vec<StoredFile>,
+    geometry: Geometry,
+    access: Access,
+    links: Links,
+    pool: Mutex<Pool>,
+    unsynced: Mutex<Unsynced>,
+}
+
+impl Storage {
+    /// The content of `info` beneath the folder `root`. Opens the folder and nothing else.
+    ///
+    /// # Errors
+    /// If the folder cannot be opened or, with [`Access::ReadWrite`], made.
+    pub fn new(root: &Path, info: &Info, options: StorageOptions) -> Result<Self, StorageError> {
+        let role = |attributes: metainfo::FileAttributes| match attributes {
+            a if a.padding => Role::Padding,
+            a if a.symlink => Role::Link,
+            _ => Role::Content,
+        };
+        let stored = |entry: &metainfo::FileEntry| StoredFile {
+            path: entry.path.to_path_buf(),
+            offset: entry.offset,
+            length: entry.length,
+            role: role(entry.attributes),
+            executable: entry.attributes.executable,
+        };
+        Ok(Self {
+            root: Root::open(root, options.access == Access::ReadWrite)?,
+            files: info.files().iter().map(stored).collect(),
+            geometry: info.geometry(),
+            access: options.access,
+            links: if options.follow_symlinks { Links::Follow } else { Links::Refuse },
+            pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
+            unsynced: Mutex::default(),
+        })
+    }
+
+    /// Reads `buf.len()` bytes of the content from `offset`.
+    ///
+    /// # Errors
+    /// `NotFound` if a file is missing, [`crate::StorageErrorKind::TooShort`] if one ends early, `Unsafe` if
+    /// something is in the way, `Invalid` past the end of the content. The buffer then holds anything.
+    pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+        self.within("read", offset, buf.len())?;
+        let mut rest = buf;
+        for span in self.spans(offset, rest.len() as u64) {
+            let (part, after) = rest.split_at_mut(fits(span.length, rest.len()));
+            rest = after;
+            if self.role(span.file) == Role::Padding {
+                part.fill(0);
+                continue;
+            }
+            let handle = self.handle(span.file, false)?;
+            handle.read_exact_at(part, span.offset).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(span.file)),
+                _ => StorageError::io("read", &self.full_path(span.file), e),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes adjacent parts of the content from `offset`, one call to the kernel a file if the disk takes it.
+    ///
+    /// A file and its folders are made when their first byte is written; the file then has its full length, and
+    /// holes where nothing has been written. Bytes that fall into padding files are dropped.
+    ///
+    /// # Errors
+    /// If the disk refuses (`StorageFull`, `PermissionDenied` and so on), something is in the way, the bytes lie
+    /// past the end of the content, or the storage is read-only. Some of the bytes may have been written.
+    pub fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), StorageError> {
+        self.writable()?;
+        let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        self.within("write", offset, length)?;
+        let mut parts = Parts { parts, skip: 0 };
+        for span in self.spans(offset, length as u64) {
+            let wanted = fits(span.length, length);
+            if self.role(span.file) == Role::Padding {
+                parts.advance(wanted);
+                continue;
+            }
+            let handle = self.handle(span.file, true)?;
+            self.lock_unsynced().written.insert(span.file);
+            let (mut at, mut left) = (span.offset, wanted);
+            while left > 0 {
+                let slices = parts.front(left);
+                let done = match rustix::io::pwritev(&*handle, &slices, at) {
+                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                    Err(rustix::io::Errno::INTR) => continue,
+                    done => done.map_err(io::Error::from),
+                }
+                .map_err(|e| StorageError::io("write", &self.full_path(span.file), e))?;
+                parts.advance(done);
+                at += done as u64;
+                left = left.saturating_sub(done);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forces what was written since the last call to disk: contents and the names of new files.
+    ///
+    /// # Errors
+    /// If the disk fails. What was lost then cannot be known, so every later call fails with the same error: a
+    /// second `fsync` that succeeds proves nothing about the first.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        let (written, made) = {
+            let mut unsynced = self.lock_unsynced();
+            if let Some(failed) = &unsynced.failed {
+                return Err(failed.again());
+            }
+            (std::mem::take(&mut unsynced.written), std::mem::take(&mut unsynced.made))
+        };
+        self.sync_these(&written, &made).inspect_err(|error| {
+            self.lock_unsynced().failed = Some(error.again());
+        })
+    }
+
+    fn sync_these(&self, written: &BTreeSet<usize>, made: &BTreeSet<usize>) -> Result<(), StorageError> {
+        for &file in written {
+            let synced = self.handle(file, true)?.sync_data();
+            synced.map_err(|e| StorageError::io("sync", &self.full_path(file), e))?;
+        }
+        let folders: BTreeSet<&Path> =
+            made.iter().filter_map(|&f| self.files.get(f)).flat_map(|f| f.path.ancestors().skip(1)).collect();
+        folders.into_iter().try_for_each(|folder| self.root.sync_folder(folder))
+    }
+
+    /// The files of the content that hold these bytes.
+    pub(crate) fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
+        let end = offset.saturating_add(length);
+        let first = self.files.partition_point(|f| f.offset + f.length <= offset);
+        let files = self.files.iter().enumerate().skip(first).take_while(move |(_, f)| f.offset < end);
+        files.filter_map(move |(file, f)| {
+            let (from, to) = (offset.max(f.offset), end.min(f.offset + f.length));
+            (from < to).then(|| FileSpan { file, offset: from - f.offset, length: to - from })
+        })
+    }
+
+    /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.
+    fn handle(&self, file: usize, write: bool) -> Result<Arc<File>, StorageError> {
+        if let Some(handle) = self.lock_pool().get(file, write) {
+            return Ok(handle);
+        }
+        let handle = Arc::new(if write { self.open_to_write(file)? } else { self.open_to_read(file)?.0 });
+        let evicted = self.lock_pool().put(file, &handle, write);
+        drop(evicted);
+        Ok(handle)
+    }
+
+    /// Opens a file of the content to read, past the pool: for a thread that reads it from end to end.
+    pub(crate) fn open_to_read(&self, file: usize) -> Result<(File, std::fs::Metadata), StorageError> {
+        self.root.file(self.relative(file), Purpose::Read, self.links)
+    }
+
+    fn open_to_write(&self, file: usize) -> Result<File, StorageError> {
+        let path = self.relative(file);
+        let (handle, metadata) = match self.root.file(path, Purpose::Write, Links::Refuse) {
+            Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
+                let made = self.root.file(path, Purpose::Create, Links::Refuse)?;
+                self.lock_unsynced().made.insert(file);
+                made
+            }
+            other => other?,
+        };
+        if metadata.len() < self.length(file) {
+            let grown = handle.set_len(self.length(file));
+            grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
+        }
+        Ok(handle)
+    }
+
+    /// Makes sure that the file exists, and gives it.
+    pub(crate) fn make(&self, file: usize) -> Result<Arc<File>, StorageError> {
+        let handle = self.handle(file, true)?;
+        self.lock_unsynced().written.insert(file);
+        Ok(handle)
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), StorageError> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(StorageError::io(
+                "write",
+                self.root.path(),
+                io::Error::from(io::ErrorKind::ReadOnlyFilesystem),
+            )),
+        }
+    }
+
+    fn within(&self, operation: &'static str, offset: u64, length: usize) -> Result<(), StorageError> {
+        match offset.checked_add(length as u64) {
+            Some(end) if end <= self.geometry.total() => Ok(()),
+            _ => Err(StorageError::invalid(
+                operation,
+                self.root.path(),
+                "these bytes lie past the torrent's end",
+            )),
+        }
+    }
+
+    pub(crate) fn inspect(&self, file: usize) -> Result<Found, StorageError> {
+        self.root.inspect(self.relative(file), self.links)
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(crate) fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(crate) fn role(&self, file: usize) -> Role {
+        self.files.get(file).map_or(Role::Padding, |f| f.role)
+    }
+
+    pub(crate) fn length(&self, file: usize) -> u64 {
+        self.files.get(file).map_or(0, |f| f.length)
+    }
+
+    pub(crate) fn offset(&self, file: usize) -> u64 {
+        self.files.get(file).map_or(0, |f| f.offset)
+    }
+
+    pub(crate) fn executable(&self, file: usize) -> bool {
+        self.files.get(file).is_some_and(|f| f.executable)
+    }
+
+    fn relative(&self, file: usize) -> &Path {
+        self.files.get(file).map_or(Path::new(""), |f| &f.path)
+    }
+
+    /// Where the file is on disk, to be named in messages.
+    #[must_use]
+    pub fn full_path(&self, file: usize) -> PathBuf {
+        self.root.path().join(self.relative(file))
+    }
+
+    fn lock_pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_unsynced(&self) -> MutexGuard<'_, Unsynced> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A span's length as a length in memory; it is never longer than the buffer that it was cut from.
+fn fits(length: u64, buffer: usize) -> usize {
+    usize::try_from(length).map_or(buffer, |length| length.min(buffer))
+}
+
+/// What is left of the parts to write.
+struct Parts<'p> {
+    parts: &'p [&'p [u8]],
+    /// Bytes of the first part that are done.
+    skip: usize,
+}
+
+impl<'p> Parts<'p> {
+    /// The next parts, at most `length` bytes.
+    fn front(&self, length: usize) -> Vec<IoSlice<'p>> {
+        let mut left = length;
+        let mut skip = self.skip;
+        let mut slices = Vec::new();
+        for part in self.parts {
+            if left == 0 || slices.len() == MAX_PARTS {
+                break;
+            }
+            let part = part.get(skip..).unwrap_or_default();
+            let part = part.get(..left).unwrap_or(part);
+            skip = 0;
+            left -= part.len();
+            if !part.is_empty() {
+                slices.push(IoSlice::new(part));
+            }
+        }
+        slices
+    }
+
+    /// Lets go of the next `length` bytes.
+    fn advance(&mut self, length: usize) {
+        self.skip += length;
+        while let Some((first, rest)) = self.parts.split_first()
+            && self.skip >= first.len()
+        {
+            self.skip -= first.len();
+            self.parts = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

@@ -1,0 +1,1 @@
+//! Torrents made up for tests.
