@@ -13,7 +13,7 @@ pub mod address;
 pub mod compact;
 pub mod http;
 pub mod interval;
-mod percent;
+pub mod percent;
 pub mod swarm;
 mod time;
 

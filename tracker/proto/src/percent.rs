@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 /// Appends `bytes`, everything but RFC 3986's unreserved characters escaped.
-pub(crate) fn encode(bytes: &[u8], out: &mut String) {
+pub fn encode(bytes: &[u8], out: &mut String) {
     for &byte in bytes {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
@@ -17,7 +17,7 @@ pub(crate) fn encode(bytes: &[u8], out: &mut String) {
 }
 
 /// The bytes that `text` stands for, or `None` when a `%` is not followed by two hexadecimal digits.
-pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(&byte) = rest.next() {

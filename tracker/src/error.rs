@@ -1,0 +1,43 @@
+//! Why a tracker cannot run.
+
+use std::io;
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+/// An error that ends a tracker, or keeps it from starting.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrackerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {}{}", plain(.source), advice(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no address to listen on.
+    #[error("there is no address to listen on: name one with --http")]
+    NoAddress,
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Randomness(String),
+}
+
+/// The system's words without the number of the error, which tells a user nothing.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(before, _)| before).to_owned()
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (is another tracker running? choose another with --http)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 need privileges: choose another with --http)",
+        io::ErrorKind::AddrNotAvailable => {
+            " (no interface of this machine has it: choose another with --http)"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,143 @@
+//! Opening the listening sockets.
+//!
+//! One socket an address family: IPv6 sockets take IPv6 only, so that `[::]` and `0.0.0.0` can both have the port
+//! and a peer's address is never an IPv4 address in IPv6 clothes.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use crate::TrackerError;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+/// How often a port that is free in one family may be taken in the other before it is an error.
+const PORT_ATTEMPTS: usize = 32;
+
+/// Binds all addresses. Those with port 0 share one port, unless they are the same address.
+///
+/// A machine without IPv6 is no reason to fail: `[::]` is left out there when another address remains.
+pub(crate) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, TrackerError> {
+    let mut attempt = 1;
+    loop {
+        match try_bind_all(addresses) {
+            Err(TrackerError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse
+                    && attempt < PORT_ATTEMPTS
+                    && any_port(addresses) =>
+            {
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn any_port(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().any(|address| address.port() == 0)
+}
+
+fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, TrackerError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut shared_port = 0;
+    let mut sharing: Vec<IpAddr> = Vec::new();
+    let mut left_out = None;
+    for address in addresses {
+        let mut wanted = *address;
+        if wanted.port() == 0 && !sharing.contains(&wanted.ip()) {
+            wanted.set_port(shared_port);
+            sharing.push(wanted.ip());
+        }
+        let bound = bind(wanted).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match bound {
+            Ok((local, listener)) => {
+                if address.port() == 0 && shared_port == 0 {
+                    shared_port = local.port();
+                }
+                listeners.push(listener);
+            }
+            Err(source) => {
+                let error = TrackerError::Listen { address: wanted, source };
+                if !is_missing_ipv6(&error) {
+                    return Err(error);
+                }
+                tracing::warn!("{error}: going on without IPv6");
+                left_out = Some(error);
+            }
+        }
+    }
+    if listeners.is_empty() { Err(left_out.unwrap_or(TrackerError::NoAddress)) } else { Ok(listeners) }
+}
+
+/// Whether the address was every IPv6 address and the system has none.
+fn is_missing_ipv6(error: &TrackerError) -> bool {
+    let TrackerError::Listen { address, source } = error else { return false };
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && !matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A tracker that was just stopped may start again at once: its old connections do not hold the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::default_addresses;
+
+    #[tokio::test]
+    async fn the_default_pair_has_one_port_in_both_families() {
+        let listeners = bind_all(&default_addresses(0)).unwrap();
+        let locals: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        assert!(locals.iter().any(SocketAddr::is_ipv4));
+        assert!(
+            locals.iter().all(|local| local.port() == locals[0].port() && local.port() != 0),
+            "{locals:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_address_can_be_asked_for_two_free_ports() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listeners = bind_all(&[address, address]).unwrap();
+        assert_ne!(listeners[0].local_addr().unwrap(), listeners[1].local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named_with_what_to_do() {
+        let taken = bind_all(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let address = taken[0].local_addr().unwrap();
+        let error = bind_all(&[address]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {address}: Address already in use (is another tracker running? choose another with --http)"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_refused() {
+        let error = bind_all(&["192.0.2.1:0".parse().unwrap()]).unwrap_err().to_string();
+        assert!(error.starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
+        assert!(error.ends_with("choose another with --http)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn no_address_is_an_error() {
+        assert!(matches!(bind_all(&[]), Err(TrackerError::NoAddress)));
+    }
+}

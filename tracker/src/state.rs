@@ -1,0 +1,149 @@
+//! What all connections of a tracker share: the swarms, the torrents it hands out, the clock and the generator.
+//!
+//! The store is behind a lock that is held for one announce or scrape and never across an await.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use metainfo::InfoHash;
+use rand::SeedableRng;
+use rand::rngs::SysRng;
+use rand_chacha::ChaCha8Rng;
+use tracker_proto::http::{ScrapeReply, ScrapeStats};
+use tracker_proto::swarm::{Announce, Answer, Limits, SwarmStore};
+use tracker_proto::{Time, percent};
+
+use crate::{Access, TrackerConfig, TrackerError};
+
+/// The state of one tracker.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: TrackerConfig,
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: SwarmStore,
+    rng: ChaCha8Rng,
+    torrents: BTreeMap<String, Torrent>,
+    registered: BTreeSet<InfoHash>,
+}
+
+#[derive(Debug, Clone)]
+struct Torrent {
+    file: Bytes,
+    info_hash: InfoHash,
+}
+
+/// How much a tracker has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackerStats {
+    /// Swarms with a peer, or remembered for their count of downloads.
+    pub swarms: usize,
+    /// Peers; one in two swarms counts twice.
+    pub peers: usize,
+}
+
+/// A way to reach a tracker while it runs.
+#[derive(Debug, Clone)]
+pub struct TrackerHandle {
+    pub(crate) state: Arc<State>,
+}
+
+impl TrackerHandle {
+    /// Serves a torrent: its swarm, and its file (the exact bytes) at the path that is returned, such as
+    /// `/t/NAME.torrent`. `name` is without `.torrent`; one that is registered already is replaced.
+    pub fn register(&self, name: &str, torrent: Bytes, info_hash: InfoHash) -> String {
+        let mut inner = self.state.lock();
+        inner.registered.insert(info_hash);
+        inner.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
+        torrent_path(name)
+    }
+
+    /// How much there is to do right now.
+    pub fn stats(&self) -> TrackerStats {
+        let inner = self.state.lock();
+        TrackerStats { swarms: inner.store.swarm_count(), peers: inner.store.peer_count() }
+    }
+
+    /// What the tracker knows of one swarm; `None` for one that nobody has announced.
+    pub fn scrape(&self, info_hash: &InfoHash) -> Option<ScrapeStats> {
+        self.state.lock().store.scrape(info_hash)
+    }
+}
+
+/// Where a torrent's file is served.
+pub(crate) fn torrent_path(name: &str) -> String {
+    let mut path = "/t/".to_owned();
+    percent::encode(name.as_bytes(), &mut path);
+    path.push_str(".torrent");
+    path
+}
+
+impl State {
+    pub(crate) fn new(config: TrackerConfig) -> Result<Self, TrackerError> {
+        let rng =
+            ChaCha8Rng::try_from_rng(&mut SysRng).map_err(|e| TrackerError::Randomness(e.to_string()))?;
+        let store = SwarmStore::new(Limits::for_interval(config.interval));
+        let inner = Inner { store, rng, torrents: BTreeMap::new(), registered: BTreeSet::new() };
+        Ok(Self { config, started: Instant::now(), inner: Mutex::new(inner) })
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.started.elapsed()
+    }
+
+    /// A panic elsewhere leaves the store as consistent as the panic found it: peers come back by themselves.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store's answer, or `None` when this tracker does not serve the swarm.
+    pub(crate) fn announce(&self, announce: &Announce) -> Option<Answer> {
+        let now = self.now();
+        let Inner { store, rng, registered, .. } = &mut *self.lock();
+        if self.config.access == Access::Registered && !registered.contains(&announce.info_hash) {
+            return None;
+        }
+        Some(store.announce(now, rng, announce))
+    }
+
+    /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.
+    pub(crate) fn scrape(&self, info_hashes: &[InfoHash]) -> ScrapeReply {
+        let inner = self.lock();
+        let known = |hash: &InfoHash| {
+            let registered = || inner.registered.contains(hash).then(ScrapeStats::default);
+            inner.store.scrape(hash).or_else(registered)
+        };
+        ScrapeReply { files: info_hashes.iter().filter_map(|hash| Some((*hash, known(hash)?))).collect() }
+    }
+
+    pub(crate) fn expire(&self) {
+        let now = self.now();
+        self.lock().store.expire(now);
+    }
+
+    /// The bytes of a registered torrent's file.
+    pub(crate) fn torrent(&self, name: &str) -> Option<Bytes> {
+        self.lock().torrents.get(name).map(|torrent| torrent.file.clone())
+    }
+
+    /// Name and numbers of every registered torrent.
+    pub(crate) fn torrents(&self) -> Vec<(String, ScrapeStats)> {
+        let inner = self.lock();
+        let stats = |torrent: &Torrent| inner.store.scrape(&torrent.info_hash).unwrap_or_default();
+        inner.torrents.iter().map(|(name, torrent)| (name.clone(), stats(torrent))).collect()
+    }
+}
+
+/// Who is on the other side of a connection, and which of our addresses it came in on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
