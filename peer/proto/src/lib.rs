@@ -11,6 +11,7 @@
 //! This package moves no payload: it sees which block arrived, never its bytes.
 
 pub mod announce;
+mod backoff;
 pub mod bitfield;
 pub mod candidates;
 pub mod choker;

@@ -288,5 +288,4 @@ fn take<'a>(input: &mut &'a [u8], left: &mut u32) -> &'a [u8] {
 }
 
 #[cfg(test)]
-#[path = "codec_tests.rs"]
 mod tests;

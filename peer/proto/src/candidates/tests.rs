@@ -1,0 +1,256 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+fn rng() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(7)
+}
+
+const fn s(seconds: u64) -> Time {
+    Time::from_micros(seconds * 1_000_000)
+}
+
+fn peer(number: u32) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0b00_0000 + number)), 6881)
+}
+
+fn parse(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+/// A table of so many addresses from trackers.
+fn table(count: u32) -> Candidates {
+    let mut candidates = Candidates::new();
+    (0..count).for_each(|number| assert!(candidates.add(s(0), peer(number), Source::Tracker)));
+    candidates
+}
+
+/// Takes addresses until none is due.
+fn take_all(candidates: &mut Candidates, now: Time, rng: &mut ChaCha8Rng) -> Vec<SocketAddr> {
+    std::iter::from_fn(|| {
+        let address = candidates.next(now, rng)?;
+        candidates.dialling(address);
+        Some(address)
+    })
+    .collect()
+}
+
+/// How long after `now` the only address left is due.
+fn wait(candidates: &Candidates, now: Time) -> Duration {
+    candidates.poll_timeout().unwrap().saturating_since(now)
+}
+
+#[test]
+fn those_the_user_named_come_first_then_by_source_and_each_once() {
+    let mut candidates = Candidates::new();
+    for (number, source) in
+        [(1, Source::Incoming), (2, Source::Peer), (3, Source::Tracker), (4, Source::User)]
+    {
+        assert!(candidates.add(s(0), peer(number), source));
+    }
+    assert!(!candidates.add(s(0), peer(3), Source::Peer), "known already");
+    assert_eq!(take_all(&mut candidates, s(0), &mut rng()), [peer(4), peer(3), peer(2), peer(1)]);
+    assert_eq!((candidates.len(), candidates.idle(), candidates.poll_timeout()), (4, 0, None));
+}
+
+#[test]
+fn among_equals_the_order_is_the_generators() {
+    let orders: BTreeSet<Vec<SocketAddr>> =
+        (0..20).map(|seed| take_all(&mut table(5), s(0), &mut ChaCha8Rng::seed_from_u64(seed))).collect();
+    assert!(orders.len() > 10, "{} orders from 20 seeds", orders.len());
+    let again = || take_all(&mut table(50), s(0), &mut rng());
+    assert_eq!(again(), again());
+}
+
+#[test]
+fn addresses_at_which_nobody_can_listen_are_refused() {
+    let mut candidates = Candidates::new();
+    for bad in ["11.0.0.1:0", "0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
+        assert!(!candidates.add(s(0), parse(bad), Source::User), "{bad}");
+    }
+    assert!(!candidates.add(s(0), parse("[::ffff:224.0.0.1]:1"), Source::User));
+    assert!(candidates.is_empty());
+}
+
+#[test]
+fn an_ipv4_address_within_an_ipv6_one_is_the_same_peer() {
+    let mut candidates = Candidates::new();
+    assert!(candidates.add(s(0), parse("11.0.0.1:5"), Source::Tracker));
+    assert!(!candidates.add(s(0), parse("[::ffff:11.0.0.1]:5"), Source::Tracker));
+    candidates.connected(parse("[::ffff:11.0.0.1]:5"));
+    assert_eq!(candidates.next(s(0), &mut rng()), None);
+    candidates.ban("::ffff:11.0.0.1".parse().unwrap());
+    assert!(candidates.is_banned("11.0.0.1".parse().unwrap()) && candidates.is_empty());
+}
+
+#[test]
+fn failures_wait_longer_each_time_and_then_the_address_is_dropped() {
+    let (mut candidates, mut rng) = (table(20), rng());
+    (1..20).for_each(|number| candidates.connected(peer(number)));
+    let mut now = s(0);
+    for middle in [15, 30, 60, 120].map(Duration::from_secs) {
+        assert_eq!(candidates.next(now, &mut rng), Some(peer(0)));
+        candidates.dialling(peer(0));
+        candidates.failed(now, peer(0));
+        let wait = wait(&candidates, now);
+        assert!(wait >= middle * 3 / 4 && wait <= middle * 5 / 4, "{wait:?} where about {middle:?} was due");
+        assert_eq!(candidates.next(now, &mut rng), None, "not due yet");
+        now += wait;
+    }
+    assert_eq!(candidates.next(now, &mut rng), Some(peer(0)));
+    candidates.failed(now, peer(0));
+    assert_eq!((candidates.len(), candidates.poll_timeout()), (19, None));
+}
+
+#[test]
+fn the_users_and_the_last_few_are_tried_at_least_every_75_seconds() {
+    for (source, others, tries) in [(Source::User, 100, 200), (Source::Tracker, 0, 14)] {
+        let (mut candidates, mut rng, mut now) = (table(others), rng(), s(0));
+        (0..others).for_each(|number| candidates.connected(peer(number)));
+        candidates.add(now, peer(1000), source);
+        for _ in 0..tries {
+            assert_eq!(candidates.next(now, &mut rng), Some(peer(1000)));
+            candidates.dialling(peer(1000));
+            candidates.failed(now, peer(1000));
+            let wait = wait(&candidates, now);
+            assert!(wait <= Duration::from_secs(75), "{wait:?}");
+            now += wait;
+        }
+        assert_eq!(candidates.idle(), 1, "{source:?} is still known");
+    }
+}
+
+#[test]
+fn a_peer_that_was_of_use_is_soon_dialled_again_and_its_failures_are_forgotten() {
+    let (mut candidates, mut rng) = (table(20), rng());
+    take_all(&mut candidates, s(0), &mut rng);
+    (0..3).for_each(|_| candidates.failed(s(0), peer(0)));
+    candidates.connected(peer(0));
+    candidates.disconnected(s(10), peer(0), true);
+    assert!(wait(&candidates, s(10)) <= Duration::from_secs(7));
+    assert_eq!(candidates.next(s(20), &mut rng), Some(peer(0)));
+    candidates.failed(s(20), peer(0));
+    assert!(wait(&candidates, s(20)) < Duration::from_secs(20), "as after a first failure");
+}
+
+#[test]
+fn a_peer_that_was_of_no_use_waits_as_after_a_failure() {
+    let (mut candidates, mut rng) = (table(20), rng());
+    take_all(&mut candidates, s(0), &mut rng);
+    candidates.connected(peer(0));
+    candidates.disconnected(s(0), peer(0), false);
+    assert!(wait(&candidates, s(0)) >= Duration::from_secs(11));
+}
+
+#[test]
+fn one_that_only_connected_to_us_is_dropped_at_its_first_failure() {
+    let mut candidates = Candidates::new();
+    candidates.add(s(0), peer(1), Source::Incoming);
+    candidates.failed(s(0), peer(1));
+    assert!(candidates.is_empty());
+    candidates.add(s(0), peer(1), Source::Incoming);
+    assert!(!candidates.add(s(0), peer(1), Source::Tracker), "known, and trusted more from now on");
+    candidates.failed(s(0), peer(1));
+    assert_eq!(candidates.len(), 1);
+}
+
+#[test]
+fn to_be_named_by_the_user_makes_an_address_due_at_once() {
+    let (mut candidates, mut rng) = (table(1), rng());
+    candidates.failed(s(0), peer(0));
+    assert!(wait(&candidates, s(0)) > Duration::ZERO);
+    candidates.add(s(0), peer(0), Source::User);
+    assert_eq!(candidates.next(s(0), &mut rng), Some(peer(0)));
+}
+
+#[test]
+fn h33_a_banned_host_is_forgotten_on_every_port_and_not_taken_again() {
+    let (mut candidates, mut rng) = (table(3), rng());
+    let other_port = SocketAddr::new(peer(1).ip(), 7);
+    candidates.add(s(0), other_port, Source::User);
+    candidates.connected(peer(1));
+    candidates.ban(peer(1).ip());
+    assert!(
+        !candidates.add(s(0), peer(1), Source::User) && !candidates.add(s(0), other_port, Source::Tracker)
+    );
+    let mut left = take_all(&mut candidates, s(0), &mut rng);
+    left.sort();
+    assert_eq!(left, [peer(0), peer(2)]);
+    candidates.disconnected(s(0), peer(1), true);
+    assert_eq!(candidates.poll_timeout(), None, "what is said of it afterwards changes nothing");
+}
+
+#[test]
+fn the_oldest_ban_is_forgotten_when_there_are_too_many() {
+    let mut candidates = Candidates::new();
+    let most = u32::try_from(MAX_BANS).unwrap();
+    (0..=most).for_each(|number| candidates.ban(peer(number).ip()));
+    candidates.ban(peer(most).ip());
+    assert_eq!((candidates.bans.len(), candidates.banned.len()), (MAX_BANS, MAX_BANS));
+    assert!(!candidates.is_banned(peer(0).ip()) && candidates.is_banned(peer(1).ip()));
+}
+
+#[test]
+fn a_full_table_takes_a_better_address_for_its_worst_and_refuses_others() {
+    let mut candidates = table(u32::try_from(MAX_CANDIDATES).unwrap());
+    assert!(!candidates.add(s(0), peer(5000), Source::Tracker), "none is worse");
+    candidates.failed(s(0), peer(17));
+    candidates.failed(s(0), peer(18));
+    candidates.failed(s(0), peer(18));
+    assert!(candidates.add(s(0), peer(5000), Source::Peer));
+    assert!(!candidates.table.contains_key(&peer(18)) && candidates.table.contains_key(&peer(17)));
+    assert!(candidates.add(s(0), peer(5001), Source::User), "17 goes");
+    assert!(candidates.add(s(0), peer(5002), Source::User), "the one from a peer goes");
+    assert!(!candidates.table.contains_key(&peer(5000)));
+    assert!(candidates.add(s(0), peer(5003), Source::User), "one from a tracker goes");
+    assert_eq!(candidates.len(), MAX_CANDIDATES);
+}
+
+#[test]
+fn those_in_use_are_never_dropped_to_make_room() {
+    let mut candidates = table(u32::try_from(MAX_CANDIDATES).unwrap());
+    let all: Vec<_> = candidates.table.keys().copied().collect();
+    all.iter().for_each(|&address| candidates.connected(address));
+    assert!(!candidates.add(s(0), peer(5000), Source::User));
+    assert_eq!(candidates.len(), MAX_CANDIDATES);
+}
+
+proptest! {
+    #[test]
+    fn the_indexes_always_agree_with_the_table(
+        steps in prop::collection::vec((0u8..8, 0u32..12, 0u64..40), 0..200),
+    ) {
+        let (mut candidates, mut rng, mut now) = (Candidates::new(), rng(), s(0));
+        for (what, number, pass) in steps {
+            now += Duration::from_secs(pass);
+            let address = peer(number);
+            match what {
+                0 => _ = candidates.add(now, address, Source::Tracker),
+                1 => _ = candidates.add(now, address, [Source::User, Source::Peer, Source::Incoming][number as usize % 3]),
+                2 => candidates.dialling(address),
+                3 => candidates.connected(address),
+                4 => candidates.failed(now, address),
+                5 => candidates.disconnected(now, address, pass % 2 == 0),
+                6 if pass > 35 => candidates.ban(address.ip()),
+                _ => {
+                    if let Some(given) = candidates.next(now, &mut rng) {
+                        prop_assert!(candidates.table[&given].is_idle() && !candidates.is_banned(given.ip()));
+                    }
+                }
+            }
+            let waiting = candidates.table.iter().filter_map(|(&address, candidate)| match candidate.state {
+                State::Waiting(due) => Some((due, address)),
+                _ => None,
+            });
+            prop_assert_eq!(waiting.collect::<BTreeSet<_>>(), candidates.waiting.clone());
+            let ready = candidates.table.iter().filter_map(|(&address, candidate)| match candidate.state {
+                State::Ready(rank) => Some((rank, address)),
+                _ => None,
+            });
+            prop_assert_eq!(ready.collect::<BTreeSet<_>>(), candidates.ready.clone());
+            prop_assert!(candidates.table.keys().all(|address| !candidates.is_banned(address.ip())));
+        }
+    }
+}
