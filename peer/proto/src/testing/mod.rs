@@ -96,7 +96,7 @@ impl Swarm {
             disk_budget: 1024,
             upload_budget: 8 << 20,
         };
-        let address = SocketAddr::from(([10, 0, (index / 250) as u8, (index % 250) as u8 + 1], 6881));
+        let address = SocketAddr::from(([10, 0, 0, u8::try_from(index + 1).unwrap()], 6881));
         let mut torrent = Torrent::new(config, self.now, ChaCha8Rng::seed_from_u64(seed));
         let others: Vec<SocketAddr> = self.nodes.iter().filter(|n| n.alive).map(|n| n.address).collect();
         torrent.handle_candidates(self.now, &others, Source::Tracker);

@@ -106,19 +106,18 @@ impl Torrent {
         for id in lost_interest {
             self.choke(now, id);
         }
-        let mut unchoked = self.links.values().filter(|link| !link.we_choke).count();
+        let unchoked = self.links.values().filter(|link| !link.we_choke).count();
         let waiting: Vec<LinkId> = self
             .links
             .iter()
             .filter(|(_, link)| link.we_choke && link.it_is_interested)
             .map(|(&id, _)| id)
             .collect();
-        for id in waiting {
-            if !self.choker.may_unchoke_now(unchoked) {
+        for (given, id) in waiting.into_iter().enumerate() {
+            if !self.choker.may_unchoke_now(unchoked + given) {
                 break;
             }
             self.unchoke(now, id);
-            unchoked += 1;
         }
     }
 
