@@ -93,8 +93,7 @@ pub struct AnnounceReply {
     pub peers: Vec<SocketAddr>,
     /// The address that the tracker sees the client at (BEP 24).
     pub external_ip: Option<IpAddr>,
-    /// Something the user should see although the announce worked. Raw: pass it through
-    /// [`metainfo::display_safe`] to print it.
+    /// Something the user should see although the announce worked. When parsed, escaped and cut short.
     pub warning: Option<String>,
     /// To be sent back in the next announce.
     pub tracker_id: Option<Vec<u8>>,

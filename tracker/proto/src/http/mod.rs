@@ -5,7 +5,6 @@
 //! Nothing here knows HTTP itself: headers, redirects and bodies are the driver's, with the limits named here.
 
 mod announce;
-mod bencode;
 mod encode;
 mod parse;
 mod query;

@@ -6,10 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use metainfo::bencode::{Document, Items, Limits, Node, scan};
 use metainfo::{InfoHash, display_safe};
 use thiserror::Error;
 
-use super::bencode::{self, Value};
 use super::{
     AnnounceReply, MAX_REPLY_BYTES, MAX_REPLY_PEERS, MAX_SCRAPE_HASHES, MAX_TOKEN_BYTES, ScrapeReply,
     ScrapeStats,
@@ -52,7 +52,7 @@ pub enum ReplyError {
     TooLong,
     /// Not bencode.
     #[error("its answer is not bencode: {0}")]
-    NotBencode(String),
+    NotBencode(metainfo::Error),
     /// Bencode, but not what was asked for.
     #[error("its answer is not a tracker's: {0}")]
     Unexpected(&'static str),
@@ -65,30 +65,32 @@ impl AnnounceReply {
     /// When the tracker refused, or nothing in the answer can be used. Some trackers send their failure with a
     /// status that is no success: the failure is what is reported then.
     pub fn parse(status: u16, body: &[u8]) -> Result<Self, ReplyError> {
-        let root = read(status, body)?;
+        let document = read(status, body)?;
+        let root = document.root();
         let mut reply = Self {
-            interval: signed(&root, b"interval").map_or(interval::DEFAULT, interval::clamp),
-            min_interval: signed(&root, b"min interval").map(interval::clamp),
-            complete: unsigned(&root, b"complete"),
-            incomplete: unsigned(&root, b"incomplete"),
-            downloaded: unsigned(&root, b"downloaded"),
+            interval: signed(root, "interval").map_or(interval::DEFAULT, interval::clamp),
+            min_interval: signed(root, "min interval").map(interval::clamp),
+            complete: unsigned(root, "complete"),
+            incomplete: unsigned(root, "incomplete"),
+            downloaded: unsigned(root, "downloaded"),
             peers: Vec::new(),
-            external_ip: bytes(&root, b"external ip").and_then(read_external_ip),
-            warning: bytes(&root, b"warning message").map(quotable),
-            tracker_id: bytes(&root, b"tracker id")
+            external_ip: bytes(root, "external ip").and_then(read_external_ip),
+            warning: bytes(root, "warning message").map(quotable),
+            tracker_id: bytes(root, "tracker id")
                 .filter(|id| id.len() <= MAX_TOKEN_BYTES)
                 .map(<[u8]>::to_vec),
         };
         let mut skipped = 0;
-        match root.get(b"peers") {
-            Some(Value::Bytes(peers)) => {
+        if let Some(peers) = root.get("peers") {
+            if let Some(peers) = peers.as_bytes() {
                 reply.take(compact::decode_ipv4(peers, MAX_REPLY_PEERS), &mut skipped);
+            } else if let Some(peers) = peers.items() {
+                reply.take(read_dictionaries(peers), &mut skipped);
+            } else {
+                skipped += 1;
             }
-            Some(Value::List(peers)) => reply.take(read_dictionaries(peers), &mut skipped),
-            Some(_) => skipped += 1,
-            None => {}
         }
-        if let Some(peers) = bytes(&root, b"peers6") {
+        if let Some(peers) = bytes(root, "peers6") {
             let room = MAX_REPLY_PEERS.saturating_sub(reply.peers.len());
             reply.take(compact::decode_ipv6(peers, room), &mut skipped);
         }
@@ -96,7 +98,7 @@ impl AnnounceReply {
             return Err(ReplyError::Unexpected("none of its peers has an address that makes sense"));
         }
         let knows_announces = ["interval", "peers", "peers6", "complete", "incomplete", "min interval"];
-        if !knows_announces.iter().any(|key| root.get(key.as_bytes()).is_some()) {
+        if !knows_announces.iter().any(|key| root.get(key).is_some()) {
             return Err(ReplyError::Unexpected("it has neither peers nor an interval"));
         }
         Ok(reply)
@@ -115,16 +117,17 @@ impl ScrapeReply {
     /// # Errors
     /// As for [`AnnounceReply::parse`].
     pub fn parse(status: u16, body: &[u8]) -> Result<Self, ReplyError> {
-        let root = read(status, body)?;
-        let Some(Value::Dict(files)) = root.get(b"files") else {
+        let document = read(status, body)?;
+        let root = document.root();
+        let Some(files) = root.get("files").filter(Node::is_dict) else {
             return Err(ReplyError::Unexpected("it has no files"));
         };
-        let entries = files.iter().filter_map(|(hash, stats)| {
-            let hash = InfoHash::new(<[u8; 20]>::try_from(&**hash).ok()?);
+        let entries = files.entries().filter_map(|(hash, stats)| {
+            let hash = InfoHash::new(<[u8; 20]>::try_from(hash).ok()?);
             let stats = ScrapeStats {
-                complete: unsigned(stats, b"complete").unwrap_or(0),
-                incomplete: unsigned(stats, b"incomplete").unwrap_or(0),
-                downloaded: unsigned(stats, b"downloaded").unwrap_or(0),
+                complete: unsigned(stats, "complete").unwrap_or(0),
+                incomplete: unsigned(stats, "incomplete").unwrap_or(0),
+                downloaded: unsigned(stats, "downloaded").unwrap_or(0),
             };
             Some((hash, stats))
         });
@@ -133,30 +136,33 @@ impl ScrapeReply {
 }
 
 /// Finds the dictionary of a successful answer, or says what else it is.
-fn read(status: u16, body: &[u8]) -> Result<Value<'_>, ReplyError> {
+fn read(status: u16, body: &[u8]) -> Result<Document<'_>, ReplyError> {
     if body.len() > MAX_REPLY_BYTES {
         return Err(ReplyError::TooLong);
     }
     let success = (200..300).contains(&status);
-    let root = match bencode::parse(body) {
-        Ok(root @ Value::Dict(_)) => root,
-        _ if !success => return Err(ReplyError::Status { status, quoted: quoted(body) }),
-        _ if is_web_page(body) => return Err(ReplyError::WebPage(quoted(&page_title(body)))),
+    // Some trackers end their answer with a newline: what follows the dictionary is left alone.
+    let document = match scan(body, &Limits::MESSAGE) {
+        Ok(document) if document.root().is_dict() => document,
+        _ if !success => return Err(ReplyError::Status { status, quoted: quoted(words(body)) }),
+        _ if is_web_page(body) => return Err(ReplyError::WebPage(quoted(words(body)))),
         Ok(_) => return Err(ReplyError::Unexpected("it is no dictionary")),
         Err(error) => return Err(ReplyError::NotBencode(error)),
     };
-    if let Some(reason) = bytes(&root, b"failure reason").or_else(|| bytes(&root, b"failure_reason")) {
-        let retry_in = match root.get(b"retry in") {
-            Some(Value::Bytes(b"never")) => Some(Duration::MAX),
-            Some(Value::Bytes(digits)) => {
-                std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).map(minutes)
-            }
-            Some(Value::Integer(number)) => Some(minutes(*number)),
-            _ => None,
-        };
-        return Err(ReplyError::Failure(Failure { reason: quotable(reason), retry_in }));
+    if let Some(failure) = read_failure(document.root()) {
+        return Err(ReplyError::Failure(failure));
     }
-    if success { Ok(root) } else { Err(ReplyError::Status { status, quoted: String::new() }) }
+    if success { Ok(document) } else { Err(ReplyError::Status { status, quoted: String::new() }) }
+}
+
+fn read_failure(root: Node<'_>) -> Option<Failure> {
+    let reason = bytes(root, "failure reason").or_else(|| bytes(root, "failure_reason"))?;
+    let retry_in = root.get("retry in").and_then(|retry| match retry.as_str() {
+        Some("never") => Some(Duration::MAX),
+        Some(digits) => digits.parse().ok().map(minutes),
+        None => retry.as_int().map(minutes),
+    });
+    Some(Failure { reason: quotable(reason), retry_in })
 }
 
 /// BEP 31's minutes, held within what a client can be asked to wait.
@@ -164,22 +170,16 @@ fn minutes(number: i64) -> Duration {
     interval::clamp(number.saturating_mul(60))
 }
 
-fn bytes<'a>(dictionary: &Value<'a>, key: &[u8]) -> Option<&'a [u8]> {
-    match dictionary.get(key) {
-        Some(Value::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    }
+fn bytes<'a>(dictionary: Node<'a>, key: &str) -> Option<&'a [u8]> {
+    dictionary.get(key)?.as_bytes()
 }
 
-fn signed(dictionary: &Value<'_>, key: &[u8]) -> Option<i64> {
-    match dictionary.get(key) {
-        Some(Value::Integer(number)) => Some(*number),
-        _ => None,
-    }
+fn signed(dictionary: Node<'_>, key: &str) -> Option<i64> {
+    dictionary.get(key)?.as_int()
 }
 
 /// A count; one that is negative counts as none, one that is too large as the largest.
-fn unsigned(dictionary: &Value<'_>, key: &[u8]) -> Option<u32> {
+fn unsigned(dictionary: Node<'_>, key: &str) -> Option<u32> {
     signed(dictionary, key).filter(|n| *n >= 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
@@ -191,7 +191,7 @@ fn read_external_ip(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// The original form of `peers`: a dictionary each. Host names are skipped: only addresses can be judged by scope.
-fn read_dictionaries(entries: &[Value<'_>]) -> compact::Decoded {
+fn read_dictionaries(entries: Items<'_>) -> compact::Decoded {
     let mut decoded = compact::Decoded::default();
     for entry in entries {
         if decoded.addresses.len() == MAX_REPLY_PEERS {
@@ -205,9 +205,9 @@ fn read_dictionaries(entries: &[Value<'_>]) -> compact::Decoded {
     decoded
 }
 
-fn read_dictionary(entry: &Value<'_>) -> Option<SocketAddr> {
-    let ip: IpAddr = std::str::from_utf8(bytes(entry, b"ip")?).ok()?.parse().ok()?;
-    let port = u16::try_from(signed(entry, b"port")?).ok()?;
+fn read_dictionary(entry: Node<'_>) -> Option<SocketAddr> {
+    let ip: IpAddr = entry.get("ip")?.as_str()?.parse().ok()?;
+    let port = u16::try_from(signed(entry, "port")?).ok()?;
     Some(SocketAddr::new(ip.to_canonical(), port))
 }
 
@@ -218,18 +218,20 @@ fn is_web_page(body: &[u8]) -> bool {
         .any(|tag| start.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag)))
 }
 
+/// What a body says to a reader: a page's title, or else all of it.
+fn words(body: &[u8]) -> &[u8] {
+    if is_web_page(body) { page_title(body).unwrap_or_default() } else { body }
+}
+
 /// What stands between `<title>` and `</title>` near the start of a page.
-fn page_title(body: &[u8]) -> Vec<u8> {
+fn page_title(body: &[u8]) -> Option<&[u8]> {
     // A title comes early; what follows is not worth a search.
     let head = body.get(..4096).unwrap_or(body).to_ascii_lowercase();
     let find = |needle: &[u8], from: usize| {
         head.get(from..)?.windows(needle.len()).position(|window| window == needle).map(|at| from + at)
     };
-    let title = find(b"<title>", 0).and_then(|open| {
-        let start = open + b"<title>".len();
-        body.get(start..find(b"</title>", start)?)
-    });
-    title.unwrap_or_default().trim_ascii().to_vec()
+    let start = find(b"<title>", 0)? + b"<title>".len();
+    body.get(start..find(b"</title>", start)?)
 }
 
 /// `: "text"`, or nothing where there is no text.

@@ -94,3 +94,82 @@ impl ScrapeReply {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HASH: &str = "info_hash=%CAb%B5%07IM%02%EB%B1%17%8B8%F2%E9%D7%BE%29%9C%86%B8";
+
+    #[test]
+    fn the_scrape_url_follows_from_the_announce_url() {
+        for (announce, scrape) in [
+            ("http://t/announce", Some("http://t/scrape")),
+            ("http://t/x/announce", Some("http://t/x/scrape")),
+            ("http://t/announce.php", Some("http://t/scrape.php")),
+            ("http://t/announce?x2%0644", Some("http://t/scrape?x2%0644")),
+            ("http://t/announce?x=2/4", Some("http://t/scrape?x=2/4")),
+            ("http://t/passkey/announce#a/announce", Some("http://t/passkey/scrape#a/announce")),
+            ("http://announce/announce", Some("http://announce/scrape")),
+            ("http://t/a", None),
+            ("http://t/x%064announce", None),
+            ("http://announce", None),
+            ("http://t/announce/", None),
+            ("", None),
+        ] {
+            assert_eq!(scrape_url(announce).as_deref(), scrape, "{announce}");
+        }
+    }
+
+    #[test]
+    fn h53_a_scrape_with_a_wrong_hash_is_told_why() {
+        for (query, reason) in [
+            ("info_hash=abc", "info_hash must be 20 bytes, percent-encoded, but has 3"),
+            ("info_hash=%G0", "info_hash is not percent-encoded properly"),
+        ] {
+            assert_eq!(ScrapeRequest::parse_query(query.as_bytes()).unwrap_err().to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn h54_a_scrape_of_too_much_or_of_everything_is_refused() {
+        let of = |count| ScrapeRequest::parse_query(vec![HASH; count].join("&").as_bytes());
+        assert_eq!(of(MAX_SCRAPE_HASHES).unwrap().info_hashes.len(), MAX_SCRAPE_HASHES);
+        assert_eq!(of(MAX_SCRAPE_HASHES + 1), Err(RequestError::TooManyHashes));
+        assert_eq!(of(10_000), Err(RequestError::TooLong));
+        assert_eq!(
+            ScrapeRequest::parse_query(b"").unwrap_err().to_string(),
+            "a scrape must name at least one info_hash"
+        );
+    }
+
+    #[test]
+    fn the_largest_scrape_fits_a_query() {
+        // Every byte escaped takes three.
+        let request = ScrapeRequest { info_hashes: vec![InfoHash::new([0xff; 20]); MAX_SCRAPE_HASHES] };
+        assert!(request.to_url("http://t/scrape").len() <= super::super::MAX_QUERY_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn a_scrape_survives(hashes in proptest::collection::vec(any::<[u8; 20]>(), 1..=MAX_SCRAPE_HASHES)) {
+            let request = ScrapeRequest { info_hashes: hashes.into_iter().map(InfoHash::new).collect() };
+            let url = request.to_url("http://t/scrape?a=b");
+            let query = url.split_once('?').unwrap().1;
+            prop_assert_eq!(ScrapeRequest::parse_query(query.as_bytes()), Ok(request));
+        }
+
+        #[test]
+        fn a_scrape_reply_survives(
+            files in proptest::collection::btree_map(any::<[u8; 20]>(), any::<(u32, u32, u32)>(), 0..=MAX_SCRAPE_HASHES)
+        ) {
+            let files = files.into_iter().map(|(hash, (complete, incomplete, downloaded))| {
+                (InfoHash::new(hash), ScrapeStats { complete, incomplete, downloaded })
+            });
+            let reply = ScrapeReply { files: files.collect() };
+            prop_assert_eq!(ScrapeReply::parse(200, &reply.encode()), Ok(reply));
+        }
+    }
+}

@@ -39,4 +39,14 @@ impl EvictionQueue {
     pub(super) fn first_but(&self, spared: InfoHash) -> Option<InfoHash> {
         self.0.iter().map(|(_, swarm)| *swarm).find(|swarm| *swarm != spared)
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn contains(&self, swarm: InfoHash, rank: Rank) -> bool {
+        self.0.contains(&(rank, swarm))
+    }
 }

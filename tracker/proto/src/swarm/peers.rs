@@ -187,4 +187,16 @@ impl<A: Address> Peers<A> {
             }
         }
     }
+
+    /// Panics unless the invariant holds.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        assert!(self.seeds <= self.entries.len());
+        assert_eq!(self.by_address.len(), self.entries.len());
+        assert_eq!(self.by_id.len(), self.entries.len());
+        for (at, entry) in self.entries.iter().enumerate() {
+            assert_eq!(self.by_address.get(&(entry.ip, entry.port)), Some(&at));
+            assert_eq!(self.by_id.get(&(entry.ip, entry.id)), Some(&at));
+        }
+    }
 }
