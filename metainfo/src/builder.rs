@@ -1,6 +1,9 @@
 //! Puts a torrent together from sizes and hashes. It reads no files.
+//!
+//! What comes out has been through [`Info::parse`], so that shoal writes nothing that it would not read.
 
-use crate::{Error, Info, TorrentFile};
+use crate::bencode::Value;
+use crate::{Error, ErrorKind, Info, TorrentFile, check_tracker_url, check_web_seed_url, display_safe};
 
 /// A file to put into a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,20 +31,50 @@ impl InfoBuilder {
     /// A torrent of one file; `digests` are the SHA-1 of its pieces, end to end.
     ///
     /// # Errors
-    /// As [`Info::parse`].
+    /// As [`Info::parse`], and if the name is none that a file can have.
     pub fn single_file(self, length: u64, digests: &[u8]) -> Result<Info, Error> {
-        let _ = (self, length, digests);
-        todo!()
+        let length = size(length)?;
+        self.build(("length", length), digests)
     }
 
     /// A torrent of a folder, its files in the order of their bytes.
     ///
     /// # Errors
-    /// As [`Info::parse`].
+    /// As [`Info::parse`], and if a name is none that a file can have.
     pub fn folder(self, files: &[BuildFile], digests: &[u8]) -> Result<Info, Error> {
-        let _ = (self, files, digests);
-        todo!()
+        let file = |file: &BuildFile| {
+            let path = file.path.iter().map(|element| name(element)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Value::dict([("length", size(file.length)?), ("path", Value::List(path))]))
+        };
+        let files = files.iter().map(file).collect::<Result<Vec<_>, Error>>()?;
+        self.build(("files", Value::List(files)), digests)
     }
+
+    fn build(self, content: (&str, Value), digests: &[u8]) -> Result<Info, Error> {
+        let required = [
+            content,
+            ("name", name(&self.name)?),
+            ("piece length", i64::from(self.piece_length).into()),
+            ("pieces", digests.into()),
+        ];
+        let private = self.private.then_some(("private", Value::Int(1)));
+        let source = self.source.as_deref().map(|source| ("source", source.into()));
+        Info::parse(&Value::dict(required.into_iter().chain(private).chain(source)).to_bytes())
+    }
+}
+
+fn size(length: u64) -> Result<Value, Error> {
+    let too_long = |_| Error::new(ErrorKind::Info(format!("length {length} is not allowed")));
+    i64::try_from(length).map(Value::Int).map_err(too_long)
+}
+
+/// A name that a file can have: others would be changed when the torrent is read, and never found again.
+fn name(element: &[u8]) -> Result<Value, Error> {
+    if matches!(element, b"" | b"." | b"..") || element.contains(&b'/') || element.contains(&0) {
+        let shown = display_safe(&String::from_utf8_lossy(element));
+        return Err(Error::new(ErrorKind::Path(format!("'{shown}' is no name of a file or folder"))));
+    }
+    Ok(element.into())
 }
 
 /// Builds a [`TorrentFile`] around an [`Info`].
@@ -60,12 +93,67 @@ pub struct TorrentBuilder {
 }
 
 impl TorrentBuilder {
-    /// The finished torrent file.
+    /// The finished torrent file; what is given twice is in it once.
     ///
     /// # Errors
-    /// If a tracker or web seed is no URL of a known scheme.
+    /// If a tracker or web seed is no URL of a known scheme, or anything else would not be read back.
     pub fn build(self, info: Info) -> Result<TorrentFile, Error> {
-        let _ = (self, info);
-        todo!()
+        self.announce.iter().flatten().try_for_each(|url| check_tracker_url(url))?;
+        self.web_seeds.iter().try_for_each(|url| check_web_seed_url(url))?;
+        let draft = TorrentFile {
+            info,
+            announce: self.announce,
+            web_seeds: self.web_seeds,
+            http_seeds: Vec::new(),
+            nodes: Vec::new(),
+            comment: self.comment,
+            created_by: self.created_by,
+            creation_date: self.creation_date,
+            unknown: Vec::new(),
+        };
+        TorrentFile::parse(&draft.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> InfoBuilder {
+        InfoBuilder { name: b"a".to_vec(), piece_length: 16_384, private: false, source: None }
+    }
+
+    #[test]
+    fn an_info_dictionary_has_its_keys_in_order_and_nothing_that_was_not_asked_for() {
+        let info = builder().single_file(1, &[b'x'; 20]).unwrap();
+        let expected = b"d6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:xxxxxxxxxxxxxxxxxxxxe";
+        assert_eq!(info.raw().as_ref(), expected);
+        let marked = InfoBuilder { private: true, source: Some("S".into()), ..builder() };
+        assert!(marked.single_file(1, &[b'x'; 20]).unwrap().raw().ends_with(b"7:privatei1e6:source1:Se"));
+    }
+
+    #[test]
+    fn names_that_no_file_has_and_digests_that_do_not_fit_are_refused() {
+        for bad in [&b""[..], b".", b"..", b"a/b", b"a\0b"] {
+            let file = BuildFile { path: vec![bad.to_vec()], length: 0 };
+            assert!(matches!(builder().folder(&[file], &[]).unwrap_err().kind(), ErrorKind::Path(_)));
+            let named = InfoBuilder { name: bad.to_vec(), ..builder() };
+            assert!(named.single_file(0, &[]).is_err());
+        }
+        assert!(builder().single_file(1, &[]).is_err());
+        assert!(builder().single_file(u64::MAX, &[0; 20]).is_err());
+        assert!(builder().folder(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn trackers_are_checked_and_each_is_kept_once() {
+        let info = builder().single_file(1, &[0; 20]).unwrap();
+        let urls = |urls: &[&str]| urls.iter().map(|&url| url.to_owned()).collect::<Vec<_>>();
+        let build = |tiers: Vec<Vec<String>>| {
+            TorrentBuilder { announce: tiers, ..TorrentBuilder::default() }.build(info.clone())
+        };
+        let tiers = vec![urls(&["http://a.example/", "udp://b.example:1"]), urls(&["http://a.example/"])];
+        assert_eq!(build(tiers).unwrap().announce, [urls(&["http://a.example/", "udp://b.example:1"])]);
+        assert!(build(vec![urls(&["a.example"])]).is_err());
     }
 }

@@ -36,6 +36,9 @@ pub enum ErrorKind {
     /// A path that cannot be made safe.
     #[error("{0}")]
     Path(String),
+    /// A URL that a torrent may not carry.
+    #[error("{0}")]
+    Url(String),
     /// Something is wrong with a magnet link.
     #[error("{0}")]
     Magnet(String),

@@ -56,7 +56,9 @@ impl Geometry {
         }
         let count = total.div_ceil(u64::from(piece_length));
         match u32::try_from(count) {
-            Ok(piece_count) if piece_count <= MAX_PIECE_COUNT => Ok(Self { total, piece_length, piece_count }),
+            Ok(piece_count) if piece_count <= MAX_PIECE_COUNT => {
+                Ok(Self { total, piece_length, piece_count })
+            }
             _ => Err(Error::new(ErrorKind::TooManyPieces(count))),
         }
     }
@@ -157,7 +159,10 @@ mod tests {
     #[test]
     fn the_last_piece_and_the_last_block_are_cut() {
         let g = Geometry::new(100_000, 40_000).unwrap();
-        assert_eq!((g.piece_count(), g.piece_size(0), g.piece_size(2), g.piece_size(3)), (3, 40_000, 20_000, 0));
+        assert_eq!(
+            (g.piece_count(), g.piece_size(0), g.piece_size(2), g.piece_size(3)),
+            (3, 40_000, 20_000, 0)
+        );
         assert_eq!((g.block_count(0), g.block_count(2), g.total_blocks()), (3, 2, 8));
         assert_eq!(g.block(0, 2), Block { piece: 0, begin: 32_768, length: 7_232 });
         assert_eq!(g.block(2, 1), Block { piece: 2, begin: 16_384, length: 3_616 });

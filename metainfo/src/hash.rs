@@ -62,9 +62,7 @@ impl FromStr for InfoHash {
             _ => None,
         };
         bytes.map(Self).ok_or_else(|| {
-            Error::new(ErrorKind::Magnet(
-                "an info-hash is 40 hexadecimal digits or 32 of base32".to_owned(),
-            ))
+            Error::new(ErrorKind::Magnet("an info-hash is 40 hexadecimal digits or 32 of base32".to_owned()))
         })
     }
 }

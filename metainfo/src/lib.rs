@@ -18,13 +18,15 @@ mod magnet;
 mod path;
 mod piece_length;
 mod torrent_file;
+mod url;
 
 pub use builder::{BuildFile, InfoBuilder, TorrentBuilder};
 pub use error::{Error, ErrorKind};
 pub use geometry::{BLOCK_LENGTH, Block, FileSpan, Geometry, MAX_PIECE_COUNT, MAX_PIECE_LENGTH};
 pub use hash::{InfoHash, PieceHash};
 pub use info::{FileAttributes, FileEntry, Info, InfoHashes, Layout, Pieces};
-pub use magnet::{Magnet, MagnetPeer};
-pub use path::{display_safe, SafePath};
+pub use magnet::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer};
+pub use path::{SafePath, display_safe};
 pub use piece_length::automatic_piece_length;
-pub use torrent_file::{MAX_TORRENT_BYTES, TorrentFile};
+pub use torrent_file::{MAX_NODES, MAX_TORRENT_BYTES, MAX_TRACKERS, MAX_WEB_SEEDS, TorrentFile};
+pub use url::{check_tracker_url, check_web_seed_url};

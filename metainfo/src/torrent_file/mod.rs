@@ -1,16 +1,35 @@
 //! The whole `.torrent` file: the info dictionary and what stands around it.
+//!
+//! Invariant: URLs are of known schemes, each once, and capped; text may be anything and is escaped where it is
+//! shown. What is written back reads as the same [`TorrentFile`], its info dictionary byte for byte.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use crate::{Error, Info, InfoHash, Magnet};
 
 /// The largest `.torrent` file that is read, 64 MiB: two million pieces need 40 MiB.
 pub const MAX_TORRENT_BYTES: usize = 64 * 1024 * 1024;
 
+/// The most tracker URLs kept from one torrent: each is asked, so a longer list is an attack on someone. The longest
+/// lists in the wild have about a hundred.
+pub const MAX_TRACKERS: usize = 200;
+
+/// The most web seeds kept from one torrent, of either kind.
+pub const MAX_WEB_SEEDS: usize = 100;
+
+/// The most DHT nodes kept from one torrent: a handful is enough to enter the DHT.
+pub const MAX_NODES: usize = 100;
+
 /// A valid torrent file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TorrentFile {
     /// What is shared.
     pub info: Info,
-    /// Tracker URLs in tiers (BEP 12); `announce` alone is one tier of one. Each URL once, capped, of known schemes.
+    /// Tracker URLs in tiers (BEP 12); `announce` alone is one tier of one. Each URL once, at most [`MAX_TRACKERS`],
+    /// of known schemes; no tier is empty.
     pub announce: Vec<Vec<String>>,
     /// Web seeds (BEP 19 `url-list`).
     pub web_seeds: Vec<String>,
@@ -32,16 +51,16 @@ impl TorrentFile {
     /// Parses a whole torrent file.
     ///
     /// # Errors
-    /// If the bytes are not bencode, too many, or anything in them is missing, contradictory or over a limit.
+    /// If the bytes are not bencode, too many, or anything in them is missing, contradictory or over a limit. URLs
+    /// and nodes that cannot be used are left out instead; so is text of another type.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let _ = bytes;
-        todo!()
+        parse::torrent(bytes)
     }
 
     /// The bytes of the torrent file; the info dictionary as it came.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        todo!()
+        write::torrent(self)
     }
 
     /// The name of the swarm on the wire and at trackers.
@@ -53,6 +72,13 @@ impl TorrentFile {
     /// The magnet link of this torrent, with its name, trackers and web seeds.
     #[must_use]
     pub fn magnet(&self) -> Magnet {
-        todo!()
+        Magnet {
+            hashes: self.info.hashes(),
+            name: Some(self.info.name().to_owned()).filter(|name| !name.is_empty()),
+            trackers: self.announce.iter().flatten().cloned().collect(),
+            peers: Vec::new(),
+            web_seeds: self.web_seeds.clone(),
+            select: Vec::new(),
+        }
     }
 }

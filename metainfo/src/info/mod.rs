@@ -1,6 +1,18 @@
 //! The info dictionary: what is hashed and thereby fixed (BEP 3, 27, 47).
+//!
+//! Invariant: an [`Info`] is valid. Its piece digests are as many as its sizes say, its files lie end to end without
+//! overflow, their paths are safe and distinct, and its hash is that of the exact bytes it came as.
+//!
+//! A hybrid torrent (BEP 52) is read as the v1 torrent that it also is; one that is only v2 is refused.
+
+mod files;
+mod parse;
+
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
+pub(crate) use parse::{lossy, too_large};
 
 use crate::{Error, FileSpan, Geometry, InfoHash, PieceHash, SafePath};
 
@@ -47,6 +59,10 @@ pub struct FileAttributes {
 pub struct FileEntry {
     /// Where it goes on disk, beneath the download's folder: begins with the torrent's name. Safe by construction.
     pub path: SafePath,
+    /// Where one's own copy of the file may already lie: the names exactly as the torrent has them, where they differ
+    /// from those of `path` and this system could hold them (a name with a control character, say). For finding
+    /// files that exist, never for making one.
+    pub exact_path: Option<SafePath>,
     /// Path elements as the torrent has them, below the torrent's name (empty for a single file).
     pub raw_path: Vec<Vec<u8>>,
     /// Bytes.
@@ -55,6 +71,9 @@ pub struct FileEntry {
     pub offset: u64,
     /// BEP 47 attributes.
     pub attributes: FileAttributes,
+    /// What a symbolic link points to, beneath the download's folder: `None` unless that is another file or folder
+    /// of this torrent, reached through no other link (BEP 47).
+    pub symlink_target: Option<SafePath>,
     /// The MD5 that some old torrents carry, as text; never checked.
     pub md5sum: Option<String>,
 }
@@ -62,15 +81,16 @@ pub struct FileEntry {
 /// A valid info dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
-    pub(crate) raw: Bytes,
-    pub(crate) hashes: InfoHashes,
-    pub(crate) name: String,
-    pub(crate) layout: Layout,
-    pub(crate) geometry: Geometry,
-    pub(crate) pieces: Pieces,
-    pub(crate) files: Vec<FileEntry>,
-    pub(crate) private: bool,
-    pub(crate) source: Option<String>,
+    raw: Bytes,
+    hashes: InfoHashes,
+    name: String,
+    top_level: String,
+    layout: Layout,
+    geometry: Geometry,
+    pieces: Pieces,
+    files: Vec<FileEntry>,
+    private: bool,
+    source: Option<String>,
 }
 
 impl Info {
@@ -79,8 +99,7 @@ impl Info {
     /// # Errors
     /// If they are not bencode, or anything in them is missing, contradictory or over a limit.
     pub fn parse(raw: &[u8]) -> Result<Self, Error> {
-        let _ = raw;
-        todo!("see the plan")
+        parse::whole(raw)
     }
 
     /// The exact bytes that were hashed.
@@ -109,10 +128,10 @@ impl Info {
         &self.name
     }
 
-    /// The first element of every path on disk.
+    /// The first element of every path on disk, as text.
     #[must_use]
     pub fn top_level(&self) -> &str {
-        todo!("the safe name")
+        &self.top_level
     }
 
     /// One file or a folder.

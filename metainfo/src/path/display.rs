@@ -1,0 +1,26 @@
+//! Text of strangers on a terminal.
+
+use std::fmt::Write as _;
+
+/// Whether a character acts on a terminal or on its neighbours instead of being seen: control characters, line and
+/// paragraph separators, and the marks and overrides of writing direction (`U+202E` makes `exe.gpj` of `jpg.exe`).
+pub(super) fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with control characters, escapes and direction overrides shown as `\u{..}`, so that it can be printed
+/// on a terminal and stays on one line.
+#[must_use]
+pub fn display_safe(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
