@@ -1,0 +1,156 @@
+//! What a session and a torrent are started with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use metainfo::TorrentFile;
+
+/// How a [`crate::Session`] runs.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Where to wait for peers.
+    pub listen: Listen,
+    /// Links of all torrents together, in and out.
+    pub max_peers: usize,
+    /// Files that one torrent keeps open.
+    pub max_open_files: usize,
+    /// Threads that write and hash; as many again read.
+    pub disk_threads: usize,
+    /// What trackers are told that we are.
+    pub user_agent: String,
+    /// How long strangers may take.
+    pub deadlines: Deadlines,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self {
+            listen: Listen::default(),
+            max_peers: 500,
+            max_open_files: storage::DEFAULT_OPEN_FILES,
+            disk_threads: cores.clamp(1, 4),
+            user_agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+/// Absolute limits of time: each counts from the start of what it limits, whatever trickles in meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For a TCP connection to come about.
+    pub connect: Duration,
+    /// For both handshakes together.
+    pub handshake: Duration,
+    /// For a tracker's whole answer, redirects included.
+    pub tracker: Duration,
+    /// For the announce that we leave.
+    pub stop_announce: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            tracker: Duration::from_secs(15),
+            stop_announce: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Where to wait for peers: one port on each address.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Addresses of this machine; those it does not have are an error unless another one works. Connections go out
+    /// from the one of their family, and none goes out of a family that has none.
+    pub addresses: Vec<IpAddr>,
+    /// Which port.
+    pub port: PortChoice,
+}
+
+impl Default for Listen {
+    /// Every address, IPv6 and IPv4, first free port from 6881.
+    fn default() -> Self {
+        Self {
+            addresses: vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+            port: PortChoice::FirstFree(6881..=6968),
+        }
+    }
+}
+
+/// Which port to listen on.
+#[derive(Clone, Debug)]
+pub enum PortChoice {
+    /// The first of these that is free on all addresses.
+    FirstFree(RangeInclusive<u16>),
+    /// This one.
+    Exact(u16),
+    /// Any that the system gives.
+    Any,
+}
+
+/// A torrent to be added to a session.
+#[derive(Clone, Debug)]
+pub struct AddTorrent {
+    /// What it is.
+    pub torrent: TorrentFile,
+    /// The folder that holds, or will hold, its top-level name.
+    pub root: PathBuf,
+    /// What to do with it.
+    pub purpose: Purpose,
+    /// Whether data that is there is hashed first.
+    pub verify: Verify,
+    /// Whether files that are something else may be replaced.
+    pub overwrite: bool,
+    /// Whether links in the data are followed, when seeding one's own folder.
+    pub follow_symlinks: bool,
+    /// Peers that the user names.
+    pub peers: Vec<SocketAddr>,
+    /// Trackers that the user names: asked before those of the torrent.
+    pub trackers: Vec<String>,
+}
+
+impl AddTorrent {
+    /// A download into `root` with the usual choices.
+    #[must_use]
+    pub fn download(torrent: TorrentFile, root: impl Into<PathBuf>) -> Self {
+        Self {
+            torrent,
+            root: root.into(),
+            purpose: Purpose::Download,
+            verify: Verify::Full,
+            overwrite: false,
+            follow_symlinks: false,
+            peers: Vec::new(),
+            trackers: Vec::new(),
+        }
+    }
+
+    /// Seeding the data in `root` with the usual choices.
+    #[must_use]
+    pub fn seed(torrent: TorrentFile, root: impl Into<PathBuf>) -> Self {
+        Self { purpose: Purpose::Seed, ..Self::download(torrent, root) }
+    }
+}
+
+/// What to do with a torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Fetch what is missing; upload meanwhile and afterwards.
+    Download,
+    /// Serve files that are complete. They are only read.
+    Seed,
+}
+
+/// Whether data that is there is hashed before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// All of it.
+    Full,
+    /// Not at all when seeding: only the sizes of files are looked at. A download is hashed all the same.
+    Trust,
+}

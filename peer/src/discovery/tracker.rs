@@ -1,0 +1,107 @@
+//! Asking trackers over HTTP (BEP 3, 23, 48), and fetching torrent files.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use metainfo::{InfoHash, MAX_TORRENT_BYTES};
+use peer_proto::scope::{Scope, may_use};
+use tracker_proto::http::{
+    AnnounceReply, AnnounceRequest, MAX_REPLY_BYTES, MAX_SCRAPE_HASHES, ScrapeReply, ScrapeRequest,
+    scrape_url,
+};
+
+use super::http::{FetchError, Http, Reach};
+use crate::SessionConfig;
+
+/// Asks trackers. Cheap to make: connections and certificates come when they are needed.
+#[derive(Debug)]
+pub struct TrackerClient {
+    http: Http,
+}
+
+/// A tracker's answer, its peers filtered.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    pub(crate) reply: AnnounceReply,
+    /// Peers that a tracker at this address may name.
+    pub(crate) peers: Vec<SocketAddr>,
+}
+
+impl TrackerClient {
+    /// A client that calls itself `user_agent` and waits no longer than `deadline` for an answer as a whole.
+    #[must_use]
+    pub fn new(user_agent: &str, deadline: Duration) -> Self {
+        Self { http: Http::new(user_agent, deadline) }
+    }
+
+    /// Announces. What the user named is asked wherever it is; what a torrent names may be asked on this machine or
+    /// network only if its path ends like an announce.
+    pub(crate) async fn announce(
+        &self,
+        url: &str,
+        by_user: bool,
+        request: &AnnounceRequest,
+    ) -> Result<Announced, FetchError> {
+        let reach = if by_user || scrape_url(url).is_some() { Reach::Any } else { Reach::Public };
+        let fetched = self.http.get(&request.to_url(url), reach, MAX_REPLY_BYTES).await?;
+        let reply = AnnounceReply::parse(fetched.status, &fetched.body)?;
+        let from = fetched.from.map_or(Scope::Global, |from| Scope::of(from.ip()));
+        let peers = reply.peers.iter().copied().filter(|peer| may_use(from, Scope::of(peer.ip()))).collect();
+        Ok(Announced { reply, peers })
+    }
+
+    /// Asks how many peers these swarms have. `url` is the announce URL or the scrape URL. Swarms that the tracker
+    /// does not know are not in the answer.
+    ///
+    /// # Errors
+    /// If it cannot be asked or gives no proper answer.
+    pub async fn scrape(&self, url: &str, hashes: &[InfoHash]) -> Result<ScrapeReply, FetchError> {
+        let path = url.split(['?', '#']).next().unwrap_or(url);
+        let is_scrape = path.rsplit('/').next().is_some_and(|last| last.starts_with("scrape"));
+        let url = if is_scrape { Some(url.to_owned()) } else { scrape_url(url) };
+        let url = url.ok_or(FetchError::NoScrape)?;
+        let mut all = ScrapeReply::default();
+        for hashes in hashes.chunks(MAX_SCRAPE_HASHES) {
+            let request = ScrapeRequest { info_hashes: hashes.to_vec() };
+            let fetched = self.http.get(&request.to_url(&url), Reach::Any, MAX_REPLY_BYTES).await?;
+            all.files.extend(ScrapeReply::parse(fetched.status, &fetched.body)?.files);
+        }
+        Ok(all)
+    }
+
+    /// Fetches a torrent file from an http or https URL that the user named.
+    ///
+    /// # Errors
+    /// If it cannot be fetched, or has more than [`MAX_TORRENT_BYTES`]. Whether it is a torrent is not looked at.
+    pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let fetched = self.http.get(url, Reach::Any, MAX_TORRENT_BYTES).await?;
+        match fetched.status {
+            200..=299 => Ok(fetched.body),
+            status => Err(FetchError::Status(status)),
+        }
+    }
+}
+
+impl Default for TrackerClient {
+    fn default() -> Self {
+        let config = SessionConfig::default();
+        Self::new(&config.user_agent, config.deadlines.tracker)
+    }
+}
+
+/// [`TrackerClient::scrape`] with the usual client.
+///
+/// # Errors
+/// As there.
+pub async fn scrape(url: &str, hashes: &[InfoHash]) -> Result<ScrapeReply, FetchError> {
+    TrackerClient::default().scrape(url, hashes).await
+}
+
+/// [`TrackerClient::fetch_torrent`] with the usual client. A whole minute is given to it: torrents can be large.
+///
+/// # Errors
+/// As there.
+pub async fn fetch_torrent(url: &str) -> Result<Vec<u8>, FetchError> {
+    const DEADLINE: Duration = Duration::from_secs(60);
+    TrackerClient::new(&SessionConfig::default().user_agent, DEADLINE).fetch_torrent(url).await
+}

@@ -1,0 +1,150 @@
+//! The disk side of a session: threads that write and hash what comes, and threads that read what goes.
+//!
+//! Purpose: take work without ever making a torrent wait, and hand the results back in batches through each
+//! torrent's [`Inbox`].
+//!
+//! Invariants: all blocks of a piece go through one writer, which owns the piece's hash; all reads for a link go
+//! through one reader, so that they come back in order. The queues have no limit of their own, because the engine
+//! takes budget before it asks for a block or a read.
+
+mod buffers;
+mod inbox;
+mod queue;
+mod reader;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use metainfo::Info;
+use peer_proto::{Block, LinkId};
+use storage::Storage;
+
+use crate::AddTorrent;
+
+pub(crate) use buffers::{BlockBuffer, BlockPool, Run, RunPool};
+pub(crate) use inbox::{Inbox, ReadDone, Results};
+use queue::Queue;
+
+/// What the disk threads need of one torrent, for as long as it runs: after a pause there is a new one, so that late
+/// results of the old are not taken for its own.
+#[derive(Debug)]
+pub(crate) struct TorrentDisk {
+    /// Names the torrent among the writers' hashes.
+    pub(crate) key: u32,
+    /// Its files.
+    pub(crate) storage: Arc<Storage>,
+    /// Whose info has its piece hashes.
+    pub(crate) add: Arc<AddTorrent>,
+    /// Where results go.
+    pub(crate) inbox: Inbox,
+}
+
+impl TorrentDisk {
+    /// What the torrent is.
+    pub(crate) fn info(&self) -> &Info {
+        &self.add.torrent.info
+    }
+}
+
+/// Work for a writer.
+#[derive(Debug)]
+enum WriteJob {
+    Block {
+        disk: Arc<TorrentDisk>,
+        block: Block,
+        buffer: BlockBuffer,
+    },
+    /// The pieces of this torrent that are under way are given up.
+    Forget {
+        key: u32,
+    },
+}
+
+/// Adjacent blocks to be read for one link.
+#[derive(Debug)]
+pub(crate) struct ReadJob {
+    pub(crate) disk: Arc<TorrentDisk>,
+    pub(crate) link: LinkId,
+    /// Handed back with the result: how often the link's uploads had been forgotten when this was asked.
+    pub(crate) epoch: u32,
+    /// In order, each beginning where the one before ends.
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// The threads. They end, with their work done, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct DiskThreads {
+    writers: Vec<Arc<Queue<WriteJob>>>,
+    readers: Vec<Arc<Queue<ReadJob>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DiskThreads {
+    /// Starts `count` writers and as many readers.
+    pub(crate) fn start(count: usize) -> io::Result<Self> {
+        let mut this = Self { writers: Vec::new(), readers: Vec::new(), threads: Vec::new() };
+        let runs = Arc::new(RunPool::default());
+        for n in 0..count.max(1) {
+            let queue = Arc::new(Queue::default());
+            this.writers.push(Arc::clone(&queue));
+            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue))?;
+            let queue = Arc::new(Queue::default());
+            this.readers.push(Arc::clone(&queue));
+            let runs = Arc::clone(&runs);
+            this.spawn(format!("disk-read-{n}"), move || reader::run(&queue, &runs))?;
+        }
+        Ok(this)
+    }
+
+    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(std::thread::Builder::new().name(name).spawn(body)?);
+        Ok(())
+    }
+
+    /// Queues blocks to be written and hashed, and leaves the list empty. Results come as [`Results::written`],
+    /// [`Results::pieces`] or [`Results::failed`].
+    pub(crate) fn write(&self, disk: &Arc<TorrentDisk>, blocks: &mut Vec<(Block, BlockBuffer)>) {
+        let count = self.writers.len();
+        for (n, queue) in self.writers.iter().enumerate() {
+            let mine = |block: &Block| usize::try_from(block.piece).unwrap_or(0) % count == n;
+            queue.push_all(
+                blocks.extract_if(.., |(block, _)| mine(block)).map(|(block, buffer)| WriteJob::Block {
+                    disk: Arc::clone(disk),
+                    block,
+                    buffer,
+                }),
+            );
+        }
+    }
+
+    /// Gives up the pieces of a torrent that are under way.
+    pub(crate) fn forget(&self, disk: &TorrentDisk) {
+        for queue in &self.writers {
+            queue.push_all([WriteJob::Forget { key: disk.key }]);
+        }
+    }
+
+    /// Queues a read. The result comes as one or more [`ReadDone`].
+    pub(crate) fn read(&self, job: ReadJob) {
+        let at = usize::try_from(job.link.0).unwrap_or(0) % self.readers.len().max(1);
+        if let Some(queue) = self.readers.get(at) {
+            queue.push_all([job]);
+        }
+    }
+}
+
+impl Drop for DiskThreads {
+    fn drop(&mut self) {
+        self.writers.iter().for_each(|queue| queue.close());
+        self.readers.iter().for_each(|queue| queue.close());
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; the others still end in order.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

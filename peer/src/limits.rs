@@ -1,0 +1,59 @@
+//! The sizes of the pools, queues and tables of a session, each with its reason.
+
+/// Buffers for blocks on their way from a socket to the disk, 32 MiB in all. More than [`DISK_BUDGET`] and a partial
+/// block for every link together, so that a reader that waits for one waits for work that goes on.
+pub const BLOCK_BUFFERS: usize = 2048;
+
+/// Blocks that one torrent may have asked for or not yet written, 16 MiB: a tenth of a second at 160 MB/s, and with
+/// 20 ms of round trip enough for 800 MB/s.
+pub const DISK_BUDGET: u32 = 1024;
+
+/// Bytes of blocks that one torrent may have read and not yet sent: what a dozen fast links need to be kept busy.
+pub const UPLOAD_BUDGET: u32 = 8 * 1024 * 1024;
+
+/// The longest run of adjacent blocks that is read with one call: it stays in a core's cache until it is sent.
+pub const READ_RUN: u32 = 256 * 1024;
+
+/// The most blocks written with one call, 1 MiB.
+pub const WRITE_RUN: usize = 64;
+
+/// Bytes that one read of a socket takes at most. All readers of a thread share one such buffer.
+pub const READ_BUFFER: usize = 256 * 1024;
+
+/// Bytes read at once when block buffers are scarce: what a reader must then set aside stays small.
+pub const SCARCE_READ: usize = 16 * 1024;
+
+/// Messages in one batch from a socket: a flood of tiny ones is cut into several, so that the channel to the torrent
+/// holds a bounded number of them.
+pub const BATCH_ITEMS: usize = 1024;
+
+/// Batches between all sockets of a torrent and its task: one from each of the links that are busy at once.
+pub const BATCHES: usize = 64;
+
+/// Bytes of control messages that a peer may leave unread before it is closed: a bitfield of the largest torrent
+/// (256 KiB) and the same again.
+pub const CONTROL_BYTES: usize = 512 * 1024;
+
+/// Bytes that the kernel may hold and not have sent: chokes and cancels wait behind no more than this.
+pub const NOT_SENT: u32 = 256 * 1024;
+
+/// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each.
+pub const HALF_OPEN: usize = 100;
+
+/// Connections from one address, loopback excepted: a household or a company behind one address, not a flood.
+pub const PER_ADDRESS: usize = 50;
+
+/// Dials under way in the whole session: half of what cheap routers track at once.
+pub const DIALS: usize = 64;
+
+/// Dials under way for one torrent.
+pub const TORRENT_DIALS: usize = 24;
+
+/// Commands and new connections that wait for a torrent's task.
+pub const COMMANDS: usize = 64;
+
+/// Events kept for a slow reader before it loses the oldest.
+pub const EVENTS: usize = 256;
+
+/// Peers unchoked at once, a torrent.
+pub const UPLOAD_SLOTS: usize = 8;

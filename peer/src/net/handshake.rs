@@ -1,0 +1,45 @@
+//! The first 68 bytes each way.
+
+use std::io;
+
+use metainfo::InfoHash;
+use peer_proto::PeerId;
+use peer_proto::wire::{HANDSHAKE_LENGTH, Handshake};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::limits;
+
+/// Chokes and cancels must overtake data, and small messages must not wait for large ones.
+pub(super) fn prepare(stream: &TcpStream) {
+    // A kernel that lacks one of these only makes things slower.
+    let _ = stream.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(limits::NOT_SENT);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = limits::NOT_SENT;
+}
+
+/// Reads a handshake and not a byte more. The caller keeps the deadline.
+pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Handshake> {
+    let mut bytes = [0; HANDSHAKE_LENGTH];
+    let mut held = 0;
+    while let Some(rest) = bytes.get_mut(held..).filter(|rest| !rest.is_empty()) {
+        let count = stream.read(rest).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        held += count;
+        Handshake::check_prefix(bytes.get(..held).unwrap_or_default()).map_err(invalid)?;
+    }
+    Handshake::decode(&bytes).map_err(invalid)
+}
+
+/// Sends ours. It speaks no extensions yet: all reserved bits are 0.
+pub(super) async fn send(stream: &mut TcpStream, info_hash: InfoHash, peer_id: PeerId) -> io::Result<()> {
+    stream.write_all(&Handshake { reserved: [0; 8], info_hash, peer_id }.encode()).await
+}
+
+pub(super) fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,153 @@
+//! What all tasks of a session share: the pools, the counts, and who is registered.
+//!
+//! Invariant: what belongs to the session is handed out from here, so that its bounds hold over all torrents
+//! together. Torrents keep no reference to each other.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metainfo::InfoHash;
+use peer_proto::{PeerId, Time};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::time::Instant;
+
+use crate::disk::{BlockPool, DiskThreads};
+use crate::net::Handshaken;
+use crate::{Event, SessionConfig, limits};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: SessionConfig,
+    /// Where peers reach us.
+    pub(crate) port: u16,
+    pub(crate) peer_id: PeerId,
+    pub(crate) disk: DiskThreads,
+    pub(crate) blocks: Arc<BlockPool>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// Connections of all torrents together.
+    links: Arc<Semaphore>,
+    /// Dials under way.
+    pub(crate) dials: Arc<Semaphore>,
+    /// Incoming connections whose handshake is not done.
+    pub(crate) half_open: Arc<Semaphore>,
+    /// Connections an address.
+    addresses: Mutex<BTreeMap<IpAddr, usize>>,
+    /// Where to send a connection for a torrent.
+    swarms: Mutex<BTreeMap<InfoHash, mpsc::Sender<Handshaken>>>,
+    rng: Mutex<ChaCha8Rng>,
+    next_key: AtomicU32,
+    origin: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(config: SessionConfig, port: u16, disk: DiskThreads, mut rng: ChaCha8Rng) -> Self {
+        Self {
+            port,
+            peer_id: PeerId::generate(&mut rng),
+            disk,
+            blocks: BlockPool::new(limits::BLOCK_BUFFERS),
+            events: broadcast::channel(limits::EVENTS).0,
+            links: Arc::new(Semaphore::new(config.max_peers)),
+            dials: Arc::new(Semaphore::new(limits::DIALS)),
+            half_open: Arc::new(Semaphore::new(limits::HALF_OPEN)),
+            addresses: Mutex::default(),
+            swarms: Mutex::default(),
+            rng: Mutex::new(rng),
+            next_key: AtomicU32::new(0),
+            origin: Instant::now(),
+            config,
+        }
+    }
+
+    /// The time as the engine counts it.
+    pub(crate) fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The same moment on the runtime's clock.
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        let since = time.saturating_since(Time::ZERO);
+        // Some way off, for times that no clock can name: the task looks again then.
+        self.origin
+            .checked_add(since)
+            .unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600))
+    }
+
+    /// A generator of its own for a torrent.
+    pub(crate) fn fork_rng(&self) -> ChaCha8Rng {
+        let mut seed = [0; 32];
+        lock(&self.rng).fill_bytes(&mut seed);
+        ChaCha8Rng::from_seed(seed)
+    }
+
+    /// A number that no run of any torrent has had.
+    pub(crate) fn next_key(&self) -> u32 {
+        self.next_key.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    /// A place for one more connection to this address, unless there are too many.
+    pub(crate) fn place(self: &Arc<Self>, address: SocketAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.links).try_acquire_owned().ok()?;
+        let ip = address.ip().to_canonical();
+        if ip.is_loopback() {
+            return Some(Place { _permit: permit, counted: None });
+        }
+        let mut addresses = lock(&self.addresses);
+        let count = addresses.entry(ip).or_default();
+        if *count >= limits::PER_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Place { _permit: permit, counted: Some((Arc::clone(self), ip)) })
+    }
+
+    /// From now on connections for this torrent go there.
+    pub(crate) fn open_swarm(&self, hash: InfoHash, to: mpsc::Sender<Handshaken>) {
+        lock(&self.swarms).insert(hash, to);
+    }
+
+    /// From now on they are turned away.
+    pub(crate) fn close_swarm(&self, hash: InfoHash) {
+        lock(&self.swarms).remove(&hash);
+    }
+
+    /// Where connections for this torrent go.
+    pub(crate) fn swarm(&self, hash: InfoHash) -> Option<mpsc::Sender<Handshaken>> {
+        lock(&self.swarms).get(&hash).cloned()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection's place among those of the session, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    counted: Option<(Arc<Shared>, IpAddr)>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((shared, ip)) = &self.counted else { return };
+        let mut addresses = lock(&shared.addresses);
+        if let Some(count) = addresses.get_mut(ip) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(ip);
+            }
+        }
+    }
+}

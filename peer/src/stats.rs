@@ -1,0 +1,146 @@
+//! How a torrent is doing, to be watched.
+
+use std::fmt;
+use std::time::Duration;
+
+use metainfo::InfoHash;
+
+/// One torrent at one moment. Published at each change of state, and about five times a second while bytes move.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TorrentStats {
+    /// Its name, not made safe to print.
+    pub name: String,
+    /// Its name in the swarm.
+    pub info_hash: InfoHash,
+    /// What it is doing.
+    pub state: State,
+    /// Bytes of content.
+    pub total_bytes: u64,
+    /// Bytes of pieces that are right, and of blocks of pieces that are not complete.
+    pub done_bytes: u64,
+    /// Bytes hashed so far, while checking.
+    pub checked_bytes: u64,
+    /// Bytes of content that come in a second.
+    pub down_rate: u64,
+    /// Bytes of content that go out a second.
+    pub up_rate: u64,
+    /// Bytes of content sent in this run.
+    pub uploaded: u64,
+    /// Bytes of content received in this run, wrong ones included.
+    pub downloaded: u64,
+    /// Of those, bytes thrown away.
+    pub wasted: u64,
+    /// Links.
+    pub peers: usize,
+    /// Links to peers that have everything.
+    pub seeds: usize,
+    /// Whether a peer has asked for blocks that are not sent yet.
+    pub owes_uploads: bool,
+    /// Time to the end at the present rate.
+    pub eta: Option<Duration>,
+    /// Why nothing moves.
+    pub note: Option<Note>,
+    /// How the trackers are doing.
+    pub tracker: TrackerStatus,
+    /// Since it was added.
+    pub active: Duration,
+}
+
+/// What a torrent is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Hashing what is there.
+    Checking,
+    /// Fetching pieces.
+    Downloading,
+    /// Complete.
+    Seeding,
+    /// Told to rest.
+    Paused,
+    /// It cannot go on; what it has may still be uploaded.
+    Failed(Failure),
+    /// Out of the session.
+    Stopped,
+}
+
+/// Why a torrent cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What sort.
+    pub kind: FailureKind,
+    /// One line that names the object and says what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Sorts of [`Failure`]: each has an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The disk is full, broken, or not ours to write.
+    Disk,
+    /// The data there is something else.
+    DataMismatch,
+    /// Another process works on it.
+    InUse,
+    /// Anything else.
+    Other,
+}
+
+/// Why nothing moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// No peer, and no tracker that says of any.
+    NoTrackerAnswered,
+    /// No peer.
+    NoPeers,
+    /// Nobody has come to this seed.
+    NobodyConnected {
+        /// Where they would come in.
+        port: u16,
+    },
+    /// Peers, none of which has a missing piece.
+    NobodyHasIt {
+        /// How many.
+        peers: usize,
+    },
+    /// Peers that have missing pieces and give us none now.
+    AllChoke {
+        /// How many.
+        peers: usize,
+    },
+    /// The disk does not keep up.
+    DiskBusy,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let people = |n: &usize| if *n == 1 { "1 peer".to_owned() } else { format!("{n} peers") };
+        match self {
+            Self::NoTrackerAnswered => f.write_str("no tracker answered"),
+            Self::NoPeers => f.write_str("no peers yet"),
+            Self::NobodyConnected { port } => write!(f, "nobody has connected yet: is port {port} open?"),
+            Self::NobodyHasIt { peers: 1 } => f.write_str("1 peer, it has none of the missing pieces"),
+            Self::NobodyHasIt { peers } => write!(f, "{}, none has the missing pieces", people(peers)),
+            Self::AllChoke { peers } => write!(f, "{}, waiting for a turn", people(peers)),
+            Self::DiskBusy => f.write_str("waiting for the disk"),
+        }
+    }
+}
+
+/// How a torrent's trackers are doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrackerStatus {
+    /// Trackers that can be asked.
+    pub usable: usize,
+    /// Whether one has answered in this run.
+    pub answered: bool,
+    /// What went wrong last, if the last announce went wrong.
+    pub last_error: Option<String>,
+    /// Seeds and leechers that the tracker counted, if it said.
+    pub counts: Option<(u32, u32)>,
+}

@@ -1,0 +1,214 @@
+//! The links of one torrent: what goes out on each, gathered over a turn.
+//!
+//! Invariants: each link's socket is written to at most once for each decision of the engine; adjacent blocks for one
+//! link become one read; every upload that the engine asked for is answered for exactly once, at the latest when its
+//! link is closed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use peer_proto::torrent::Opened;
+use peer_proto::wire::{self, Decoder, Message};
+use peer_proto::{Block, Geometry, LinkId, Time, Torrent};
+use storage::StorageError;
+use tokio::sync::mpsc;
+
+use crate::disk::{ReadDone, ReadJob, TorrentDisk};
+use crate::limits::READ_RUN;
+use crate::net::{Batch, Conn, Frame, Handshaken, LinkTasks};
+use crate::shared::Shared;
+
+/// One link.
+#[derive(Debug)]
+struct Link {
+    conn: Arc<Conn>,
+    address: SocketAddr,
+    /// Control messages of this turn.
+    control: Vec<u8>,
+    /// Whether it is in [`Links::dirty`].
+    dirty: bool,
+    /// How often its uploads have been forgotten: reads from before are thrown away.
+    epoch: u32,
+    /// Bytes of uploads that the engine asked for and has no answer for.
+    owed: u32,
+    _tasks: LinkTasks,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Links {
+    shared: Arc<Shared>,
+    inputs: mpsc::Sender<Batch>,
+    links: BTreeMap<LinkId, Link>,
+    /// Those that have something to send.
+    dirty: Vec<LinkId>,
+    /// Adjacent blocks to be read, and their bytes.
+    run: Option<(LinkId, Vec<Block>, u32)>,
+}
+
+impl Links {
+    pub(super) fn new(shared: Arc<Shared>, inputs: mpsc::Sender<Batch>) -> Self {
+        Self { shared, inputs, links: BTreeMap::new(), dirty: Vec::new(), run: None }
+    }
+
+    /// A connection whose handshakes are done becomes a link, if the engine wants it.
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        engine: &mut Torrent,
+        geometry: Geometry,
+        handshaken: Handshaken,
+    ) {
+        let Handshaken { stream, address, direction, peer_id, reserved, place } = handshaken;
+        let id = match engine.handle_opened(now, Opened { address, direction, peer_id, reserved }) {
+            Ok(id) => id,
+            Err(reason) => {
+                tracing::debug!("{address}: {reason}");
+                return;
+            }
+        };
+        let conn = Conn::new(stream);
+        let decoder = Decoder::new(geometry);
+        let tasks = LinkTasks::start(&conn, id, decoder, &self.shared.blocks, &self.inputs, place);
+        let link =
+            Link { conn, address, control: Vec::new(), dirty: false, epoch: 0, owed: 0, _tasks: tasks };
+        self.links.insert(id, link);
+    }
+
+    /// Closes a link; whether it was open.
+    pub(super) fn close(&mut self, now: Time, engine: &mut Torrent, id: LinkId) -> bool {
+        let Some(link) = self.links.remove(&id) else { return false };
+        if link.owed > 0 {
+            engine.handle_upload_sent(now, id, link.owed, false);
+        }
+        true
+    }
+
+    /// A socket took blocks, after waiting.
+    pub(super) fn sent(&mut self, now: Time, engine: &mut Torrent, id: LinkId, bytes: u32) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.owed = link.owed.saturating_sub(bytes);
+            engine.handle_upload_sent(now, id, bytes, true);
+        }
+    }
+
+    /// The other end, for people.
+    pub(super) fn address(&self, id: LinkId) -> String {
+        self.links.get(&id).map_or_else(|| "a closed link".to_owned(), |link| link.address.to_string())
+    }
+
+    /// Queues a message.
+    pub(super) fn send(&mut self, id: LinkId, message: &Message) {
+        if let Some(link) = self.links.get_mut(&id) {
+            wire::encode(message, &mut link.control);
+            mark(&mut self.dirty, id, link);
+        }
+    }
+
+    /// Queues the reading of a block, with those before it if it is adjacent.
+    pub(super) fn upload(&mut self, disk: &Arc<TorrentDisk>, id: LinkId, block: Block) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.owed = link.owed.saturating_add(block.length);
+        let geometry = disk.info().geometry();
+        if let Some((link, blocks, bytes)) = &mut self.run {
+            let end = blocks.last().map(|last| geometry.block_offset(*last) + u64::from(last.length));
+            let adjacent = *link == id && end == Some(geometry.block_offset(block));
+            if adjacent && bytes.saturating_add(block.length) <= READ_RUN {
+                blocks.push(block);
+                *bytes += block.length;
+                return;
+            }
+        }
+        self.submit_reads(disk);
+        self.run = Some((id, vec![block], block.length));
+    }
+
+    /// Hands what [`Links::upload`] has gathered to the disk threads.
+    pub(super) fn submit_reads(&mut self, disk: &Arc<TorrentDisk>) {
+        let Some((id, blocks, _)) = self.run.take() else { return };
+        if let Some(link) = self.links.get(&id) {
+            self.shared.disk.read(ReadJob { disk: Arc::clone(disk), link: id, epoch: link.epoch, blocks });
+        }
+    }
+
+    /// Drops what is neither begun nor being read; what is being read is dropped when it comes.
+    pub(super) fn forget_uploads(&mut self, now: Time, engine: &mut Torrent, id: LinkId) {
+        let gathered = self.run.take_if(|(link, _, _)| *link == id).map_or(0, |(_, _, bytes)| bytes);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.epoch = link.epoch.wrapping_add(1);
+        let bytes = link.conn.outbox().forget().saturating_add(gathered);
+        if bytes > 0 {
+            link.owed = link.owed.saturating_sub(bytes);
+            engine.handle_upload_sent(now, id, bytes, false);
+        }
+    }
+
+    /// Queues blocks that were read, or tells the engine that they could not be. Answers why not.
+    pub(super) fn take_read(
+        &mut self,
+        now: Time,
+        engine: &mut Torrent,
+        read: ReadDone,
+    ) -> Option<StorageError> {
+        let link = self.links.get_mut(&read.link)?;
+        let bytes: u32 = read.blocks.iter().map(|block| block.length).sum();
+        let run = match read.run {
+            Ok(run) => run,
+            Err(error) => {
+                link.owed = link.owed.saturating_sub(bytes);
+                read.blocks.iter().for_each(|block| engine.handle_upload_failed(now, read.link, *block));
+                return Some(error);
+            }
+        };
+        if read.epoch != link.epoch {
+            link.owed = link.owed.saturating_sub(bytes);
+            engine.handle_upload_sent(now, read.link, bytes, false);
+            return None;
+        }
+        let run = Arc::new(run);
+        let mut outbox = link.conn.outbox();
+        let mut start = 0;
+        for block in read.blocks {
+            outbox.push_frame(Frame::new(block, Arc::clone(&run), start));
+            start += usize::try_from(block.length).unwrap_or(0);
+        }
+        drop(outbox);
+        mark(&mut self.dirty, read.link, link);
+        None
+    }
+
+    /// Gives every socket what waits for it. Whether any took blocks, for which there is credit again.
+    pub(super) fn flush(&mut self, now: Time, engine: &mut Torrent) -> bool {
+        let mut sent = false;
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            link.dirty = false;
+            let kept_up = link.control.is_empty() || link.conn.outbox().push_control(&mut link.control);
+            match link.conn.flush() {
+                Ok(flushed) if kept_up => {
+                    if flushed.payload > 0 {
+                        link.owed = link.owed.saturating_sub(flushed.payload);
+                        engine.handle_upload_sent(now, id, flushed.payload, true);
+                        sent = true;
+                    }
+                }
+                outcome => {
+                    let why = outcome.err().map_or("does not read".to_owned(), |error| error.to_string());
+                    tracing::debug!("{}: {why}", link.address);
+                    self.close(now, engine, id);
+                    engine.handle_closed(now, id);
+                    // Its closing may matter to others: the engine decides again.
+                    sent = true;
+                }
+            }
+        }
+        sent
+    }
+}
+
+fn mark(dirty: &mut Vec<LinkId>, id: LinkId, link: &mut Link) {
+    if !std::mem::replace(&mut link.dirty, true) {
+        dirty.push(id);
+    }
+}

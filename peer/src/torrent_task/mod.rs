@@ -1,0 +1,226 @@
+//! One torrent's task, from its first look at the disk to its end.
+//!
+//! Purpose: [`run`] leads a torrent through its states. While it is [`active`], the task owns the engine and all that
+//! belongs to it.
+//!
+//! Invariant: every state is published before the task waits in it. A panic in here ends this torrent and no other:
+//! [`supervise`] catches it at the edge.
+
+mod active;
+mod announces;
+mod links;
+mod report;
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use peer_proto::Bitfield;
+use peer_proto::torrent::LinkStats;
+use storage::Cancel;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::active::{Active, Exit};
+use self::start::{Means, Prepared, Unprepared, prepare};
+use crate::discovery::TrackerClient;
+use crate::disk::{Inbox, TorrentDisk};
+use crate::shared::Shared;
+use crate::{AddTorrent, Event, Failure, FailureKind, State, TorrentId, TorrentStats, TrackerStatus};
+
+/// How often the progress of a check is published.
+const CHECK_TICK: Duration = Duration::from_millis(200);
+
+/// What a torrent is told from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Close all links and rest.
+    Pause,
+    /// Go on; after a failure, try again.
+    Resume,
+    /// The user names more peers.
+    Peers(Vec<SocketAddr>),
+    /// Who is there?
+    Links(oneshot::Sender<Vec<LinkStats>>),
+    /// End.
+    Stop,
+}
+
+/// What a torrent's task has besides its engine.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: Arc<TrackerClient>,
+    pub(crate) id: TorrentId,
+    pub(crate) add: Arc<AddTorrent>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) stats: Arc<watch::Sender<TorrentStats>>,
+    pub(crate) added: Instant,
+}
+
+/// The stats of a torrent that has done nothing yet.
+pub(crate) fn first_stats(add: &AddTorrent) -> TorrentStats {
+    let info = &add.torrent.info;
+    TorrentStats {
+        name: info.name().to_owned(),
+        info_hash: info.info_hash(),
+        state: State::Checking,
+        total_bytes: info.geometry().total(),
+        done_bytes: 0,
+        checked_bytes: 0,
+        down_rate: 0,
+        up_rate: 0,
+        uploaded: 0,
+        downloaded: 0,
+        wasted: 0,
+        peers: 0,
+        seeds: 0,
+        owes_uploads: false,
+        eta: None,
+        note: None,
+        tracker: TrackerStatus::default(),
+        active: Duration::ZERO,
+    }
+}
+
+/// Runs a torrent in a task of its own and reports it if that panics.
+pub(crate) async fn supervise(context: Context) {
+    let (shared, id, stats) = (Arc::clone(&context.shared), context.id, Arc::clone(&context.stats));
+    let hash = context.add.torrent.info_hash();
+    // A set ends its tasks when it is dropped, so that ending the supervisor ends the torrent.
+    let mut task = JoinSet::new();
+    task.spawn(run(context));
+    let outcome = task.join_next().await;
+    shared.close_swarm(hash);
+    if outcome.is_some_and(|outcome| outcome.is_err_and(|error| error.is_panic())) {
+        let message = "an internal error ended this torrent; the others go on".to_owned();
+        let failure = Failure { kind: FailureKind::Other, message };
+        stats.send_modify(|stats| stats.state = State::Failed(failure.clone()));
+        shared.tell(Event::Failed { id, failure });
+    }
+}
+
+async fn run(mut context: Context) {
+    'restart: loop {
+        let prepared = match context.prepare().await {
+            Ok(prepared) => prepared,
+            Err(Unprepared::Cancelled) => break,
+            Err(Unprepared::Failed(failure)) => {
+                context.fail(failure);
+                if context.rest().await {
+                    continue;
+                }
+                break;
+            }
+        };
+        let Prepared { storage, mut have, mut marker } = prepared;
+        context.tell_started(&have);
+        loop {
+            let disk = Arc::new(TorrentDisk {
+                key: context.shared.next_key(),
+                storage: Arc::clone(&storage),
+                add: Arc::clone(&context.add),
+                inbox: Inbox::default(),
+            });
+            let (exit, left) = Active::new(&mut context, &disk, have, marker).run().await;
+            marker = left;
+            match exit {
+                Exit::Stopped => break 'restart,
+                Exit::Restart => continue 'restart,
+                Exit::Paused(now_have) => have = now_have,
+            }
+            context.set_state(State::Paused);
+            if !context.rest().await {
+                break 'restart;
+            }
+        }
+    }
+    context.set_state(State::Stopped);
+    context.shared.tell(Event::Stopped { id: context.id });
+}
+
+impl Context {
+    /// Looks at the disk, on another thread, and publishes how far it is. Ends early when told to stop.
+    async fn prepare(&mut self) -> Result<Prepared, Unprepared> {
+        self.set_state(State::Checking);
+        self.shared.tell(Event::Checking { id: self.id });
+        let cancel = Cancel::new();
+        let checked = Arc::new(AtomicU64::new(0));
+        let mut work = tokio::task::spawn_blocking({
+            let (shared, add, id) = (Arc::clone(&self.shared), Arc::clone(&self.add), self.id);
+            let (cancel, checked) = (cancel.clone(), Arc::clone(&checked));
+            move || {
+                let means = Means {
+                    config: &shared.config,
+                    cancel: &cancel,
+                    progress: &|bytes| {
+                        checked.fetch_add(bytes, Ordering::Relaxed);
+                    },
+                    warn: &|message| shared.tell(Event::Warning { id: Some(id), message }),
+                };
+                prepare(&add, &means)
+            }
+        });
+        let mut tick = tokio::time::interval(CHECK_TICK);
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    self.stats.send_modify(|stats| stats.checked_bytes = checked.load(Ordering::Relaxed));
+                    return done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                }
+                _ = tick.tick() => {
+                    self.stats.send_modify(|stats| {
+                        stats.checked_bytes = checked.load(Ordering::Relaxed);
+                        stats.active = self.added.elapsed();
+                    });
+                }
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Stop) => {
+                        cancel.cancel();
+                        // The lock must be free again before anybody is told that this has ended.
+                        let _ = work.await;
+                        return Err(Unprepared::Cancelled);
+                    }
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+
+    fn tell_started(&self, have: &Bitfield) {
+        let geometry = self.add.torrent.info.geometry();
+        let done_bytes = have.iter_ones().map(|piece| u64::from(geometry.piece_size(piece))).sum();
+        self.shared.tell(Event::Started { id: self.id, done_bytes });
+    }
+
+    /// Waits, doing nothing, until told to go on; `false` if told to end.
+    async fn rest(&mut self) -> bool {
+        loop {
+            match self.commands.recv().await {
+                None | Some(Command::Stop) => return false,
+                Some(Command::Resume) => return true,
+                Some(Command::Pause | Command::Peers(_) | Command::Links(_)) => {}
+            }
+        }
+    }
+
+    fn set_state(&self, state: State) {
+        self.stats.send_modify(|stats| {
+            stats.state = state;
+            (stats.down_rate, stats.up_rate, stats.peers, stats.seeds) = (0, 0, 0, 0);
+            (stats.eta, stats.note, stats.active) = (None, None, self.added.elapsed());
+        });
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.set_state(State::Failed(failure.clone()));
+        self.shared.tell(Event::Failed { id: self.id, failure });
+    }
+
+    fn warn(&self, message: String) {
+        self.shared.tell(Event::Warning { id: Some(self.id), message });
+    }
+}

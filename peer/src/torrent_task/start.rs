@@ -1,0 +1,256 @@
+//! Before a torrent can run: look at what is there, lock it, hash it.
+//!
+//! Invariant: nothing that exists is touched until it is known to be ours: a piece of it is right, or our marker
+//! stands beside it, or the user said so.
+//!
+//! It blocks; it runs on a thread of its own.
+
+use std::sync::Arc;
+
+use metainfo::{Info, display_safe};
+use peer_proto::Bitfield;
+use storage::{
+    Access, Cancel, CheckReport, FileReport, Found, Storage, StorageError, StorageErrorKind, StorageOptions,
+    Survey,
+};
+
+use crate::resume::{Marker, MarkerError};
+use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig, Verify};
+
+/// A torrent that can run.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) storage: Arc<Storage>,
+    pub(super) have: Bitfield,
+    /// While it is not complete.
+    pub(super) marker: Option<Marker>,
+}
+
+/// Why it cannot.
+#[derive(Debug)]
+pub(super) enum Unprepared {
+    Cancelled,
+    Failed(Failure),
+}
+
+/// What the work needs besides the torrent.
+pub(super) struct Means<'a> {
+    pub(super) config: &'a SessionConfig,
+    pub(super) cancel: &'a Cancel,
+    pub(super) progress: &'a (dyn Fn(u64) + Sync),
+    pub(super) warn: &'a dyn Fn(String),
+}
+
+/// Makes a torrent ready to run.
+pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, Unprepared> {
+    let info = &add.torrent.info;
+    let storage = |access| {
+        let follow_symlinks = add.follow_symlinks && access == Access::ReadOnly;
+        let options = StorageOptions { access, follow_symlinks, max_open_files: means.config.max_open_files };
+        Storage::new(&add.root, info, options).map_err(disk)
+    };
+    let (storage, have, marker) = match add.purpose {
+        Purpose::Seed => {
+            let storage = storage(Access::ReadOnly)?;
+            let have = to_seed(&storage, add, means)?;
+            (storage, have, None)
+        }
+        Purpose::Download => {
+            let storage = storage(Access::ReadWrite)?;
+            let (have, marker) = to_download(&storage, add, means)?;
+            (storage, have, marker)
+        }
+    };
+    Ok(Prepared { storage: Arc::new(storage), have, marker })
+}
+
+/// The data must be there and right.
+fn to_seed(storage: &Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Bitfield, Unprepared> {
+    let info = &add.torrent.info;
+    let complete = Bitfield::full(info.geometry().piece_count());
+    if add.verify == Verify::Trust {
+        let survey = storage.survey().map_err(disk)?;
+        let wrong = survey.files.iter().enumerate().find_map(|(file, found)| {
+            let length = info.files().get(file).map_or(0, |entry| entry.length);
+            match found {
+                Found::Padding => None,
+                Found::Present { length: there, .. } if *there == length => None,
+                Found::Present { length: there, .. } => {
+                    Some((file, format!("has {there} bytes instead of {length}")))
+                }
+                Found::Missing => Some((file, "is missing".to_owned())),
+                Found::InTheWay(obstacle) => Some((file, obstacle.to_string())),
+            }
+        });
+        return match wrong {
+            None => Ok(complete),
+            Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
+        };
+    }
+    let report = check(storage, info, means)?;
+    let wrong = report.files.iter().enumerate().find_map(|(file, report)| Some((file, fault(report)?)));
+    match wrong {
+        None => Ok(complete),
+        // A file that is too long, or an empty one that is missing: every byte that peers may ask for is there.
+        Some((file, what)) if report.pieces.iter().all(|good| *good) => {
+            (means.warn)(format!("{} {what}; it is seeded all the same", name(info, file)));
+            Ok(complete)
+        }
+        Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
+    }
+}
+
+fn fault(report: &FileReport) -> Option<String> {
+    match report {
+        FileReport::Ok => None,
+        FileReport::Missing => Some("is missing".to_owned()),
+        FileReport::InTheWay(obstacle) => Some(obstacle.to_string()),
+        FileReport::WrongLength { found } => Some(format!("has the wrong length ({found} bytes)")),
+        FileReport::Unreadable(why) => Some(format!("cannot be read: {why}")),
+        FileReport::BadPieces(pieces) => {
+            let first = pieces.first().copied().unwrap_or_default();
+            Some(format!("does not match the torrent: piece {first} is wrong"))
+        }
+        FileReport::Unsure(_) => Some("shares a piece with a file that is wrong".to_owned()),
+    }
+}
+
+/// What is there is kept where it is right.
+fn to_download(
+    storage: &Storage,
+    add: &AddTorrent,
+    means: &Means<'_>,
+) -> Result<(Bitfield, Option<Marker>), Unprepared> {
+    let info = &add.torrent.info;
+    let survey = storage.survey().map_err(disk)?;
+    if let Some((file, obstacle)) = survey.obstacle() {
+        let text = format!("{} {obstacle}; move it away or choose another folder", name(info, file));
+        return Err(failed(FailureKind::Disk, text));
+    }
+    let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
+    if let Some(warning) = marker.warning.take() {
+        (means.warn)(format!("{}: {warning}", display_safe(info.name())));
+    }
+    let decided = decide(storage, add, means, &survey, marker.found);
+    match decided {
+        Ok(have) if have.is_full() => {
+            remove(marker, means);
+            Ok((have, None))
+        }
+        Ok(have) => Ok((have, Some(marker))),
+        Err(error) => {
+            // Nothing was written: a marker that was not there before would claim what is not ours.
+            if !marker.found {
+                remove(marker, means);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Which pieces are there; or why the download must not go on.
+fn decide(
+    storage: &Storage,
+    add: &AddTorrent,
+    means: &Means<'_>,
+    survey: &Survey,
+    ours: bool,
+) -> Result<Bitfield, Unprepared> {
+    let info = &add.torrent.info;
+    let mut have = Bitfield::new(info.geometry().piece_count());
+    let report = check(storage, info, means)?;
+    for (piece, _) in (0..).zip(&report.pieces).filter(|(_, good)| **good) {
+        have.set(piece);
+    }
+    if have.is_full() {
+        storage.finish().map_err(disk)?;
+        return Ok(have);
+    }
+    let strange =
+        survey.files.iter().position(|found| matches!(found, Found::Present { length, .. } if *length > 0));
+    if let Some(file) = strange.filter(|_| have.is_empty() && !ours && !add.overwrite) {
+        let text =
+            format!("{} exists and is something else; use --overwrite to replace it", name(info, file));
+        return Err(mismatch(text));
+    }
+    if let Some(short) = storage.missing_space().map_err(disk)? {
+        let (needed, free) = (human(short.needed), human(short.free));
+        let text = format!(
+            "{} needs {needed}, {free} are free; free some space or choose another folder",
+            display_safe(info.name())
+        );
+        return Err(failed(FailureKind::Disk, text));
+    }
+    Ok(have)
+}
+
+fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    storage::check(storage, info, threads, means.cancel, means.progress).map_err(disk)
+}
+
+fn remove(marker: Marker, means: &Means<'_>) {
+    if let Err(error) = marker.remove() {
+        (means.warn)(format!("cannot remove the marker of the download: {error}"));
+    }
+}
+
+/// The name of a file as a user knows it.
+fn name(info: &Info, file: usize) -> String {
+    info.files().get(file).map_or_else(String::new, |entry| display_safe(&entry.path.to_string()))
+}
+
+fn failed(kind: FailureKind, message: String) -> Unprepared {
+    Unprepared::Failed(Failure { kind, message })
+}
+
+fn mismatch(message: String) -> Unprepared {
+    failed(FailureKind::DataMismatch, message)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn disk(error: StorageError) -> Unprepared {
+    match error.kind {
+        StorageErrorKind::Interrupted => Unprepared::Cancelled,
+        _ => failed(FailureKind::Disk, error.to_string()),
+    }
+}
+
+fn in_use(info: &Info, error: MarkerError) -> Unprepared {
+    match error {
+        MarkerError::InUse => {
+            let text = format!("{} is in use by another shoal", display_safe(info.name()));
+            failed(FailureKind::InUse, text)
+        }
+        MarkerError::Io(path, error) => {
+            let path = display_safe(&path.to_string_lossy());
+            failed(FailureKind::Disk, format!("cannot write {path}: {error}"))
+        }
+    }
+}
+
+/// `1.2 GiB`: two digits are enough to see what is short.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let Some(power) = bytes.checked_ilog2().map(|bits| bits / 10).filter(|power| *power > 0) else {
+        return format!("{bytes} bytes");
+    };
+    let power = power.min(5);
+    let unit = UNITS.get(usize::try_from(power).unwrap_or(1) - 1).copied().unwrap_or_default();
+    let tenths = (u128::from(bytes) * 10) >> (10 * power);
+    match tenths {
+        0..1000 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        _ => format!("{} {unit}", tenths / 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        let texts = [0, 1023, 1024, 300 << 20, 1_288_490_189, u64::MAX].map(human);
+        assert_eq!(texts, ["0 bytes", "1023 bytes", "1.0 KiB", "300 MiB", "1.2 GiB", "16383 PiB"]);
+    }
+}
