@@ -174,6 +174,20 @@ impl Bitfield {
         zeros.take_while(|&piece| piece < self.len)
     }
 
+    /// The pieces in `self` and not in `other`, in order but for where it begins: with the word that holds `from`,
+    /// round to the pieces before it. Pieces past the end of `other` count as not in it.
+    pub fn iter_ones_not_in<'a>(&'a self, other: &'a Self, from: u32) -> impl Iterator<Item = u32> + 'a {
+        let ones = |words: std::ops::Range<u32>| {
+            words.flat_map(|at| {
+                let word = self.words.get(index(at)).copied().unwrap_or(0);
+                let theirs = other.words.get(index(at)).copied().unwrap_or(0);
+                Ones { word: word & !theirs, base: at * WORD }
+            })
+        };
+        let (from, end) = (from.min(self.len) / WORD, self.len.div_ceil(WORD));
+        ones(from..end).chain(ones(0..from))
+    }
+
     /// Whether a piece is in `self` and not in `other`: if `self` is a peer's and `other` ours, it has something
     /// for us. Pieces past the end of `other` count as not in it.
     #[must_use]
