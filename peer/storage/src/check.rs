@@ -77,15 +77,26 @@ pub fn check(
     if info.geometry() != geometry || info.files().len() != storage.file_count() {
         return Err(StorageError::invalid("check", storage.root().path(), "it holds another torrent"));
     }
-    let survey = storage.survey()?;
+    check_surveyed(storage, info, &storage.survey()?, threads, cancel, progress)
+}
+
+fn check_surveyed(
+    storage: &Storage,
+    info: &Info,
+    survey: &Survey,
+    threads: usize,
+    cancel: &Cancel,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<CheckReport, StorageError> {
+    let geometry = storage.geometry();
     let pieces = Mutex::new(vec![false; geometry.piece_count() as usize]);
     let unreadable = Mutex::new(vec![None; storage.file_count()]);
-    let wanted = readable(storage, &survey);
+    let wanted = readable(storage, survey);
     let checking = Checking { storage, info, wanted: &wanted, pieces: &pieces, unreadable: &unreadable };
     digest_pieces(&checking, geometry, threads, cancel, progress)?;
     let pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
     let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let files = report(storage, &survey, &pieces, unreadable);
+    let files = report(storage, survey, &pieces, unreadable);
     Ok(CheckReport { pieces, files })
 }
 

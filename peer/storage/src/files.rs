@@ -207,7 +207,13 @@ impl Storage {
 
     fn sync_these(&self, written: &BTreeSet<usize>, made: &BTreeSet<usize>) -> Result<(), StorageError> {
         for &file in written {
-            let synced = self.handle(file, true)?.sync_data();
+            // Past `handle`, which would make the file anew if somebody took it away.
+            let held = self.lock_pool().get(file, true);
+            let handle = match held {
+                Some(handle) => handle,
+                None => Arc::new(self.root.file(self.relative(file), Purpose::Write, Links::Refuse)?.0),
+            };
+            let synced = handle.sync_data();
             synced.map_err(|e| StorageError::io("sync", &self.full_path(file), e))?;
         }
         let folders: BTreeSet<&Path> =
