@@ -158,3 +158,6 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+#[cfg(test)]
+mod tests;
