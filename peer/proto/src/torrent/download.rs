@@ -107,7 +107,7 @@ impl Torrent {
 
     fn accept(&mut self, now: Time, id: LinkId, block: Block, arrival: Arrival) -> BlockVerdict {
         let has_room = arrival == Arrival::Expected || self.disk_in_use < self.config.disk_budget;
-        if let (true, Received::New { cancel, .. }) = (has_room, self.picker.received(id, block)) {
+        if has_room && let Received::New { cancel, .. } = self.picker.received(id, block) {
             if arrival == Arrival::Late {
                 self.disk_in_use += 1;
             }

@@ -401,7 +401,7 @@ fn a_swarm_completes_and_its_leechers_feed_each_other() {
         assert!(sent < 1.5, "seed {seed}: the seeder sent {sent} copies");
         for node in &swarm.nodes {
             let totals = node.torrent.totals();
-            assert!((totals.wasted as f64) < 0.02 * size, "seed {seed}: {totals:?}");
+            assert!((totals.wasted as f64) < 0.03 * size, "seed {seed}: {totals:?}");
         }
     }
 }
