@@ -97,7 +97,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// The content of `info` beneath the folder `root`. Opens the folder and nothing else.
+    /// The content of `info` beneath the folder `root`. Opens the folder and no file.
     ///
     /// # Errors
     /// If the folder cannot be opened or, with [`Access::ReadWrite`], made.
@@ -107,19 +107,22 @@ impl Storage {
             a if a.symlink => Role::Link,
             _ => Role::Content,
         };
+        let root = Root::open(root, options.access == Access::ReadWrite)?;
+        let links = if options.follow_symlinks { Links::Follow } else { Links::Refuse };
         let stored = |entry: &metainfo::FileEntry| StoredFile {
-            path: entry.path.to_path_buf(),
+            path: place(&root, entry, links),
             offset: entry.offset,
             length: entry.length,
             role: role(entry.attributes),
             executable: entry.attributes.executable,
         };
+        let files = info.files().iter().map(stored).collect();
         Ok(Self {
-            root: Root::open(root, options.access == Access::ReadWrite)?,
-            files: info.files().iter().map(stored).collect(),
+            root,
+            files,
             geometry: info.geometry(),
             access: options.access,
-            links: if options.follow_symlinks { Links::Follow } else { Links::Refuse },
+            links,
             pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
             unsynced: Mutex::default(),
         })
@@ -342,6 +345,17 @@ impl Storage {
 
     fn lock_unsynced(&self) -> MutexGuard<'_, Unsynced> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a file of the torrent is: under its safe name, unless only one of the exact name is there already, as in
+/// one's own folder that was made into this torrent.
+fn place(root: &Root, entry: &metainfo::FileEntry, links: Links) -> PathBuf {
+    let safe = entry.path.to_path_buf();
+    let stands = |path: &Path| matches!(root.inspect(path, links), Ok(Found::Present { .. }));
+    match entry.exact_path.as_ref().map(metainfo::SafePath::to_path_buf) {
+        Some(exact) if !stands(&safe) && stands(&exact) => exact,
+        _ => safe,
     }
 }
 

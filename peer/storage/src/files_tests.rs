@@ -287,3 +287,29 @@ fn h67_a_torrent_larger_than_the_disk_is_known_to_be_before_it_starts() {
     let (_, info, _) = three();
     assert_eq!(writable(root.path(), &info).missing_space().unwrap(), None);
 }
+
+#[test]
+fn h14_ones_own_folder_with_names_that_no_download_would_be_given_can_be_read() {
+    // Names as they may be on disk, but not as a stranger may choose them: one deceives, one is not UTF-8.
+    let names: [&[u8]; 2] = [b"bad\x1bname", b"latin\xe9"];
+    let mut raw = b"d5:filesl".to_vec();
+    for name in names {
+        raw.extend_from_slice(format!("d6:lengthi3e4:pathl{}:", name.len()).as_bytes());
+        raw.extend_from_slice(name);
+        raw.extend_from_slice(b"ee");
+    }
+    raw.extend_from_slice(b"e4:name3:top12:piece lengthi16e6:pieces20:aaaaaaaaaaaaaaaaaaaae");
+    let info = Info::parse(&raw).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let top = root.path().join("top");
+    fs::create_dir(&top).unwrap();
+    for name in names {
+        use std::os::unix::ffi::OsStrExt;
+        fs::write(top.join(std::ffi::OsStr::from_bytes(name)), b"own").unwrap();
+    }
+    assert_eq!(read(&readable(root.path(), &info), 0, 6).unwrap(), b"ownown");
+    // A download into an empty folder gets the safe name.
+    let fresh = tempfile::tempdir().unwrap();
+    writable(fresh.path(), &info).write(0, &[b"newnew"]).unwrap();
+    assert!(fresh.path().join("top/bad_name").exists());
+}

@@ -19,8 +19,8 @@ use ignore::{DirEntry, WalkBuilder};
 use crate::error::{StorageError, reason, shown};
 use crate::open::may_read;
 
-/// Folders within folders at most: what torrent files allow, and every reader of ours enforces.
-const MAX_DEPTH: usize = 100;
+/// Elements of a path below the top at most: what a torrent file may have, here and in libtorrent.
+const MAX_ELEMENTS: usize = 100;
 
 /// Warnings kept at most; a last one tells how many more there were. A million sockets must not fill the memory.
 const MAX_WARNINGS: usize = 100;
@@ -116,7 +116,7 @@ fn entries(path: &Path, options: &WalkOptions) -> Result<ignore::Walk, StorageEr
     Ok(WalkBuilder::new(path)
         .standard_filters(false)
         .follow_links(options.follow_symlinks)
-        .max_depth(Some(MAX_DEPTH + 1))
+        .max_depth(Some(MAX_ELEMENTS))
         .filter_entry(keep)
         .build())
 }
@@ -135,7 +135,8 @@ impl Walk<'_> {
         };
         let Some(kind) = entry.file_type().filter(|_| entry.depth() > 0) else { return };
         let why = if kind.is_dir() {
-            if entry.depth() <= MAX_DEPTH {
+            // Of a folder this deep nothing could go in; whether there is anything is not looked at.
+            if entry.depth() < MAX_ELEMENTS {
                 return;
             }
             "it lies too deep"

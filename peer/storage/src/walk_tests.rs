@@ -152,7 +152,7 @@ fn h79_what_cannot_be_read_is_skipped_with_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tree(&["x", "secret", "closed/y"]);
     for name in ["secret", "closed"] {
-        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let walked = walk(folder.path(), &WalkOptions::default()).unwrap();
     if rustix::process::geteuid().is_root() {
@@ -196,8 +196,8 @@ fn an_empty_folder_gives_no_files() {
 
 #[test]
 fn h16_what_lies_deeper_than_any_torrent_may_is_skipped_with_a_warning() {
-    let deep = format!("{}x", "d/".repeat(MAX_DEPTH));
-    let deeper = format!("{}y", "d/".repeat(MAX_DEPTH + 1));
+    let deep = format!("{}x", "d/".repeat(MAX_ELEMENTS - 1));
+    let deeper = format!("{}y", "d/".repeat(MAX_ELEMENTS));
     let folder = tree(&[&deep, &deeper]);
     let walked = walk(folder.path(), &WalkOptions::default()).unwrap();
     assert_eq!(names(&walked), [deep]);
