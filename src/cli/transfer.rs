@@ -1,0 +1,106 @@
+//! The arguments of `seed`, `download` and `share`.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{MakeArgs, values};
+
+/// What every command takes that talks to peers.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArgs {
+    /// Listen on this port; 0 is any [default: the first free one of 6881 to 6968].
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Listen on this address only [default: every one].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) bind: Option<IpAddr>,
+    /// The most connections to peers, all torrents together.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_peers: u32,
+}
+
+/// When to stop seeding.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Seeding")]
+pub(crate) struct StopArgs {
+    /// Seed until this many times the size is uploaded.
+    #[arg(long, value_name = "R", value_parser = values::ratio)]
+    pub(crate) seed_ratio: Option<f64>,
+    /// Seed for this long.
+    #[arg(long, value_name = "DUR", value_parser = values::duration)]
+    pub(crate) seed_time: Option<Duration>,
+}
+
+/// `shoal seed`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SeedArgs {
+    /// Torrent files, or files and folders to make torrents of.
+    #[arg(required = true, value_name = "TORRENT|PATH")]
+    pub(crate) torrents: Vec<OsString>,
+    /// The folder that holds the torrents' files and folders [default: the current one, or a torrent's own].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Trust the data, without hashing it first.
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Trackers for a PATH: those of one tier, parted by commas; give it again for the next tier.
+    #[arg(short, long, value_name = "URL[,URL]")]
+    pub(crate) announce: Vec<String>,
+    /// Take what symbolic links point to.
+    #[arg(short = 'F', long)]
+    pub(crate) follow_symlinks: bool,
+    #[command(flatten)]
+    pub(crate) stop: StopArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// `shoal download`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DownloadArgs {
+    /// Torrent files, or http(s) addresses of them.
+    #[arg(required = true, value_name = "TORRENT|URL")]
+    pub(crate) torrents: Vec<OsString>,
+    /// The folder to download into; it is made if it is not there [default: the current one].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Overwrite files that are in the way and hold something else.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// A peer to connect to; give it again for more.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<SocketAddr>,
+    /// A tracker to ask before the torrent's own; give it again for more.
+    #[arg(long, value_name = "URL")]
+    pub(crate) tracker: Vec<String>,
+    /// Give up after so long without progress, with exit code 4.
+    #[arg(long, value_name = "DUR", value_parser = values::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Seed when complete, until stopped.
+    #[arg(long)]
+    pub(crate) seed: bool,
+    #[command(flatten)]
+    pub(crate) stop: StopArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// `shoal share`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShareArgs {
+    /// The file or folder.
+    pub(crate) path: PathBuf,
+    /// The host name or address that others reach this machine by [default: an address of this machine].
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+    /// Show the address as a QR code.
+    #[arg(long)]
+    pub(crate) qr: bool,
+    #[command(flatten)]
+    pub(crate) make: MakeArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}

@@ -1,0 +1,164 @@
+//! Sizes, durations, lists of trackers: values as people write them.
+
+use std::time::Duration;
+
+/// Multipliers of bytes by their suffix, without the `B`: binary with an `i`, decimal without.
+const SIZE_UNITS: [(&str, u64); 9] = [
+    ("", 1),
+    ("k", 1_000),
+    ("ki", 1 << 10),
+    ("m", 1_000_000),
+    ("mi", 1 << 20),
+    ("g", 1_000_000_000),
+    ("gi", 1 << 30),
+    ("t", 1_000_000_000_000),
+    ("ti", 1 << 40),
+];
+
+/// Seconds by their suffix; a bare number is seconds.
+const DURATION_UNITS: [(&str, f64); 6] =
+    [("", 1.0), ("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
+
+/// The longest duration taken, ten years: a sum with the clock can then never overflow.
+const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
+
+/// Splits `12.5MiB` into its number and its suffix.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    (&text[..at], text[at..].trim())
+}
+
+/// Bytes: `16384`, `256KiB`, `4MiB`, `1MB`, `1.5GiB`; the `B` may be left out.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no size; write it like 256KiB, 4MiB or 1MB");
+    let (number, suffix) = split(text);
+    let suffix = suffix.to_ascii_lowercase();
+    let suffix = suffix.strip_suffix('b').unwrap_or(&suffix);
+    let &(_, unit) = SIZE_UNITS.iter().find(|(name, _)| *name == suffix).ok_or_else(wrong)?;
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit).ok_or_else(wrong);
+    }
+    let (whole, fraction) = number.split_once('.').ok_or_else(wrong)?;
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    // Nine digits of a fraction of a TiB are thousands of bytes apart: nobody means more.
+    let digits = u32::try_from(fraction.len()).ok().filter(|n| (1..=9).contains(n)).ok_or_else(wrong)?;
+    let fraction: u128 = fraction.parse().map_err(|_| wrong())?;
+    let part = u64::try_from(u128::from(unit) * fraction / 10u128.pow(digits)).map_err(|_| wrong())?;
+    whole.checked_mul(unit).and_then(|bytes| bytes.checked_add(part)).ok_or_else(wrong)
+}
+
+/// A piece length: a size that all clients can use, so a power of two of at least 16 KiB.
+pub(crate) fn piece_length(text: &str) -> Result<u32, String> {
+    let bytes = size(text)?;
+    match u32::try_from(bytes) {
+        Ok(length) if length > metainfo::MAX_PIECE_LENGTH => Err("the most is 512MiB".to_owned()),
+        Ok(length) if length < metainfo::BLOCK_LENGTH => Err("the least is 16KiB".to_owned()),
+        Ok(length) if length.is_power_of_two() => Ok(length),
+        Ok(_) => Err("it must be a power of two, such as 256KiB, 1MiB or 4MiB".to_owned()),
+        Err(_) => Err("the most is 512MiB".to_owned()),
+    }
+}
+
+/// A duration: `90s`, `15m`, `2h`, `1h30m`, or seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no duration; write it like 90s, 15m or 2h");
+    let mut rest = text.trim();
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let (number, after) = split(rest);
+        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, next) = (after[..unit_end].trim(), &after[unit_end..]);
+        let &(_, scale) = DURATION_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        seconds += number.parse::<f64>().map_err(|_| wrong())? * scale;
+        rest = next;
+    }
+    match seconds <= MAX_SECONDS {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(wrong()),
+    }
+}
+
+/// A ratio of uploaded to downloaded bytes: a number of at least 0.
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if ratio.is_finite() && ratio >= 0.0 => Ok(ratio),
+        _ => Err(format!("'{text}' is no ratio; write it like 1.5")),
+    }
+}
+
+/// Tracker tiers: each time the option is given is a tier, its URLs parted by commas.
+pub(crate) fn tiers(given: &[String]) -> Vec<Vec<String>> {
+    given
+        .iter()
+        .map(|tier| {
+            tier.split(',')
+                .map(str::trim)
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|tier| !tier.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("16384", 16_384),
+            ("256KiB", 262_144),
+            ("256k", 256_000),
+            ("4MiB", 4 << 20),
+            ("4 mib", 4 << 20),
+            ("1MB", 1_000_000),
+            ("1.5GiB", 1_610_612_736),
+            ("2T", 2_000_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MiB", "-1", "1.2.3", "1XB", "1.", ".5", "99999999999999999999", "20000000TiB", "1e3"]
+        {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn piece_lengths_are_powers_of_two_in_range() {
+        assert_eq!(piece_length("16KiB"), Ok(16_384));
+        assert_eq!(piece_length("512MiB"), Ok(512 << 20));
+        for bad in ["0", "8KiB", "1MB", "1GiB", "100GiB"] {
+            assert!(piece_length(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("2", 2_000),
+            ("250ms", 250),
+            ("0.5s", 500),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "s", "1y", "-5s", "1..5s", "99999999999999d", "1h-3m"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_option_is_a_tier_and_a_comma_parts_its_trackers() {
+        let given = ["http://a/x,http://b/x".to_owned(), " http://c/x ,".to_owned(), ",".to_owned()];
+        assert_eq!(tiers(&given), [vec!["http://a/x", "http://b/x"], vec!["http://c/x"]]);
+    }
+}

@@ -1,0 +1,113 @@
+//! `shoal scrape`: asks trackers for the numbers of seeders, leechers and completed downloads (BEP 48).
+
+use anyhow::{Result, anyhow, bail};
+use metainfo::{InfoHash, display_safe};
+use serde::Serialize;
+use tracker_proto::http::ScrapeReply;
+
+use super::{Context, block_on, load};
+use crate::cli::ScrapeArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::size::{count, plural};
+
+/// One tracker's answer, for `--json`.
+#[derive(Serialize)]
+struct Scraped<'a> {
+    tracker: &'a str,
+    torrents: Vec<Numbers>,
+}
+
+/// Numbers are null where the tracker does not know the torrent.
+#[derive(Serialize)]
+struct Numbers {
+    info_hash_v1: String,
+    info_hash_v2: Option<String>,
+    seeders: Option<u32>,
+    leechers: Option<u32>,
+    completed: Option<u32>,
+}
+
+pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let (urls, hashes) = targets(args, context)?;
+    let mut answered = false;
+    for url in &urls {
+        let asked = block_on(async {
+            tokio::select! {
+                reply = peer::scrape(url, &hashes) => Ok(reply),
+                signal = context.interrupt.wait() => Err(Failure::new(signal.exit(), "interrupted")),
+            }
+        })?;
+        match asked {
+            Ok(reply) => {
+                answered = true;
+                print(url, &hashes, &reply, context)?;
+            }
+            Err(error) if urls.len() == 1 => bail!("{}: {error}", display_safe(url)),
+            Err(error) => context.screen.warn(&format!("{}: {error}", display_safe(url))),
+        }
+    }
+    match answered {
+        true => Ok(Exit::Done),
+        false => Err(anyhow!("no tracker answered")),
+    }
+}
+
+/// Which trackers to ask about which torrents.
+fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>, Vec<InfoHash>)> {
+    if let Some(url) = args.target.to_str().filter(|text| text.contains("://")) {
+        if args.hashes.is_empty() {
+            return Err(Failure::new(Exit::Usage, "name the info-hashes to ask the tracker about"));
+        }
+        return Ok((vec![url.to_owned()], args.hashes.clone()));
+    }
+    if !args.hashes.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "with a torrent its own info-hash is asked about; give a tracker's URL to ask about others",
+        ));
+    }
+    let torrent = load::torrent(&args.target, context)?;
+    let name = super::shown_argument(&args.target);
+    let all: Vec<_> = torrent.announce.iter().flatten().cloned().collect();
+    let (http, other): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|url| url.starts_with("http://") || url.starts_with("https://"));
+    for url in &other {
+        context.screen.warn(&format!("{}: only http and https trackers can be asked yet", display_safe(url)));
+    }
+    if http.is_empty() {
+        bail!("{name}: it has no http or https tracker to ask");
+    }
+    Ok((http, vec![torrent.info_hash()]))
+}
+
+fn print(url: &str, hashes: &[InfoHash], reply: &ScrapeReply, context: &mut Context<'_>) -> Result<()> {
+    if context.json {
+        let numbers = |hash: &InfoHash| {
+            let stats = reply.files.get(hash);
+            Numbers {
+                info_hash_v1: hash.to_string(),
+                info_hash_v2: None,
+                seeders: stats.map(|stats| stats.complete),
+                leechers: stats.map(|stats| stats.incomplete),
+                completed: stats.map(|stats| stats.downloaded),
+            }
+        };
+        let torrents = hashes.iter().map(numbers).collect();
+        return context.results.json(&Scraped { tracker: url, torrents });
+    }
+    let style = context.results.style();
+    context.results.line(&style.bold(&display_safe(url)))?;
+    for hash in hashes {
+        let text = match reply.files.get(hash) {
+            Some(stats) => format!(
+                "{}, {}, {} completed",
+                plural(stats.complete.into(), "seeder"),
+                plural(stats.incomplete.into(), "leecher"),
+                count(stats.downloaded.into()),
+            ),
+            None => "not known there".to_owned(),
+        };
+        context.results.line(&format!("  {hash}  {text}"))?;
+    }
+    Ok(())
+}

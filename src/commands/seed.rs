@@ -1,0 +1,110 @@
+//! `shoal seed`: seeds torrents, and files and folders that are made into torrents first.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use metainfo::{TorrentFile, display_safe};
+use peer::{AddTorrent, Verify};
+
+use super::transfer::{Rules, Transfers, start};
+use super::{Context, block_on, load, make, output_file, path_error, shown};
+use crate::cli::{MakeArgs, SeedArgs};
+use crate::exit::Exit;
+
+pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let mut adds = Vec::with_capacity(args.torrents.len());
+    for argument in &args.torrents {
+        adds.push(match is_torrent(argument, context) {
+            true => existing(argument, args, context)?,
+            false => made(argument, args, context)?,
+        });
+    }
+    let rules = Rules { seed: true, ratio: args.stop.seed_ratio, time: args.stop.seed_time, timeout: None };
+    block_on(async {
+        let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+        for add in adds {
+            transfers.add(add).await?;
+        }
+        transfers.run(context).await
+    })
+}
+
+/// Whether an argument is a torrent file, rather than something to make one of: by its name, else by what is in it.
+fn is_torrent(argument: &OsString, context: &Context<'_>) -> bool {
+    let path = context.cwd.join(argument);
+    if argument == "-" || path.extension().is_some_and(|extension| extension == "torrent") {
+        return !path.is_dir();
+    }
+    let small = path
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() <= metainfo::MAX_TORRENT_BYTES as u64);
+    small
+        && std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.first() == Some(&b'd') && TorrentFile::parse(&bytes).is_ok())
+}
+
+fn existing(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Result<AddTorrent> {
+    let torrent = load::torrent(argument, context)?;
+    let folder = load::data_folder(&torrent, argument, args.dir.as_deref(), &context.cwd);
+    if let Some(hint) = load::hint(&torrent, &folder) {
+        let name = super::shown_argument(argument);
+        return Err(crate::exit::Failure::new(Exit::Mismatch, format!("{name}: {hint}")));
+    }
+    let verify = if args.no_verify { Verify::Trust } else { Verify::Full };
+    let follow_symlinks = args.follow_symlinks;
+    Ok(AddTorrent { verify, follow_symlinks, ..AddTorrent::seed(torrent, folder) })
+}
+
+/// Makes a torrent of a path, and writes it where `create` would, so that others can be given it.
+fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Result<AddTorrent> {
+    let make = MakeArgs {
+        announce: args.announce.clone(),
+        follow_symlinks: args.follow_symlinks,
+        ..MakeArgs::default()
+    };
+    let path = Path::new(argument);
+    let walked = make::walk(path, &make, None, context)?;
+    let torrent = make::torrent(&walked, &make, make::Choices::default(), context)?;
+    let file = PathBuf::from(format!("{}.torrent", torrent.info.top_level()));
+    let full = context.cwd.join(&file);
+    let same = |bytes: Vec<u8>| {
+        TorrentFile::parse(&bytes)
+            .is_ok_and(|there| there.info_hash() == torrent.info_hash() && there.announce == torrent.announce)
+    };
+    if std::fs::read(&full).is_ok_and(same) {
+        context.screen.say(&format!("{} is of the same data already", shown(&file)));
+    } else {
+        match output_file::write(&full, &torrent.to_bytes(), false) {
+            Ok(()) => context.screen.say(&format!("made {}", shown(&file))),
+            Err(error) => context.screen.warn(&format!("the torrent file is not written: {error:#}")),
+        }
+    }
+    if torrent.announce.is_empty() {
+        let name = display_safe(torrent.info.name());
+        context.screen.warn(&format!("{name}: no tracker; others must name this machine with --peer"));
+    }
+    own_data(torrent, path, args.follow_symlinks, &context.cwd)
+}
+
+/// Seeding what was hashed just now, from where it is.
+pub(super) fn own_data(
+    torrent: TorrentFile,
+    path: &Path,
+    follow_symlinks: bool,
+    cwd: &Path,
+) -> Result<AddTorrent> {
+    let full = cwd.join(path);
+    // Only a path that has no name of its own (`.`) is resolved: a link keeps the name that it was shared by.
+    let full = match path.file_name() {
+        Some(_) => full,
+        None => full.canonicalize().map_err(|error| path_error(path, error))?,
+    };
+    let is_link = full.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+    let folder = full.parent().unwrap_or(Path::new("/")).to_path_buf();
+    Ok(AddTorrent {
+        verify: Verify::Trust,
+        follow_symlinks: follow_symlinks || is_link,
+        ..AddTorrent::seed(torrent, folder)
+    })
+}

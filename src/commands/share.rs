@@ -1,0 +1,204 @@
+//! `shoal share`: one command to share. It makes the torrent, runs a tracker inside, seeds, and prints the line that
+//! another terminal or machine needs.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use metainfo::display_safe;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, default_addresses};
+
+use super::transfer::{Rules, Transfers, start};
+use super::{Context, block_on, make, seed};
+use crate::cli::ShareArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::size::{plural, size};
+
+/// What others need, for `--json`.
+#[derive(Serialize)]
+struct Shared<'a> {
+    name: &'a str,
+    info_hash_v1: String,
+    info_hash_v2: Option<String>,
+    url: &'a str,
+    command: &'a str,
+    magnet: String,
+}
+
+pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let walked = make::walk(&args.path, &args.make, None, context)?;
+    let advertised = args.advertise.as_deref().map(host).transpose()?;
+    block_on(async {
+        let tracker = bind(args.advertise.as_deref().and_then(|host| host.parse().ok())).await?;
+        let port = tracker.local_addrs().first().map_or(DEFAULT_PORT, SocketAddr::port);
+        let host = advertised.unwrap_or_else(own_host);
+        let base = format!("http://{host}:{port}");
+        let choices =
+            make::Choices { first_tiers: vec![vec![format!("{base}/announce")]], ..make::Choices::default() };
+        let torrent = make::torrent(&walked, &args.make, choices, context)?;
+        let name = torrent.info.name().to_owned();
+        let path = tracker.register(&name, torrent.to_bytes().into(), torrent.info_hash());
+        let url = format!("{base}{path}");
+        let (info_hash, magnet) = (torrent.info_hash().to_string(), torrent.magnet().to_string());
+        let mut add = seed::own_data(torrent, &args.path, args.make.follow_symlinks, &context.cwd)?;
+        // The advertised name may not lead back to this machine from the inside.
+        add.trackers = vec![format!("http://{}/announce", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))];
+
+        let session = start(&args.network)?;
+        let (stop, stopping) = oneshot::channel::<()>();
+        let serving = tokio::spawn(tracker.run(async move {
+            // It is dropped without a word if the command fails: that is a reason to stop too.
+            let _ = stopping.await;
+        }));
+        let rules = Rules { seed: true, ..Rules::default() };
+        let mut transfers = Transfers::new(session, rules, context);
+        transfers.add(add).await?;
+
+        let command = format!("{} download {url}", program(context));
+        if context.json {
+            let (url, command) = (url.as_str(), command.as_str());
+            let shared =
+                Shared { name: &name, info_hash_v1: info_hash, info_hash_v2: None, url, command, magnet };
+            context.results.json(&shared)?;
+        } else {
+            let content = format!("{} in {}", size(walked.total), plural(walked.files.len() as u64, "file"));
+            print(&display_safe(&name), &content, &command, &url, args.qr, context)?;
+        }
+        context.results.flush()?;
+
+        let ended = transfers.run(context).await;
+        let _ = stop.send(());
+        // It ends by itself within a second.
+        let _ = serving.await;
+        ended
+    })
+}
+
+/// Listens on the usual port, or on any if another tracker has it.
+async fn bind(advertise: Option<IpAddr>) -> Result<Tracker> {
+    let config = TrackerConfig { advertise, ..TrackerConfig::embedded() };
+    match Tracker::bind(config.clone()).await {
+        Ok(tracker) => Ok(tracker),
+        Err(_) => Tracker::bind(TrackerConfig { http: default_addresses(0), ..config })
+            .await
+            .map_err(|error| anyhow!("{error}")),
+    }
+}
+
+/// Prints what others are to do: the line alone for a script, with words around it for people.
+fn print(
+    name: &str,
+    content: &str,
+    command: &str,
+    url: &str,
+    qr: bool,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let style = context.screen.style();
+    context.screen.say(&format!("Sharing {} ({content}). In another terminal, run:", style.bold(name)));
+    context.screen.say("");
+    let line = context.results.style().green(command);
+    match context.results.columns() {
+        Some(_) => context.results.line(&format!("  {line}"))?,
+        None => context.results.line(command)?,
+    }
+    context.results.flush()?;
+    context.screen.say("");
+    if qr {
+        let code = qrcode::QrCode::new(url.as_bytes()).map_err(|error| anyhow!("no QR code: {error}"))?;
+        let code = code.render::<qrcode::render::unicode::Dense1x2>().build();
+        context.results.line(&code)?;
+        context.results.flush()?;
+    }
+    context
+        .screen
+        .say(&style.dim("On another machine, put the path of its own shoal in front. Ctrl-C ends it."));
+    Ok(())
+}
+
+/// A host as it stands in a URL.
+fn host(text: &str) -> Result<String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse::<Ipv6Addr>() {
+        return Ok(format!("[{ip}]"));
+    }
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match !text.is_empty() && text.len() <= 253 && text.chars().all(fine) {
+        true => Ok(text.to_owned()),
+        false => Err(Failure::new(
+            Exit::Usage,
+            format!("--advertise: '{}' is no host name or address", display_safe(text)),
+        )),
+    }
+}
+
+/// An address of this machine that others may reach, as it stands in a URL.
+fn own_host() -> String {
+    let address = local_address(false).or_else(|| local_address(true)).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    match address {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// The address from which this machine would speak to the world; `None` if it would not. Nothing is sent: a UDP
+/// socket that is connected only looks up a route.
+pub(super) fn local_address(v6: bool) -> Option<IpAddr> {
+    // Addresses for documentation: no packet ever goes there.
+    let (own, far): (SocketAddr, SocketAddr) = match v6 {
+        false => ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into()),
+        true => {
+            ((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into())
+        }
+    };
+    let socket = UdpSocket::bind(own).ok()?;
+    socket.connect(far).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
+/// How this program is called in a shell: by its name if that finds it, else by its path.
+fn program(context: &Context<'_>) -> String {
+    let real = |path: &Path| path.canonicalize().ok();
+    let paths = (context.env)("PATH").unwrap_or_default();
+    let own = real(context.program);
+    let first = std::env::split_paths(&paths).map(|folder| folder.join("shoal")).find(|path| path.is_file());
+    if own.is_some() && first.as_deref().and_then(real) == own {
+        return "shoal".to_owned();
+    }
+    quoted(&context.program.to_string_lossy())
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_split_it() {
+        assert_eq!(quoted("/usr/bin/shoal"), "/usr/bin/shoal");
+        assert_eq!(quoted("/my files/shoal"), "'/my files/shoal'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a$(b)"), "'a$(b)'");
+    }
+
+    #[test]
+    fn an_advertised_host_fits_into_a_url() {
+        assert_eq!(host("example.org").unwrap(), "example.org");
+        assert_eq!(host("::1").unwrap(), "[::1]");
+        assert_eq!(host("[fe80::1]").unwrap(), "[fe80::1]");
+        for bad in ["", "a b", "a/b", "a:1", "a\nb"] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
+}

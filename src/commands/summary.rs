@@ -1,0 +1,181 @@
+//! What is said of a torrent at the end: time, average rates, ratio, peers.
+
+use std::time::Duration;
+
+use peer::{State, TorrentStats};
+use serde::Serialize;
+
+use crate::output::size::{elapsed, percent, plural, rate, size, size_of};
+use crate::output::style::Style;
+use crate::output::view::View;
+
+/// Torrents that get a line of their own; beyond, only the total does.
+const EACH: usize = 20;
+
+/// What is remembered of one torrent for its summary.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    most_peers: usize,
+    active: Duration,
+    /// Time since it was added at which its data had been checked.
+    started: Option<Duration>,
+    /// Time since it was added at which it was complete.
+    completed: Option<Duration>,
+    failed: bool,
+}
+
+impl Record {
+    /// Remembers what will be gone later.
+    pub(super) fn look(&mut self, stats: &TorrentStats) {
+        self.most_peers = self.most_peers.max(stats.peers);
+        match stats.state {
+            State::Checking | State::Stopped => {}
+            State::Failed(_) => self.failed = true,
+            _ => {
+                self.started.get_or_insert(stats.active);
+            }
+        }
+        if stats.state != State::Stopped {
+            self.active = self.active.max(stats.active);
+        }
+    }
+
+    /// It is complete now.
+    pub(super) fn complete(&mut self, stats: &TorrentStats) {
+        self.completed.get_or_insert(stats.active);
+    }
+
+    /// Whether it was downloaded to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.completed.is_some()
+    }
+
+    /// How long bytes could move, of a download until it was complete.
+    fn moving(&self) -> Duration {
+        self.completed.unwrap_or(self.active).saturating_sub(self.started.unwrap_or_default())
+    }
+}
+
+/// One torrent's end, for `--json`.
+#[derive(Serialize)]
+pub(super) struct Outcome<'a> {
+    name: &'a str,
+    info_hash_v1: &'a str,
+    info_hash_v2: Option<&'a str>,
+    complete: bool,
+    done_bytes: u64,
+    total_bytes: u64,
+    downloaded_bytes: u64,
+    uploaded_bytes: u64,
+    seconds: f64,
+    most_peers: usize,
+}
+
+/// What `--json` prints of a torrent.
+pub(super) fn result<'a>(view: &'a View, record: &Record) -> Outcome<'a> {
+    Outcome {
+        name: &view.raw_name,
+        info_hash_v1: &view.info_hash,
+        info_hash_v2: None,
+        complete: view.done == view.total,
+        done_bytes: view.done,
+        total_bytes: view.total,
+        downloaded_bytes: view.downloaded,
+        uploaded_bytes: view.uploaded,
+        seconds: record.moving().as_secs_f64(),
+        most_peers: record.most_peers,
+    }
+}
+
+/// The lines of all torrents, and of their total if there are several.
+pub(super) fn lines(views: &[View], records: &[&Record], style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    if views.len() <= EACH {
+        lines.extend(views.iter().zip(records).filter_map(|(view, record)| line(view, record, style)));
+    }
+    if views.len() > 1 {
+        let total = View::total_of(views);
+        let slowest = records.iter().map(|record| record.moving()).max().unwrap_or_default();
+        let complete = views.iter().filter(|view| view.done == view.total).count();
+        let (down, up) = (size(total.downloaded), size(total.uploaded));
+        lines.push(format!(
+            "{}: {complete} of {} complete, received {down}, sent {up} in {}",
+            style.bold("total"),
+            views.len(),
+            elapsed(slowest),
+        ));
+    }
+    lines
+}
+
+/// One torrent's line; none for one whose error was told, or that had not begun.
+fn line(view: &View, record: &Record, style: Style) -> Option<String> {
+    if record.failed {
+        return None;
+    }
+    record.started?;
+    let time = record.moving();
+    let average = |bytes: u64| {
+        // Less than a millisecond is no time to divide by.
+        let millis = time.as_millis().max(1);
+        rate(u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX))
+    };
+    let name = style.bold(&view.name);
+    let peers = plural(record.most_peers as u64, "peer");
+    let ratio = view.ratio();
+    let mark = style.green("✓");
+    Some(if record.is_complete() && view.downloaded == 0 {
+        format!("{mark} {name}: {} was complete already", size(view.total))
+    } else if record.is_complete() {
+        let (down, up) = (average(view.downloaded), average(view.uploaded));
+        let (size, time) = (size(view.total), elapsed(time));
+        format!("{mark} {name}: {size} in {time}, ↓{down} ↑{up} on average, ratio {ratio}, {peers}")
+    } else if view.done == view.total {
+        let (sent, time) = (size(view.uploaded), elapsed(time));
+        let up = average(view.uploaded);
+        format!("{mark} {name}: seeded for {time}, sent {sent}, ↑{up} on average, ratio {ratio}, {peers}")
+    } else {
+        let (share, sizes) = (percent(view.done, view.total), size_of(view.done, view.total));
+        format!("{name}: stopped at {share}% ({sizes}); run the same command again to go on")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::view::tests::download;
+
+    fn record(completed: Option<u64>) -> Record {
+        Record {
+            most_peers: 9,
+            active: Duration::from_secs(50),
+            started: Some(Duration::from_secs(2)),
+            completed: completed.map(Duration::from_secs),
+            failed: false,
+        }
+    }
+
+    #[test]
+    fn a_download_is_summed_up_from_the_end_of_checking_to_its_completion() {
+        let mut view = download("a.bin");
+        (view.done, view.downloaded) = (view.total, view.total);
+        let drawn = lines(&[view], &[&record(Some(42))], Style::new(false));
+        assert_eq!(
+            drawn,
+            ["✓ a.bin: 1.9 GiB in 40.0 s, ↓48.6 MiB/s ↑2.4 MiB/s on average, ratio 0.05, 9 peers"]
+        );
+    }
+
+    #[test]
+    fn an_interrupted_download_says_how_to_go_on() {
+        let drawn = lines(&[download("a.bin")], &[&record(None)], Style::new(false));
+        assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);
+    }
+
+    #[test]
+    fn several_have_a_total_and_many_have_nothing_else() {
+        let (views, one) = (vec![download("a"); 21], record(None));
+        assert_eq!(lines(&views, &vec![&one; 21], Style::new(false)).len(), 1);
+        assert_eq!(lines(&views[..2], &[&one; 2], Style::new(false)).len(), 3);
+    }
+}

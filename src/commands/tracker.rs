@@ -1,0 +1,64 @@
+//! `shoal tracker`: runs a tracker until it is told to end.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use tracker::{Tracker, TrackerConfig};
+
+use super::share::local_address;
+use super::{Context, block_on};
+use crate::cli::TrackerArgs;
+use crate::exit::Exit;
+use crate::output::size::plural;
+
+/// Where it listens, for `--json`.
+#[derive(Serialize)]
+struct Listening {
+    http: Vec<String>,
+    announce: Vec<String>,
+}
+
+pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let mut config = TrackerConfig::open();
+    if !args.http.is_empty() {
+        config.http = args.http;
+    }
+    block_on(async {
+        let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
+        let addresses = tracker.local_addrs().to_vec();
+        let announce: Vec<_> = addresses.iter().filter_map(announce_url).collect();
+        if context.json {
+            let http = addresses.iter().map(ToString::to_string).collect();
+            context.results.json(&Listening { http, announce })?;
+        } else {
+            announce.iter().try_for_each(|url| context.results.line(url))?;
+        }
+        context.results.flush()?;
+        context.screen.say("the tracker runs at the addresses above; Ctrl-C ends it");
+        let handle = tracker.handle();
+        let interrupt = context.interrupt.clone();
+        tracker
+            .run(async move {
+                interrupt.wait().await;
+            })
+            .await;
+        let stats = handle.stats();
+        context.screen.say(&format!(
+            "the tracker ended with {} in {}",
+            plural(stats.peers as u64, "peer"),
+            plural(stats.swarms as u64, "swarm"),
+        ));
+        Ok(Exit::Done)
+    })
+}
+
+/// The announce URL by which a listening address is reached; `None` for IPv6 on a machine that has none.
+fn announce_url(address: &SocketAddr) -> Option<String> {
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => local_address(false).unwrap_or(std::net::Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(_) => local_address(true)?,
+    };
+    Some(format!("http://{}/announce", SocketAddr::new(host, address.port())))
+}

@@ -1,0 +1,316 @@
+//! Torrents in a session, from start to end: for `seed`, `download` and `share`.
+//!
+//! It watches them, shows them, and decides when enough is done. It asks nothing of peers: the session does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use metainfo::display_safe;
+use peer::{
+    AddTorrent, Event, FailureKind, Listen, PortChoice, Session, SessionConfig, State, TorrentId,
+    TorrentStats,
+};
+use tokio::sync::watch;
+
+use super::Context;
+use super::summary::{self, Record};
+use crate::cli::NetworkArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::screen::Screen;
+use crate::output::transfer::{Display, Milestone, Milestones};
+use crate::output::view::{Phase, View};
+
+/// Between two looks at all torrents: bars move smoothly, and a thousand torrents cost little.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a complete download goes on for what others have asked of it.
+const LINGER: Duration = Duration::from_secs(2);
+/// Between two looks whether others still wait for something.
+const LINGER_STEP: Duration = Duration::from_millis(50);
+/// How long ending in order may take: the trackers' last announces have two seconds, the disk has the rest.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// When enough is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// Seed what is complete until one of the next two, or for ever if neither is there.
+    pub(super) seed: bool,
+    /// Until so many times the size is uploaded.
+    pub(super) ratio: Option<f64>,
+    /// For so long.
+    pub(super) time: Option<Duration>,
+    /// Give up after so long without progress.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Rules {
+    /// Whether a complete torrent has seeded enough.
+    fn satisfied(&self, stats: &TorrentStats, seeding_for: Duration) -> bool {
+        if !self.seed {
+            return true;
+        }
+        // For people: the precision of a float is far finer than a ratio that anyone names.
+        let ratio = self.ratio.is_some_and(|ratio| stats.uploaded as f64 >= ratio * stats.total_bytes as f64);
+        ratio || self.time.is_some_and(|time| seeding_for >= time)
+    }
+}
+
+/// The session that these options ask for.
+pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
+    let mut listen = Listen::default();
+    if let Some(address) = args.bind {
+        listen.addresses = vec![address];
+    }
+    match args.port {
+        None => {}
+        Some(0) => listen.port = PortChoice::Any,
+        Some(port) => listen.port = PortChoice::Exact(port),
+    }
+    let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
+    Session::start(SessionConfig { listen, max_peers, ..SessionConfig::default() })
+        .map_err(|error| anyhow!("{error}"))
+}
+
+/// One torrent that is watched.
+struct Watched {
+    id: TorrentId,
+    stats: watch::Receiver<TorrentStats>,
+    fetches: bool,
+    milestones: Milestones,
+    record: Record,
+    seeding_since: Option<Instant>,
+    over: bool,
+}
+
+/// Torrents in a session.
+pub(super) struct Transfers {
+    session: Session,
+    rules: Rules,
+    screen: Screen,
+    watched: Vec<Watched>,
+    worst: Option<Exit>,
+}
+
+/// Why the watching ended.
+enum Ended {
+    AllOver,
+    Signal(crate::signals::Signal),
+    TimedOut(String),
+}
+
+impl Transfers {
+    /// None yet.
+    pub(super) fn new(session: Session, rules: Rules, context: &Context<'_>) -> Self {
+        Self { session, rules, screen: context.screen.clone(), watched: Vec::new(), worst: None }
+    }
+
+    /// Adds a torrent.
+    ///
+    /// # Errors
+    /// If it is there already.
+    pub(super) async fn add(&mut self, add: AddTorrent) -> Result<()> {
+        let name = display_safe(add.torrent.info.name());
+        let fetches = add.purpose == peer::Purpose::Download;
+        let id = self.session.add(add).await.map_err(|error| anyhow!("{name}: {error}"))?;
+        let stats = self.session.stats(id).ok_or_else(|| anyhow!("{name}: it has left the session"))?;
+        self.watched.push(Watched {
+            id,
+            stats,
+            fetches,
+            milestones: Milestones::default(),
+            record: Record::default(),
+            seeding_since: None,
+            over: false,
+        });
+        Ok(())
+    }
+
+    /// Watches and shows until enough is done or a signal comes, then ends the session in order.
+    ///
+    /// # Errors
+    /// If nothing came for too long, or work was interrupted. What fails in a torrent is printed where it happens,
+    /// and gives the exit code.
+    pub(super) async fn run(mut self, context: &mut Context<'_>) -> Result<Exit> {
+        let mut display = Display::new(self.screen.clone());
+        let ended = self.watch(&mut display, context).await;
+        if matches!(ended, Ended::AllOver) {
+            self.linger(&mut display, context).await;
+        }
+        let complete = self.watched.iter().all(|one| one.record.is_complete() || !one.fetches);
+        self.session.shutdown(SHUTDOWN).await;
+        // The last numbers: what was sent while it ended counts too.
+        let views = self.views();
+        display.objects(&views);
+        display.finish();
+        self.summarize(&views, context)?;
+        match ended {
+            Ended::AllOver => Ok(self.worst.unwrap_or(Exit::Done)),
+            Ended::TimedOut(text) => Err(Failure::new(Exit::TimedOut, text)),
+            // Seeding has no end of its own: being told to end is its end.
+            Ended::Signal(_) if complete => Ok(self.worst.unwrap_or(Exit::Done)),
+            Ended::Signal(signal) => Ok(signal.exit()),
+        }
+    }
+
+    async fn watch(&mut self, display: &mut Display, context: &Context<'_>) -> Ended {
+        let mut events = self.session.events();
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut progress = Progress::new(Instant::now());
+        loop {
+            let event = tokio::select! {
+                _ = ticks.tick() => None,
+                event = events.next() => event,
+                signal = context.interrupt.wait() => return Ended::Signal(signal),
+            };
+            if let Some(event) = event {
+                self.tell(&event);
+            }
+            let now = Instant::now();
+            let views = self.look(now).await;
+            display.update(&views, now);
+            if self.watched.iter().all(|one| one.over) {
+                return Ended::AllOver;
+            }
+            let still = progress.look(&views, now);
+            if let Some(timeout) = self.rules.timeout.filter(|timeout| still >= *timeout) {
+                return Ended::TimedOut(timed_out(&views, timeout));
+            }
+        }
+    }
+
+    /// Says what an event says that is in no view.
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Warning { id, message } => {
+                let name = id.and_then(|id| self.watched.iter().find(|one| one.id == id));
+                let name = name.map(|one| format!("{}: ", display_safe(&one.stats.borrow().name)));
+                self.screen.warn(&format!("{}{}", name.unwrap_or_default(), display_safe(message)));
+            }
+            Event::PeerBanned { address, .. } => tracing::info!("{address} sent wrong data and is banned"),
+            _ => {}
+        }
+    }
+
+    /// Looks at all torrents: what has happened, and which are over.
+    async fn look(&mut self, now: Instant) -> Vec<View> {
+        let mut views = Vec::with_capacity(self.watched.len());
+        let mut leave = Vec::new();
+        for one in &mut self.watched {
+            let stats = one.stats.borrow_and_update().clone();
+            let view = View::of(&stats);
+            one.record.look(&stats);
+            for milestone in one.milestones.look(view.phase, one.fetches) {
+                if milestone == Milestone::Complete {
+                    one.record.complete(&stats);
+                }
+                let message = message(milestone, &view, self.session.port());
+                self.screen.event(milestone.event(), Some(&view), &message);
+            }
+            match &stats.state {
+                State::Seeding => {
+                    let since = *one.seeding_since.get_or_insert(now);
+                    if !one.over && self.rules.satisfied(&stats, now.saturating_duration_since(since)) {
+                        one.over = true;
+                        if self.rules.seed {
+                            leave.push(one.id);
+                        }
+                    }
+                }
+                State::Failed(failure) if !one.over => {
+                    one.over = true;
+                    let exit = match failure.kind {
+                        FailureKind::Disk => Exit::Disk,
+                        FailureKind::DataMismatch => Exit::Mismatch,
+                        FailureKind::InUse | FailureKind::Other => Exit::Error,
+                    };
+                    self.worst.get_or_insert(exit);
+                    self.screen.error(&display_safe(&failure.message));
+                }
+                State::Stopped => one.over = true,
+                _ => {}
+            }
+            views.push(view);
+        }
+        // With one torrent left the session ends anyhow; a seed that has had enough leaves the others alone.
+        if self.watched.iter().any(|one| !one.over) {
+            for id in leave {
+                self.session.pause(id).await;
+            }
+        }
+        views
+    }
+
+    /// Goes on for what others have asked of it.
+    async fn linger(&mut self, display: &mut Display, context: &Context<'_>) {
+        let until = Instant::now() + LINGER;
+        while self.watched.iter().any(|one| one.stats.borrow().owes_uploads) && Instant::now() < until {
+            tokio::select! {
+                () = tokio::time::sleep(LINGER_STEP) => {}
+                _ = context.interrupt.wait() => return,
+            }
+            let now = Instant::now();
+            let views = self.look(now).await;
+            display.update(&views, now);
+        }
+    }
+
+    fn views(&self) -> Vec<View> {
+        self.watched.iter().map(|one| View::of(&one.stats.borrow())).collect()
+    }
+
+    fn summarize(&self, views: &[View], context: &mut Context<'_>) -> Result<()> {
+        let records: Vec<_> = self.watched.iter().map(|one| &one.record).collect();
+        for line in summary::lines(views, &records, self.screen.style()) {
+            self.screen.say(&line);
+        }
+        if context.json {
+            for (view, record) in views.iter().zip(records) {
+                context.results.json(&summary::result(view, record))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Since when nothing came.
+struct Progress {
+    seen: Vec<(Phase, u64)>,
+    changed: Instant,
+}
+
+impl Progress {
+    fn new(now: Instant) -> Self {
+        Self { seen: Vec::new(), changed: now }
+    }
+
+    /// How long nothing has come.
+    fn look(&mut self, views: &[View], now: Instant) -> Duration {
+        let seen: Vec<_> = views.iter().map(|view| (view.phase, view.done)).collect();
+        // Once all is there nothing more has to come.
+        if seen != self.seen || views.iter().all(|view| view.phase == Phase::Seeding) {
+            self.seen = seen;
+            self.changed = now;
+        }
+        now.saturating_duration_since(self.changed)
+    }
+}
+
+fn timed_out(views: &[View], timeout: Duration) -> String {
+    let stuck = views.iter().find(|view| view.phase == Phase::Downloading);
+    let (name, why) = match stuck {
+        Some(view) => (view.name.as_str(), view.note.as_deref().unwrap_or("nobody sends anything")),
+        None => ("download", "nobody sends anything"),
+    };
+    let timeout = crate::output::size::duration(timeout);
+    format!("{name}: no progress for {timeout}: {why}; run the same command again to go on")
+}
+
+fn message(milestone: Milestone, view: &View, port: u16) -> String {
+    let sizes = crate::output::size::size_of(view.done, view.total);
+    match milestone {
+        Milestone::Checking => "checking the data that is there".to_owned(),
+        Milestone::Started => format!("{sizes} are there, fetching the rest"),
+        Milestone::Complete => "complete".to_owned(),
+        Milestone::Seeding => format!("seeding on port {port}"),
+    }
+}

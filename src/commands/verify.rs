@@ -1,0 +1,176 @@
+//! `shoal verify`: hashes the data and names each bad file and piece.
+
+use anyhow::Result;
+use metainfo::{FileEntry, TorrentFile, display_safe};
+use serde::Serialize;
+use storage::{Access, CheckReport, FileReport, Storage, StorageOptions};
+
+use super::{Context, load, shown, shown_argument, threads};
+use crate::cli::VerifyArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::job;
+use crate::output::size::{count, plural, size, size_of};
+use crate::output::view::Phase;
+
+/// The result, for `--json`.
+#[derive(Serialize)]
+struct Verified<'a> {
+    name: &'a str,
+    info_hash_v1: String,
+    info_hash_v2: Option<String>,
+    ok: bool,
+    piece_count: u32,
+    good_pieces: usize,
+    bad_pieces: Vec<u32>,
+    files: Vec<VerifiedFile>,
+}
+
+#[derive(Serialize)]
+struct VerifiedFile {
+    path: String,
+    length: u64,
+    /// `ok`, `missing`, `wrong_length`, `in_the_way`, `unreadable`, `bad_pieces` or `unsure`.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_length: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    bad_pieces: Vec<u32>,
+}
+
+pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let torrent = load::torrent(&args.torrent, context)?;
+    let info = &torrent.info;
+    let folder = load::data_folder(&torrent, &args.torrent, args.dir.as_deref(), &context.cwd);
+    let options = StorageOptions {
+        access: Access::ReadOnly,
+        follow_symlinks: args.follow_symlinks,
+        ..StorageOptions::default()
+    };
+    let storage = Storage::new(&folder, info, options).map_err(|error| context.storage_error(&error))?;
+    let cancel = context.cancel_on_signal();
+    let total = info.geometry().total();
+    let report = job::run(&context.screen, info.name(), Phase::Checking, total, |progress| {
+        storage::check(&storage, info, threads(args.threads), &cancel, progress)
+    })
+    .map_err(|error| context.storage_error(&error))?;
+    match context.json {
+        true => print_json(&torrent, &report, context)?,
+        false => print_text(&torrent, &report, context)?,
+    }
+    if report.is_complete() {
+        return Ok(Exit::Done);
+    }
+    let bad_files = report.files.iter().filter(|file| **file != FileReport::Ok).count();
+    let good = report.pieces.iter().filter(|good| **good).count();
+    let name = shown_argument(&args.torrent);
+    let text = match load::hint(&torrent, &folder) {
+        Some(hint) => format!("{name}: {hint}"),
+        None => format!(
+            "{name}: {} of {} in {} {} not match; {} of {} good",
+            count(bad_files as u64),
+            plural(report.files.len() as u64, "file"),
+            shown(&folder),
+            if bad_files == 1 { "does" } else { "do" },
+            count(good as u64),
+            plural(report.pieces.len() as u64, "piece"),
+        ),
+    };
+    Err(Failure::new(Exit::Mismatch, text))
+}
+
+fn print_json(torrent: &TorrentFile, report: &CheckReport, context: &mut Context<'_>) -> Result<()> {
+    let files = torrent.info.files().iter().zip(&report.files).map(|(file, verdict)| {
+        let (status, found_length, bad_pieces) = match verdict {
+            FileReport::Ok => ("ok", None, Vec::new()),
+            FileReport::Missing => ("missing", None, Vec::new()),
+            FileReport::InTheWay(_) => ("in_the_way", None, Vec::new()),
+            FileReport::WrongLength { found } => ("wrong_length", Some(*found), Vec::new()),
+            FileReport::Unreadable(_) => ("unreadable", None, Vec::new()),
+            FileReport::BadPieces(pieces) => ("bad_pieces", None, pieces.clone()),
+            FileReport::Unsure(pieces) => ("unsure", None, pieces.clone()),
+        };
+        VerifiedFile { path: file.path.to_string(), length: file.length, status, found_length, bad_pieces }
+    });
+    let bad = (0..).zip(&report.pieces).filter(|(_, good)| !**good).map(|(piece, _)| piece);
+    context.results.json(&Verified {
+        name: torrent.info.name(),
+        info_hash_v1: torrent.info_hash().to_string(),
+        info_hash_v2: None,
+        ok: report.is_complete(),
+        piece_count: torrent.info.geometry().piece_count(),
+        good_pieces: report.pieces.iter().filter(|good| **good).count(),
+        bad_pieces: bad.collect(),
+        files: files.collect(),
+    })
+}
+
+fn print_text(torrent: &TorrentFile, report: &CheckReport, context: &mut Context<'_>) -> Result<()> {
+    let style = context.results.style();
+    for (file, verdict) in torrent.info.files().iter().zip(&report.files) {
+        if let Some((label, detail)) = verdict_text(file, verdict) {
+            let path = display_safe(&file.path.to_string());
+            context.results.line(&format!("{} {path}{detail}", style.red(&format!("{label:<10}"))))?;
+        }
+    }
+    if report.is_complete() {
+        let files = report.files.len() as u64;
+        let geometry = torrent.info.geometry();
+        let summary = format!(
+            "{} {}: all good, {} in {}, {}",
+            style.green("✓"),
+            display_safe(torrent.info.name()),
+            size(geometry.total()),
+            plural(files, "file"),
+            plural(u64::from(geometry.piece_count()), "piece"),
+        );
+        context.results.line(&summary)?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a file: a word, and what follows its path.
+fn verdict_text(file: &FileEntry, verdict: &FileReport) -> Option<(&'static str, String)> {
+    Some(match verdict {
+        FileReport::Ok => return None,
+        FileReport::Missing => ("missing", String::new()),
+        FileReport::InTheWay(obstacle) => ("in the way", format!(": it {obstacle}")),
+        FileReport::WrongLength { found } if *found < file.length => {
+            ("cut", format!(": has {} ({found} of {} bytes)", size_of(*found, file.length), file.length))
+        }
+        FileReport::WrongLength { found } => {
+            ("too long", format!(": has {found} bytes instead of {}", file.length))
+        }
+        FileReport::Unreadable(why) => ("unreadable", format!(": {}", display_safe(why))),
+        FileReport::BadPieces(pieces) => ("bad", format!(": {}", pieces_text(pieces))),
+        FileReport::Unsure(pieces) => ("unsure", format!(": {} shared with a bad file", pieces_text(pieces))),
+    })
+}
+
+/// `piece 3`, `pieces 3, 17-20`.
+fn pieces_text(pieces: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &piece in pieces {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(piece) => *last = piece,
+            _ => ranges.push((piece, piece)),
+        }
+    }
+    let text = |&(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    let list = ranges.iter().map(text).collect::<Vec<_>>().join(", ");
+    format!("{} {list}", if pieces.len() == 1 { "piece" } else { "pieces" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_pieces_are_told_as_ranges() {
+        assert_eq!(pieces_text(&[3]), "piece 3");
+        assert_eq!(pieces_text(&[3, 17, 18, 19, 20, 22]), "pieces 3, 17-20, 22");
+        assert_eq!(pieces_text(&[u32::MAX - 1, u32::MAX]), "pieces 4294967294-4294967295");
+    }
+}

@@ -1,0 +1,151 @@
+//! Ctrl-C and SIGTERM: the first ends work in order, the second ends the process at once.
+//!
+//! A thread of its own listens, so that a command that hashes on the main thread is reached as well as one that
+//! waits in a runtime. It does not decide what ending in order means: commands do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+
+/// A request to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Signal {
+    /// The exit code of work that this signal interrupted.
+    #[must_use]
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt => Exit::Interrupted,
+            Self::Terminate => Exit::Terminated,
+        }
+    }
+}
+
+type Hook = Box<dyn Fn() + Send>;
+
+struct Inner {
+    first: watch::Sender<Option<Signal>>,
+    hooks: Mutex<Vec<Hook>>,
+}
+
+/// Where a command learns that it is to end. Clones are the same.
+#[derive(Clone)]
+pub struct Interrupt(Arc<Inner>);
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Self(Arc::new(Inner { first: watch::Sender::new(None), hooks: Mutex::new(Vec::new()) }))
+    }
+}
+
+impl Interrupt {
+    /// One that the signals of this process reach.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let interrupt = Self::default();
+        let heard = interrupt.clone();
+        // Without the thread (no more threads to be had) the default action of a signal ends the process.
+        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || listen(&heard));
+        interrupt
+    }
+
+    /// Hands a signal over; whether it was the first.
+    pub fn deliver(&self, signal: Signal) -> bool {
+        let first = self.0.first.send_if_modified(|slot| {
+            let is_first = slot.is_none();
+            slot.get_or_insert(signal);
+            is_first
+        });
+        if first {
+            for hook in self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                hook();
+            }
+        }
+        first
+    }
+
+    /// The signal that came, if one did.
+    #[must_use]
+    pub fn received(&self) -> Option<Signal> {
+        *self.0.first.borrow()
+    }
+
+    /// Calls this when the first signal comes, at once if it has come.
+    pub(crate) fn on_signal(&self, hook: impl Fn() + Send + 'static) {
+        let mut hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.received().is_some() {
+            hook();
+        }
+        hooks.push(Box::new(hook));
+    }
+
+    /// Waits for the first signal.
+    pub(crate) async fn wait(&self) -> Signal {
+        let mut receiver = self.0.first.subscribe();
+        let signal = receiver.wait_for(Option::is_some).await.ok().and_then(|signal| *signal);
+        // The sender lives as long as `self`, so the wait ends only with a signal.
+        signal.unwrap_or(Signal::Terminate)
+    }
+}
+
+/// Waits for signals until the process ends.
+fn listen(interrupt: &Interrupt) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    runtime.block_on(async {
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            let signal = tokio::select! {
+                _ = int.recv() => Signal::Interrupt,
+                _ = term.recv() => Signal::Terminate,
+            };
+            if !interrupt.deliver(signal) {
+                std::process::exit(i32::from(signal.exit().code()));
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn the_first_signal_counts_and_calls_hooks_once() {
+        let interrupt = Interrupt::default();
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = calls.clone();
+        interrupt.on_signal(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(interrupt.deliver(Signal::Terminate));
+        assert!(!interrupt.deliver(Signal::Interrupt));
+        assert_eq!(interrupt.received(), Some(Signal::Terminate));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_hook_that_comes_late_is_called_at_once() {
+        let interrupt = Interrupt::default();
+        interrupt.deliver(Signal::Interrupt);
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = calls.clone();
+        interrupt.on_signal(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}
