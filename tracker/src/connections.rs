@@ -1,6 +1,6 @@
 //! The connections of a tracker: how many there may be, and who makes room.
 //!
-//! Invariant: never more than the limit. A new connection takes the place of the oldest one, so that thousands of
+//! Invariant: never more than the limit, but for the moment in which the oldest ends. A new connection takes the place of the oldest one, so that thousands of
 //! connections that never say anything cannot keep out those that do: an announce takes one round trip, and those
 //! who are cut off in a keep-alive come back.
 
@@ -47,5 +47,56 @@ impl Connections {
     /// Waits until all have ended.
     pub(crate) async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::{self, Receiver, Sender};
+
+    use super::*;
+
+    /// A connection that says nothing until `Sender` does; it is gone when the sender finds nobody to tell.
+    fn silent(connections: &mut Connections) -> Sender<()> {
+        let (tell, told): (Sender<()>, Receiver<()>) = oneshot::channel();
+        connections.add(async { drop(told.await) });
+        tell
+    }
+
+    #[tokio::test]
+    async fn h57_the_oldest_connection_makes_room_for_a_new_one() {
+        let mut connections = Connections::new(3);
+        let mut tellers: Vec<_> = (0..3).map(|_| silent(&mut connections)).collect();
+        tellers.push(silent(&mut connections));
+        tellers[0].closed().await;
+        tokio::task::yield_now().await;
+        let open: Vec<_> = tellers.iter().map(|teller| !teller.is_closed()).collect();
+        assert_eq!(open, [false, true, true, true]);
+    }
+
+    #[tokio::test]
+    async fn h57_ten_thousand_connections_are_never_more_than_the_limit() {
+        let mut connections = Connections::new(5);
+        let mut tellers = Vec::new();
+        for _ in 0..10_000 {
+            tellers.push(silent(&mut connections));
+            tokio::task::yield_now().await;
+            assert!(connections.tasks.len() <= 6 && connections.ages.len() <= 10);
+        }
+        assert_eq!(tellers.iter().filter(|teller| !teller.is_closed()).count(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_ended_leaves_its_place_without_cutting_anybody_off() {
+        let mut connections = Connections::new(2);
+        let lasting = silent(&mut connections);
+        for _ in 0..100 {
+            silent(&mut connections).send(()).unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(!lasting.is_closed());
+        drop(lasting);
+        connections.ended().await;
+        assert_eq!(connections.tasks.len(), 0);
     }
 }

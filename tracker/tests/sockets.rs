@@ -130,7 +130,6 @@ async fn h57_silent_connections_do_not_keep_others_out() {
     }
     announce(tracker.address(), 1, 0).await;
     assert_eq!(announce(tracker.address(), 2, 1).await.peers.len(), 1);
-    // The oldest were cut off for it.
     assert_eq!(until_closed(&mut silent[0]).await, b"");
 }
 
