@@ -117,6 +117,7 @@ impl Session {
             shared: Arc::clone(&self.shared),
             client: Arc::clone(&self.client),
             id,
+            peers: add.peers.clone(),
             add: Arc::new(add),
             commands,
             stats: Arc::new(stats),

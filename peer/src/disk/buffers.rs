@@ -159,13 +159,22 @@ mod tests {
         let mut first = pool.try_take().unwrap();
         let second = pool.try_take().unwrap();
         assert!(pool.try_take().is_none());
-        assert!(pool.is_scarce());
         first.extend(b"abc");
         first.extend(b"def");
         assert_eq!(first.as_slice(), b"abcdef");
         drop(first);
         assert_eq!(pool.try_take().unwrap().as_slice(), b"");
         drop(second);
+    }
+
+    #[test]
+    fn buffers_are_scarce_when_fewer_than_a_quarter_are_free() {
+        let pool = BlockPool::new(8);
+        let mut held: Vec<_> = (0..6).filter_map(|_| pool.try_take()).collect();
+        assert!(!pool.is_scarce());
+        held.extend(pool.try_take());
+        assert!(pool.is_scarce());
+        drop(held);
         assert!(!pool.is_scarce());
     }
 

@@ -97,7 +97,7 @@ impl<'a> Active<'a> {
             upload_budget: limits::UPLOAD_BUDGET,
         };
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());
-        engine.handle_candidates(shared.now(), &context.add.peers, Source::User);
+        engine.handle_candidates(shared.now(), &context.peers, Source::User);
         let (to_opened, opened) = mpsc::channel(limits::COMMANDS);
         let (to_inputs, inputs) = mpsc::channel(limits::BATCHES);
         shared.open_swarm(context.add.torrent.info_hash(), to_opened);
@@ -356,6 +356,7 @@ impl<'a> Active<'a> {
             Command::Resume => self.failure.is_some().then_some(Exit::Restart),
             Command::Peers(peers) => {
                 self.engine.handle_candidates(self.now(), &peers, Source::User);
+                self.context.peers.extend(peers);
                 None
             }
             Command::Links(answer) => {

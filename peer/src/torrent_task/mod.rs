@@ -57,6 +57,8 @@ pub(crate) struct Context {
     pub(crate) id: TorrentId,
     pub(crate) add: Arc<AddTorrent>,
     pub(crate) commands: mpsc::Receiver<Command>,
+    /// Peers that the user named, now or when it was added.
+    pub(crate) peers: Vec<SocketAddr>,
     pub(crate) stats: Arc<watch::Sender<TorrentStats>>,
     pub(crate) added: Instant,
 }
@@ -184,6 +186,7 @@ impl Context {
                         let _ = work.await;
                         return Err(Unprepared::Cancelled);
                     }
+                    Some(Command::Peers(peers)) => self.peers.extend(peers),
                     Some(_) => {}
                 },
             }
@@ -202,7 +205,8 @@ impl Context {
             match self.commands.recv().await {
                 None | Some(Command::Stop) => return false,
                 Some(Command::Resume) => return true,
-                Some(Command::Pause | Command::Peers(_) | Command::Links(_)) => {}
+                Some(Command::Peers(peers)) => self.peers.extend(peers),
+                Some(Command::Pause | Command::Links(_)) => {}
             }
         }
     }

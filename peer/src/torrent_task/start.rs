@@ -88,7 +88,10 @@ fn to_seed(storage: &Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Bit
         };
     }
     let report = check(storage, info, means)?;
-    let wrong = report.files.iter().enumerate().find_map(|(file, report)| Some((file, fault(report)?)));
+    let faults = || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, fault(report)?)));
+    // A file that only shares a piece with a wrong one is not the one to look at.
+    let unsure = |file: usize| matches!(report.files.get(file), Some(FileReport::Unsure(_)));
+    let wrong = faults().find(|(file, _)| !unsure(*file)).or_else(|| faults().next());
     match wrong {
         None => Ok(complete),
         // A file that is too long, or an empty one that is missing: every byte that peers may ask for is there.

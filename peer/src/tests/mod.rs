@@ -1,0 +1,6 @@
+//! Whole sessions against each other over real sockets on this machine.
+
+mod hostile;
+mod support;
+mod transfer;
+mod trouble;

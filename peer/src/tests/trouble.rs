@@ -1,0 +1,186 @@
+//! Disks and data that are not as they should be.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use super::support::{Sample, end, failure, noise, seeder, session, until};
+use crate::{AddError, AddTorrent, Event, FailureKind, State, Verify};
+
+#[tokio::test]
+async fn h72_an_unrelated_file_is_not_overwritten_unless_asked() {
+    let sample = Sample::single(200_000, 16_384);
+    let seed = seeder(&sample).await;
+    let (session, dir) = (session(), tempdir().unwrap());
+    let path = dir.path().join("sample.bin");
+    let other = noise(99, 200_000);
+    fs::write(&path, &other).unwrap();
+    let id = session.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    let failure = failure(&session, id).await;
+    assert_eq!(failure.kind, FailureKind::DataMismatch);
+    assert_eq!(failure.message, "sample.bin exists and is something else; use --overwrite to replace it");
+    assert!(fs::read(&path).unwrap() == other, "the file is as it was");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no marker claims it");
+    session.remove(id).await;
+
+    let again = AddTorrent { overwrite: true, ..sample.download(dir.path(), &[seed.port()]) };
+    let id = session.add(again).await.unwrap();
+    until(&session, id, |stats| stats.state == State::Seeding).await;
+    sample.assert_complete_in(dir.path());
+    end(&[&session, &seed]).await;
+}
+
+#[tokio::test]
+async fn h72_a_file_of_which_one_piece_matches_is_kept_where_it_does() {
+    let sample = Sample::single(200_000, 16_384);
+    let seed = seeder(&sample).await;
+    let (session, dir) = (session(), tempdir().unwrap());
+    let mut bytes = fs::read(sample.dir.path().join("sample.bin")).unwrap();
+    bytes[16_384..].fill(0);
+    fs::write(dir.path().join("sample.bin"), bytes).unwrap();
+    let id = session.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    let stats = until(&session, id, |stats| stats.state == State::Seeding).await;
+    assert_eq!(stats.downloaded, 200_000 - 16_384);
+    sample.assert_complete_in(dir.path());
+    end(&[&session, &seed]).await;
+}
+
+#[tokio::test]
+async fn h71_a_link_in_the_way_is_refused_and_its_target_left_alone() {
+    let sample = Sample::single(200_000, 16_384);
+    let (session, dir, elsewhere) = (session(), tempdir().unwrap(), tempdir().unwrap());
+    let target = elsewhere.path().join("target");
+    fs::write(&target, b"precious").unwrap();
+    std::os::unix::fs::symlink(&target, dir.path().join("sample.bin")).unwrap();
+    let id = session.add(sample.download(dir.path(), &[])).await.unwrap();
+    let failure = failure(&session, id).await;
+    assert_eq!(failure.kind, FailureKind::Disk);
+    assert_eq!(failure.message, "sample.bin is a symbolic link; move it away or choose another folder");
+    assert_eq!(fs::read(target).unwrap(), b"precious");
+    end(&[&session]).await;
+}
+
+#[tokio::test]
+async fn h74_a_marker_that_is_damaged_newer_or_of_another_torrent_is_ignored_and_said_so() {
+    let sample = Sample::single(200_000, 16_384);
+    let hash = sample.torrent.info_hash().to_string();
+    let first = "shoal download marker, version";
+    let markers = [
+        ("\u{fffd}\0junk".to_owned(), "is damaged"),
+        (format!("{first} 2\nwhatever"), "is from another version of shoal"),
+        (format!("{first} 1\ninfo-hash {}\n", "0".repeat(40)), "is of another torrent"),
+        (format!("{first} 1\n"), "is damaged"),
+        (String::new(), "is damaged"),
+    ];
+    for (text, due) in markers {
+        let (session, dir) = (session(), tempdir().unwrap());
+        fs::write(dir.path().join("sample.bin"), noise(99, 200_000)).unwrap();
+        fs::write(dir.path().join(format!(".sample.bin.{}.shoal", &hash[..8])), text).unwrap();
+        let mut events = session.events();
+        let id = session.add(sample.download(dir.path(), &[])).await.unwrap();
+        let warning = loop {
+            if let Event::Warning { message, .. } = events.next().await.unwrap() {
+                break message;
+            }
+        };
+        assert!(warning.contains(due), "{warning}");
+        assert_eq!(
+            failure(&session, id).await.kind,
+            FailureKind::DataMismatch,
+            "the data counts as not ours"
+        );
+        end(&[&session]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_marker_of_this_torrent_says_that_the_data_is_ours() {
+    let sample = Sample::single(200_000, 16_384);
+    let seed = seeder(&sample).await;
+    let (session, dir) = (session(), tempdir().unwrap());
+    fs::write(dir.path().join("sample.bin"), noise(99, 200_000)).unwrap();
+    let hash = sample.torrent.info_hash().to_string();
+    let text = format!("shoal download marker, version 1\ninfo-hash {hash}\n");
+    fs::write(dir.path().join(format!(".sample.bin.{}.shoal", &hash[..8])), text).unwrap();
+    let id = session.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    until(&session, id, |stats| stats.state == State::Seeding).await;
+    sample.assert_complete_in(dir.path());
+    end(&[&session, &seed]).await;
+}
+
+#[tokio::test]
+async fn h75_a_second_session_on_one_folder_says_so_and_stops() {
+    let sample = Sample::single(200_000, 16_384);
+    let (one, two, dir) = (session(), session(), tempdir().unwrap());
+    let first = one.add(sample.download(dir.path(), &[])).await.unwrap();
+    until(&one, first, |stats| stats.state == State::Downloading).await;
+    let second = two.add(sample.download(dir.path(), &[])).await.unwrap();
+    let refused = failure(&two, second).await;
+    assert_eq!(refused.kind, FailureKind::InUse);
+    assert_eq!(refused.message, "sample.bin is in use by another shoal");
+    one.remove(first).await;
+    two.resume(second).await;
+    until(&two, second, |stats| stats.state == State::Downloading).await;
+    end(&[&one, &two]).await;
+}
+
+#[tokio::test]
+async fn a_seed_whose_data_is_wrong_names_the_file_and_the_piece() {
+    let sample = Sample::folder(&[("a", 40_000), ("b", 40_000)], 16_384);
+    let path = sample.dir.path().join("sample/b");
+    let good = fs::read(&path).unwrap();
+    let mut bytes = good.clone();
+    bytes[39_999] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let session = session();
+    let id = session.add(sample.seed()).await.unwrap();
+    let wrong = failure(&session, id).await;
+    assert_eq!(wrong.kind, FailureKind::DataMismatch);
+    assert_eq!(wrong.message, "sample/b does not match the torrent: piece 4 is wrong");
+    session.remove(id).await;
+
+    fs::write(&path, &good[..39_000]).unwrap();
+    let id = session.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
+    assert_eq!(failure(&session, id).await.message, "sample/b has 39000 bytes instead of 40000");
+    session.remove(id).await;
+
+    fs::remove_file(&path).unwrap();
+    for verify in [Verify::Full, Verify::Trust] {
+        let id = session.add(AddTorrent { verify, ..sample.seed() }).await.unwrap();
+        assert_eq!(failure(&session, id).await.message, "sample/b is missing");
+        session.remove(id).await;
+    }
+    end(&[&session]).await;
+}
+
+#[tokio::test]
+async fn h67_a_disk_that_refuses_stops_the_download_with_the_reason() {
+    let sample = Sample::folder(&[("a", 40_000), ("b", 40_000)], 16_384);
+    let seed = seeder(&sample).await;
+    let (session, dir) = (session(), tempdir().unwrap());
+    let id = session.add(sample.download(dir.path(), &[])).await.unwrap();
+    until(&session, id, |stats| stats.state == State::Downloading).await;
+    // A folder appears where a file must go: writing fails for everyone, even for root.
+    fs::create_dir_all(dir.path().join("sample/b")).unwrap();
+    session.add_peers(id, vec![([127, 0, 0, 1], seed.port()).into()]).await;
+    let refused = failure(&session, id).await;
+    assert_eq!(refused.kind, FailureKind::Disk);
+    assert!(refused.message.starts_with("cannot ") && refused.message.contains("sample/b"), "{refused}");
+    fs::remove_dir(dir.path().join("sample/b")).unwrap();
+    session.resume(id).await;
+    until(&session, id, |stats| stats.state == State::Seeding).await;
+    sample.assert_complete_in(dir.path());
+    end(&[&session, &seed]).await;
+}
+
+#[tokio::test]
+async fn a_torrent_is_added_once_and_not_after_the_end() {
+    let sample = Sample::single(20_000, 16_384);
+    let session = session();
+    let id = session.add(sample.seed()).await.unwrap();
+    assert!(matches!(session.add(sample.seed()).await, Err(AddError::Duplicate(_))));
+    session.remove(id).await;
+    assert!(session.add(sample.seed()).await.is_ok());
+    end(&[&session]).await;
+    assert!(matches!(session.add(sample.seed()).await, Err(AddError::Ended)));
+}
