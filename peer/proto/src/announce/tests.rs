@@ -365,16 +365,20 @@ fn one_who_always_wants_more_peers_asks_less_and_less_often() {
 
 #[test]
 fn wanting_more_peers_does_not_hurry_trackers_that_fail() {
-    let mut world = World::new(&[&["a"]]);
-    world.set("a", DOWN);
-    let mut calm = World::new(&[&["a"]]);
-    calm.set("a", DOWN);
+    let failing_after_an_answer = || {
+        let mut world = World::new(&[&["a"]]);
+        world.run_until(s(0));
+        world.set("a", DOWN);
+        assert_eq!(world.run_until(s(1800)).len(), 1);
+        world
+    };
+    let (mut eager, mut calm) = (failing_after_an_answer(), failing_after_an_answer());
     let mut log = Vec::new();
-    for second in 0..1000 {
-        log.extend(world.run_until(s(second)));
-        world.announcer.request_more(world.now);
+    for second in 1800..3000 {
+        log.extend(eager.run_until(s(second)));
+        eager.announcer.request_more(eager.now);
     }
-    assert_eq!(log, calm.run_until(s(999)));
+    assert_eq!(log, calm.run_until(s(2999)));
 }
 
 // --- failures ---

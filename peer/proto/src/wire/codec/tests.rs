@@ -129,6 +129,15 @@ fn an_unknown_message_is_skipped_however_long_it_is() {
 }
 
 #[test]
+fn after_an_error_nothing_more_is_read() {
+    for bad in [frame_of(5, &[0xff, 0xff]), frame_of(4, &words(&[12])), frame_of(0, &[0])] {
+        let (mut decoder, mut input) = (Decoder::new(geometry()), bad.as_slice());
+        let error = decoder.next(&mut input).unwrap_err();
+        assert_eq!(decoder.next(&mut &[0, 0, 0, 1, 1][..]), Err(error));
+    }
+}
+
+#[test]
 fn the_bitfield_of_the_largest_torrent_fits_a_frame() {
     assert!(Bitfield::byte_len(MAX_PIECE_COUNT) < MAX_FRAME as usize);
 }
