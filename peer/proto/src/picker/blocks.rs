@@ -75,6 +75,11 @@ impl PieceBlocks {
         self.len() - self.free - self.received
     }
 
+    /// Blocks that are on the way from this link.
+    pub(super) fn asked_of(&self, link: LinkId) -> u32 {
+        self.askers.iter().filter(|asker| asker.link == link).map(|asker| asker.asked).sum()
+    }
+
     /// Whether all blocks are here.
     pub(super) fn is_complete(&self) -> bool {
         self.received == self.len()

@@ -4,13 +4,15 @@
 //! whoever comes second is cancelled.
 //!
 //! Invariant: a block has at most one link here besides its asker, and a link at most [`MAX_A_LINK`] blocks, so that
-//! what can arrive twice is bounded by both the blocks on the way and the links.
+//! what can arrive twice is bounded by both the blocks on the way and the links. A link that owes more blocks than
+//! that is asked for none of others: it would come too late.
 
 use std::collections::BTreeMap;
 
 use crate::LinkId;
 
-/// Blocks that a link is asked for at the same time though another one owes them. Each may be 16 KiB for nothing.
+/// Blocks that a link may owe in the end game before it is asked for no more: each may be 16 KiB for nothing. One
+/// would leave it idle for a round trip after each.
 pub(super) const MAX_A_LINK: u32 = 4;
 
 /// Second askers, by piece and index of the block.
@@ -21,9 +23,9 @@ pub(super) struct Duplicates {
 }
 
 impl Duplicates {
-    /// How many more blocks a link may be asked for.
-    pub(super) fn room(&self, link: LinkId) -> usize {
-        let used = self.by_link.get(&link).copied().unwrap_or(0);
+    /// How many more blocks a link may be asked for that owes so many of its own.
+    pub(super) fn room(&self, link: LinkId, owed: u32) -> usize {
+        let used = self.by_link.get(&link).copied().unwrap_or(0).saturating_add(owed);
         usize::try_from(MAX_A_LINK.saturating_sub(used)).unwrap_or(0)
     }
 

@@ -36,7 +36,7 @@ const MAX_BLOCKS_UNDER_WAY: u64 = 16 * 1024 * 1024;
 const OPEN_SEARCH: usize = 64;
 
 /// Blocks looked at for one to ask for twice, and among them blocks on the way: the end of a download with pieces of
-/// 512 MiB must not be slow either. The search begins elsewhere each time.
+/// 512 MiB must not be slow either.
 const ENDGAME_SEARCH: (usize, usize) = (4096, 64);
 
 /// What a block that arrived was.
@@ -343,14 +343,17 @@ impl Picker {
         rng: &mut impl Rng,
         out: &mut Vec<Block>,
     ) {
-        let goal = goal.min(out.len() + self.duplicates.room(link));
+        let owed = self.partials.all_from(0).map(|partial| partial.blocks.asked_of(link)).sum();
+        let goal = goal.min(out.len() + self.duplicates.room(link, owed));
         let (mut blocks, mut on_the_way) = ENDGAME_SEARCH;
         let first = rng.random_range(0..self.geometry.piece_count().max(1));
         let suitable = |p: &&partials::Partial| !p.exclusive && p.blocks.asked() > 0 && has.get(p.piece);
         for partial in self.partials.all_from(first).filter(suitable) {
+            // What was asked last comes last, and can still be cancelled when it has come from here: so backwards,
+            // from the end unless that is too far.
             let len = partial.blocks.len();
-            let middle = rng.random_range(0..len);
-            for at in (middle..len).chain(0..middle) {
+            let end = if index(len) > ENDGAME_SEARCH.0 { rng.random_range(0..len) } else { len };
+            for at in (0..end).rev().chain((end..len).rev()) {
                 if out.len() == goal || blocks == 0 || on_the_way == 0 {
                     return;
                 }
@@ -382,5 +385,7 @@ impl Picker {
     }
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;
