@@ -15,6 +15,8 @@ mod geometry;
 mod hash;
 mod info;
 mod magnet;
+#[cfg(test)]
+mod mutations;
 mod path;
 mod piece_length;
 mod torrent_file;

@@ -15,7 +15,7 @@ mod scan;
 mod value;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use node::{Entries, Items, Node};
 pub use scan::{Document, Limits, Mode, scan, scan_whole};

@@ -9,7 +9,7 @@ mod files;
 mod parse;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bytes::Bytes;
 pub(crate) use parse::{lossy, too_large};

@@ -5,7 +5,7 @@
 
 mod parse;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use crate::{Error, Info, InfoHash, Magnet};
