@@ -28,9 +28,9 @@ impl PeerId {
 impl fmt::Display for PeerId {
     /// The printable characters, others as dots.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&b| {
-            write!(f, "{}", if b.is_ascii_graphic() { char::from(b) } else { '.' })
-        })
+        self.0
+            .iter()
+            .try_for_each(|&b| write!(f, "{}", if b.is_ascii_graphic() { char::from(b) } else { '.' }))
     }
 }
 
