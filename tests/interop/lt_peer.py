@@ -1,0 +1,45 @@
+"""A libtorrent-rasterbar peer: lt_peer.py seed|leech TORRENT FOLDER ADDRESS:PORT
+
+It meets peers only through the torrent's trackers, and speaks plain TCP. A leecher ends when it is complete and has
+told the tracker so; a seeder checks its data and seeds until it is ended.
+"""
+
+import sys
+
+import libtorrent as lt
+
+mode, torrent, folder, listen = sys.argv[1:]
+session = lt.session({
+    "listen_interfaces": listen,
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_outgoing_utp": False,
+    "enable_incoming_utp": False,
+    "in_enc_policy": 2,  # pe_disabled
+    "out_enc_policy": 2,
+    "alert_mask": lt.alert.category_t.error_notification
+    | lt.alert.category_t.status_notification
+    | lt.alert.category_t.tracker_notification,
+})
+params = lt.add_torrent_params()
+params.ti = lt.torrent_info(torrent)
+params.save_path = folder
+session.add_torrent(params)
+
+
+def alerts(until):
+    """Prints what happens until an alert of this kind comes."""
+    while True:
+        session.wait_for_alert(1000)
+        for alert in session.pop_alerts():
+            print(alert.what(), alert.message(), flush=True)
+            if until and isinstance(alert, until):
+                return
+
+
+alerts(lt.torrent_finished_alert)
+if mode == "seed":
+    alerts(None)
+del session  # it writes what it has, and tells the tracker that it stopped

@@ -1,0 +1,159 @@
+//! Hosts that are network namespaces, joined by a bridge that has a namespace of its own.
+//!
+//! Some clients refuse loopback peers, and a sender's rate can only be held down where it has a link: so each peer
+//! of a test is a host. Since the bridge is in a namespace too, networks share nothing with each other or with the
+//! machine: every one uses the same addresses, and tests run side by side.
+//!
+//! Invariant: a network's namespaces carry the id of this process in their names; they go when the network is
+//! dropped, and those that a killed test run left behind go, with all that runs there, when the next one is made.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::programs::{require_root, run};
+
+/// Where `ip netns` keeps the names.
+const NAMESPACES: &str = "/run/netns";
+
+/// Networks made by this process, so that each has a name of its own.
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// Hosts on one switch: host `i` is 10.77.0.`i+1`.
+pub(crate) struct Network {
+    hosts: Vec<Host>,
+    _switch: Namespace,
+}
+
+impl Network {
+    /// Joins so many hosts; their links have no limit.
+    pub(crate) fn new(hosts: u8) -> Self {
+        require_root();
+        remove_stale();
+        let prefix = format!("shoal-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        let switch = Namespace::new(format!("{prefix}-switch"));
+        switch.ip("link add bridge type bridge");
+        switch.ip("link set bridge up");
+        let hosts = (0..hosts).map(|i| Host::join(&switch, &prefix, i)).collect();
+        Self { hosts, _switch: switch }
+    }
+
+    /// Host number `i`, from 0.
+    pub(crate) fn host(&self, i: usize) -> &Host {
+        &self.hosts[i]
+    }
+}
+
+/// A machine with one link, `eth0`, and one address.
+pub(crate) struct Host {
+    namespace: Namespace,
+    address: Ipv4Addr,
+}
+
+impl Host {
+    fn join(switch: &Namespace, prefix: &str, i: u8) -> Self {
+        let host = Self {
+            namespace: Namespace::new(format!("{prefix}-h{i}")),
+            address: Ipv4Addr::new(10, 77, 0, i + 1),
+        };
+        let name = host.name();
+        switch.ip(&format!("link add port{i} type veth peer name eth0 netns {name}"));
+        switch.ip(&format!("link set port{i} master bridge up"));
+        host.namespace.ip(&format!("addr add {}/24 dev eth0", host.address));
+        host.namespace.ip("link set eth0 up");
+        host.namespace.ip("link set lo up");
+        host.namespace.ip("route add default dev eth0");
+        host
+    }
+
+    /// The name of its namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.namespace.0
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Holds what it sends down to a rate in the words of `tc`, such as `40mbit`.
+    pub(crate) fn limit(&self, rate: &str) {
+        let words = "qdisc replace dev eth0 root tbf burst 64kb latency 200ms rate";
+        run(Command::new("tc").args(["-n", self.name()]).args(words.split(' ')).arg(rate));
+    }
+
+    /// Bytes that left its link since it was made, all headers counted.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        let shown =
+            run(Command::new("ip").args(["-n", self.name(), "-j", "-s", "link", "show", "dev", "eth0"]));
+        let links: serde_json::Value = serde_json::from_str(&shown).expect("ip -j prints JSON");
+        links[0]["stats64"]["tx"]["bytes"].as_u64().expect("ip -s counts what was sent")
+    }
+
+    /// Connects from this host.
+    ///
+    /// A socket stays in the namespace that its thread was in, so a thread that goes there hands it over.
+    pub(crate) fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let namespace = File::open(Path::new(NAMESPACES).join(self.name()))?;
+        let connect = move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            TcpStream::connect(to)
+        };
+        thread::spawn(connect).join().expect("connecting does not panic")
+    }
+}
+
+/// A named network namespace, deleted when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: String) -> Self {
+        run(Command::new("ip").args(["netns", "add", &name]));
+        Self(name)
+    }
+
+    /// Runs `ip` there; the arguments hold no spaces.
+    fn ip(&self, arguments: &str) {
+        run(Command::new("ip").args(["-n", &self.0]).args(arguments.split(' ')));
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        delete(&self.0);
+    }
+}
+
+/// Deletes a namespace that may be gone already: this runs while a test unwinds, and beside others that do the same.
+fn delete(name: &str) {
+    let _ = Command::new("ip").args(["netns", "delete", name]).output();
+}
+
+/// Kills what runs in a namespace: a tracker that gave up root when it started lost the signal that it would have
+/// got when its test run died.
+fn kill_all_in(namespace: &str) {
+    let Ok(listed) = Command::new("ip").args(["netns", "pids", namespace]).output() else { return };
+    for id in String::from_utf8_lossy(&listed.stdout).lines().filter_map(|line| line.parse().ok()) {
+        let _ = Pid::from_raw(id).map(|id| kill_process(id, Signal::KILL));
+    }
+}
+
+/// Deletes the namespaces of test runs that were killed, and what still runs there.
+fn remove_stale() {
+    let Ok(names) = fs::read_dir(NAMESPACES) else { return };
+    for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let owner = name.strip_prefix("shoal-").and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|id| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists()) {
+            kill_all_in(&name);
+            delete(&name);
+        }
+    }
+}
