@@ -12,4 +12,4 @@ pub use tracker::{TrackerClient, fetch_torrent, scrape};
 pub(crate) use tracker::Announced;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,1 +1,143 @@
-//! To follow.
+//! The disk threads with blocks in any order.
+
+use std::time::Duration;
+
+use metainfo::BLOCK_LENGTH;
+use storage::{Access, StorageOptions};
+use tempfile::tempdir;
+
+use super::*;
+use crate::tests::support::Sample;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> Arc<TorrentDisk> {
+    let options = StorageOptions { access, ..StorageOptions::default() };
+    let storage = Storage::new(root, &sample.torrent.info, options).unwrap();
+    let add = Arc::new(AddTorrent::download(sample.torrent.clone(), root));
+    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), add, inbox: Inbox::default() })
+}
+
+/// Gathers results until `done`.
+async fn gather(disk: &TorrentDisk, mut done: impl FnMut(&Results) -> bool) -> Results {
+    let mut all = Results::default();
+    while !done(&all) {
+        if let Some(results) = disk.inbox.take() {
+            all.written += results.written;
+            all.lost += results.lost;
+            all.pieces.extend(results.pieces);
+            all.reads.extend(results.reads);
+            all.failed = all.failed.or(results.failed);
+        } else {
+            tokio::time::timeout(WAIT, disk.inbox.filled()).await.unwrap();
+        }
+    }
+    all
+}
+
+fn blocks(sample: &Sample, pool: &Arc<BlockPool>) -> Vec<(Block, BlockBuffer)> {
+    let geometry = sample.torrent.info.geometry();
+    let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
+    let all = (0..geometry.piece_count())
+        .flat_map(|piece| (0..geometry.block_count(piece)).map(move |index| geometry.block(piece, index)));
+    all.map(|block| {
+        let start = usize::try_from(geometry.block_offset(block)).unwrap();
+        let mut buffer = pool.try_take().unwrap();
+        buffer.extend(&content[start..start + usize::try_from(block.length).unwrap()]);
+        (block, buffer)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn pieces_are_right_in_whatever_order_and_company_their_blocks_come() {
+    let sample = Sample::single(500_001, 4 * BLOCK_LENGTH);
+    let threads = DiskThreads::start(2).unwrap();
+    let pool = BlockPool::new(64);
+    for order in 0..6 {
+        let dir = tempdir().unwrap();
+        let disk = disk(&sample, dir.path(), Access::ReadWrite);
+        let mut blocks = blocks(&sample, &pool);
+        let count = u32::try_from(blocks.len()).unwrap();
+        match order {
+            0 => {}
+            1 => blocks.reverse(),
+            _ => blocks.sort_by_key(|(block, _)| block.begin.wrapping_mul(order * 7919) ^ block.piece),
+        }
+        while !blocks.is_empty() {
+            let take = blocks.len().min(1 + usize::try_from(order).unwrap());
+            threads.write(&disk, &mut blocks.drain(..take).collect());
+        }
+        let results = gather(&disk, |results| results.written == count).await;
+        let mut pieces = results.pieces;
+        pieces.sort_unstable();
+        assert_eq!(pieces, (0..8).map(|piece| (piece, true)).collect::<Vec<_>>(), "order {order}");
+        sample.assert_complete_in(dir.path());
+        threads.forget(&disk);
+    }
+}
+
+#[tokio::test]
+async fn one_wrong_bit_makes_its_piece_wrong_and_it_can_come_again() {
+    let sample = Sample::single(200_000, 2 * BLOCK_LENGTH);
+    let (threads, pool, dir) = (DiskThreads::start(1).unwrap(), BlockPool::new(64), tempdir().unwrap());
+    let disk = disk(&sample, dir.path(), Access::ReadWrite);
+    let mut wrong = blocks(&sample, &pool);
+    let (block, buffer) = &mut wrong[3];
+    let mut bytes = buffer.as_slice().to_vec();
+    bytes[7] ^= 1;
+    *buffer = pool.try_take().unwrap();
+    buffer.extend(&bytes);
+    assert_eq!(block.piece, 1);
+    let count = u32::try_from(wrong.len()).unwrap();
+    threads.write(&disk, &mut wrong);
+    let results = gather(&disk, |results| results.written == count).await;
+    let bad: Vec<_> = results.pieces.iter().filter(|(_, good)| !good).collect();
+    assert_eq!((results.pieces.len(), bad), (7, vec![&(1, false)]));
+    let mut again: Vec<_> =
+        blocks(&sample, &pool).into_iter().filter(|(block, _)| block.piece == 1).collect();
+    threads.write(&disk, &mut again);
+    assert_eq!(gather(&disk, |results| results.written == 2).await.pieces, [(1, true)]);
+    sample.assert_complete_in(dir.path());
+}
+
+#[tokio::test]
+async fn blocks_that_cannot_be_written_are_lost_with_the_reason_and_make_no_piece() {
+    let sample = Sample::single(50_000, BLOCK_LENGTH);
+    let (threads, pool) = (DiskThreads::start(1).unwrap(), BlockPool::new(64));
+    let disk = disk(&sample, sample.dir.path(), Access::ReadOnly);
+    let mut blocks = blocks(&sample, &pool);
+    threads.write(&disk, &mut blocks);
+    assert!(blocks.is_empty());
+    let results = gather(&disk, |results| results.lost == 4).await;
+    assert_eq!((results.written, results.pieces), (0, vec![]));
+    assert!(results.failed.unwrap().to_string().starts_with("cannot write "));
+}
+
+#[tokio::test]
+async fn h68_a_run_that_cannot_be_read_as_a_whole_costs_only_the_blocks_that_are_gone() {
+    let sample = Sample::single(3 * 16_384, BLOCK_LENGTH);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(sample.dir.path().join("sample.bin"))
+        .unwrap()
+        .set_len(2 * 16_384)
+        .unwrap();
+    let threads = DiskThreads::start(1).unwrap();
+    let disk = disk(&sample, sample.dir.path(), Access::ReadOnly);
+    let blocks: Vec<Block> = (0..3).map(|piece| sample.torrent.info.geometry().block(piece, 0)).collect();
+    let job = |blocks: &[Block]| ReadJob {
+        disk: Arc::clone(&disk),
+        link: LinkId(7),
+        epoch: 3,
+        blocks: blocks.to_vec(),
+    };
+    threads.read(job(&blocks[..2]));
+    threads.read(job(&blocks));
+    let reads = gather(&disk, |results| results.reads.len() == 4).await.reads;
+    let seen: Vec<_> = reads.iter().map(|read| (read.blocks.len(), read.run.is_ok())).collect();
+    assert_eq!(seen, [(2, true), (1, true), (1, true), (1, false)]);
+    assert!(reads.iter().all(|read| (read.link, read.epoch) == (LinkId(7), 3)));
+    let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
+    assert!(reads[0].run.as_ref().unwrap().as_slice() == content);
+}

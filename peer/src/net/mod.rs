@@ -33,6 +33,3 @@ pub(crate) struct Handshaken {
     pub(crate) reserved: [u8; 8],
     pub(crate) place: Place,
 }
-
-#[cfg(test)]
-mod tests;

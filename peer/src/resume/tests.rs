@@ -1,1 +1,44 @@
-//! To follow.
+//! Names and locks of markers; what a session makes of them is tested with sessions.
+
+use metainfo::InfoBuilder;
+use tempfile::tempdir;
+
+use super::*;
+
+fn info(name: &str) -> Info {
+    let builder = InfoBuilder { name: name.into(), piece_length: 16_384, private: false, source: None };
+    builder.single_file(1, &[0; 20]).unwrap()
+}
+
+#[test]
+fn the_name_of_a_marker_fits_whatever_the_torrent_is_called() {
+    let name = file_name(&info("movie.bin"));
+    assert!(name.starts_with(".movie.bin.") && name.ends_with(".shoal") && name.len() == 25, "{name}");
+    for long in ["x".repeat(240), "\u{e9}".repeat(120), "\u{1f433}".repeat(60)] {
+        let name = file_name(&info(&long));
+        assert!((210..=255).contains(&name.len()), "{} bytes", name.len());
+    }
+}
+
+#[test]
+fn a_marker_is_found_again_after_its_holder_is_gone() {
+    let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
+    let first = Marker::take(dir.path(), &info).unwrap();
+    assert!(!first.found);
+    assert!(matches!(Marker::take(dir.path(), &info), Err(MarkerError::InUse)));
+    drop(first);
+    let second = Marker::take(dir.path(), &info).unwrap();
+    assert!(second.found && second.warning.is_none());
+    second.remove().unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn h71_a_link_in_place_of_the_marker_is_not_followed() {
+    let (dir, elsewhere, info) = (tempdir().unwrap(), tempdir().unwrap(), info("movie.bin"));
+    let target = elsewhere.path().join("target");
+    std::fs::write(&target, "precious").unwrap();
+    std::os::unix::fs::symlink(&target, dir.path().join(file_name(&info))).unwrap();
+    assert!(matches!(Marker::take(dir.path(), &info), Err(MarkerError::Io(..))));
+    assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
+}

@@ -1,6 +1,7 @@
 //! Whole sessions against each other over real sockets on this machine.
 
+mod announcing;
 mod hostile;
-mod support;
+pub(crate) mod support;
 mod transfer;
 mod trouble;

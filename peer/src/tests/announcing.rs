@@ -1,0 +1,69 @@
+//! Sessions and their trackers.
+
+use std::net::TcpStream;
+
+use tempfile::tempdir;
+
+use super::support::{Sample, end, seeder, session, until};
+use crate::discovery::tests::{respond, server};
+use crate::{AddTorrent, Event, State};
+
+#[tokio::test]
+async fn peers_come_from_the_tracker_and_it_hears_of_start_completion_and_end() {
+    let sample = Sample::single(300_000, 16_384);
+    let seed = seeder(&sample).await;
+    let [high, low] = seed.port().to_be_bytes();
+    let body = [b"d8:intervali1800e5:peers6:\x7f\0\0\x01", &[high, low][..], b"e"].concat();
+    let (address, paths) = server(move |_, _, stream| respond(stream, "200 OK", "", &body));
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let trackers = vec![format!("http://{address}/announce")];
+    let add = AddTorrent { trackers, ..sample.download(dir.path(), &[]) };
+    let id = leecher.add(add).await.unwrap();
+    let stats = until(&leecher, id, |stats| stats.state == State::Seeding).await;
+    assert!(stats.tracker.answered && stats.tracker.last_error.is_none());
+    sample.assert_complete_in(dir.path());
+    let port = format!("&port={}&", leecher.port());
+    let paths = tokio::task::spawn_blocking(move || {
+        let first = paths.recv().unwrap();
+        let second = paths.recv().unwrap();
+        (first, second, paths)
+    });
+    let (first, second, paths) = paths.await.unwrap();
+    assert!(first.contains("event=started") && first.contains("&left=300000&") && first.contains(&port));
+    assert!(second.contains("event=completed") && second.contains("&left=0&"), "{second}");
+    end(&[&leecher, &seed]).await;
+    let third = paths.recv().unwrap();
+    assert!(third.contains("event=stopped") && third.contains("&downloaded=300000&"), "{third}");
+}
+
+#[tokio::test]
+async fn h46_what_a_tracker_says_is_shown_and_the_next_tier_is_asked() {
+    let sample = Sample::single(300_000, 16_384);
+    let no = b"d14:failure reason13:not my swarm!e";
+    let (refuses, _paths) = server(|_, _, stream: &mut TcpStream| respond(stream, "200 OK", "", no));
+    let warns = b"d8:intervali1800e5:peers0:15:warning message9:be quick!e";
+    let (answers, _paths) = server(|_, _, stream: &mut TcpStream| respond(stream, "200 OK", "", warns));
+    let (session, dir) = (session(), tempdir().unwrap());
+    let mut events = session.events();
+    let trackers = vec![
+        "udp://127.0.0.1:1/announce".to_owned(),
+        format!("http://{refuses}/announce"),
+        format!("http://{answers}/announce"),
+    ];
+    session.add(AddTorrent { trackers, ..sample.download(dir.path(), &[]) }).await.unwrap();
+    let mut warnings = Vec::new();
+    while warnings.len() < 3 {
+        if let Event::Warning { message, .. } = events.next().await.unwrap() {
+            warnings.push(message);
+        }
+    }
+    assert_eq!(
+        warnings,
+        [
+            "udp trackers are not supported yet: udp://127.0.0.1:1/announce will not be asked".to_owned(),
+            format!("http://{refuses}/announce: the tracker says: not my swarm!"),
+            format!("http://{answers}/announce: the tracker warns: be quick!"),
+        ]
+    );
+    end(&[&session]).await;
+}
