@@ -226,5 +226,4 @@ impl Job for Checking<'_> {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

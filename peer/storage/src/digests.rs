@@ -262,3 +262,6 @@ impl<J: Job> Worker<'_, '_, J> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,8 @@
 //!
 //! It keeps no record of which pieces are right or wanted, and it buffers nothing.
 
-use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +16,10 @@ use metainfo::{FileSpan, Geometry, Info};
 
 use crate::error::StorageError;
 use crate::open::{Links, Purpose, Root};
+use crate::parts::Parts;
 use crate::pool::Pool;
 use crate::survey::Found;
+use crate::sync::Unsynced;
 
 /// Files that one torrent keeps open at most, unless told otherwise: what libtorrent keeps, enough for the files
 /// that a few dozen pieces in progress touch, and far from any system's limit.
@@ -26,9 +27,6 @@ pub const DEFAULT_OPEN_FILES: usize = 40;
 
 /// The most that may be asked for: the pool is a list that is searched from end to end.
 const MAX_OPEN_FILES: usize = 1024;
-
-/// Parts given to the kernel in one call: POSIX promises only 16, Linux and the BSDs take 1024.
-const MAX_PARTS: usize = 1024;
 
 /// What a [`Storage`] may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +72,6 @@ struct StoredFile {
     length: u64,
     role: Role,
     executable: bool,
-}
-
-/// What was written and not yet forced to disk.
-#[derive(Debug, Default)]
-struct Unsynced {
-    written: BTreeSet<usize>,
-    made: BTreeSet<usize>,
-    failed: Option<StorageError>,
 }
 
 /// The content of one torrent beneath a root folder.
@@ -164,7 +154,7 @@ impl Storage {
         self.writable()?;
         let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         self.within("write", offset, length)?;
-        let mut parts = Parts { parts, skip: 0 };
+        let mut parts = Parts::new(parts);
         for span in self.spans(offset, length as u64) {
             let wanted = fits(span.length, length);
             if self.role(span.file) == Role::Padding {
@@ -172,7 +162,7 @@ impl Storage {
                 continue;
             }
             let handle = self.handle(span.file, true)?;
-            self.lock_unsynced().written.insert(span.file);
+            self.unsynced().written.insert(span.file);
             let (mut at, mut left) = (span.offset, wanted);
             while left > 0 {
                 let slices = parts.front(left);
@@ -188,40 +178,6 @@ impl Storage {
             }
         }
         Ok(())
-    }
-
-    /// Forces what was written since the last call to disk: contents and the names of new files.
-    ///
-    /// # Errors
-    /// If the disk fails. What was lost then cannot be known, so every later call fails with the same error: a
-    /// second `fsync` that succeeds proves nothing about the first.
-    pub fn sync(&self) -> Result<(), StorageError> {
-        let (written, made) = {
-            let mut unsynced = self.lock_unsynced();
-            if let Some(failed) = &unsynced.failed {
-                return Err(failed.again());
-            }
-            (std::mem::take(&mut unsynced.written), std::mem::take(&mut unsynced.made))
-        };
-        self.sync_these(&written, &made).inspect_err(|error| {
-            self.lock_unsynced().failed = Some(error.again());
-        })
-    }
-
-    fn sync_these(&self, written: &BTreeSet<usize>, made: &BTreeSet<usize>) -> Result<(), StorageError> {
-        for &file in written {
-            // Past `handle`, which would make the file anew if somebody took it away.
-            let held = self.lock_pool().get(file, true);
-            let handle = match held {
-                Some(handle) => handle,
-                None => Arc::new(self.root.file(self.relative(file), Purpose::Write, Links::Refuse)?.0),
-            };
-            let synced = handle.sync_data();
-            synced.map_err(|e| StorageError::io("sync", &self.full_path(file), e))?;
-        }
-        let folders: BTreeSet<&Path> =
-            made.iter().filter_map(|&f| self.files.get(f)).flat_map(|f| f.path.ancestors().skip(1)).collect();
-        folders.into_iter().try_for_each(|folder| self.root.sync_folder(folder))
     }
 
     /// The files of the content that hold these bytes.
@@ -246,6 +202,18 @@ impl Storage {
         Ok(handle)
     }
 
+    /// An open file that can be written to, only if it exists: unlike `handle` this never makes one.
+    pub(crate) fn handle_if_there(&self, file: usize) -> Result<Arc<File>, StorageError> {
+        let held = self.lock_pool().get(file, true);
+        match held {
+            Some(handle) => Ok(handle),
+            None => self
+                .root
+                .file(self.relative(file), Purpose::Write, Links::Refuse)
+                .map(|opened| Arc::new(opened.0)),
+        }
+    }
+
     /// Opens a file of the content to read, past the pool: for a thread that reads it from end to end.
     pub(crate) fn open_to_read(&self, file: usize) -> Result<(File, std::fs::Metadata), StorageError> {
         self.root.file(self.relative(file), Purpose::Read, self.links)
@@ -256,7 +224,7 @@ impl Storage {
         let (handle, metadata) = match self.root.file(path, Purpose::Write, Links::Refuse) {
             Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
                 let made = self.root.file(path, Purpose::Create, Links::Refuse)?;
-                self.lock_unsynced().made.insert(file);
+                self.unsynced().made.insert(file);
                 made
             }
             other => other?,
@@ -271,7 +239,7 @@ impl Storage {
     /// Makes sure that the file exists, and gives it.
     pub(crate) fn make(&self, file: usize) -> Result<Arc<File>, StorageError> {
         let handle = self.handle(file, true)?;
-        self.lock_unsynced().written.insert(file);
+        self.unsynced().written.insert(file);
         Ok(handle)
     }
 
@@ -329,7 +297,7 @@ impl Storage {
         self.files.get(file).is_some_and(|f| f.executable)
     }
 
-    fn relative(&self, file: usize) -> &Path {
+    pub(crate) fn relative(&self, file: usize) -> &Path {
         self.files.get(file).map_or(Path::new(""), |f| &f.path)
     }
 
@@ -343,7 +311,7 @@ impl Storage {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_unsynced(&self) -> MutexGuard<'_, Unsynced> {
+    pub(crate) fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -364,46 +332,5 @@ fn fits(length: u64, buffer: usize) -> usize {
     usize::try_from(length).map_or(buffer, |length| length.min(buffer))
 }
 
-/// What is left of the parts to write.
-struct Parts<'p> {
-    parts: &'p [&'p [u8]],
-    /// Bytes of the first part that are done.
-    skip: usize,
-}
-
-impl<'p> Parts<'p> {
-    /// The next parts, at most `length` bytes.
-    fn front(&self, length: usize) -> Vec<IoSlice<'p>> {
-        let mut left = length;
-        let mut skip = self.skip;
-        let mut slices = Vec::new();
-        for part in self.parts {
-            if left == 0 || slices.len() == MAX_PARTS {
-                break;
-            }
-            let part = part.get(skip..).unwrap_or_default();
-            let part = part.get(..left).unwrap_or(part);
-            skip = 0;
-            left -= part.len();
-            if !part.is_empty() {
-                slices.push(IoSlice::new(part));
-            }
-        }
-        slices
-    }
-
-    /// Lets go of the next `length` bytes.
-    fn advance(&mut self, length: usize) {
-        self.skip += length;
-        while let Some((first, rest)) = self.parts.split_first()
-            && self.skip >= first.len()
-        {
-            self.skip -= first.len();
-            self.parts = rest;
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "files_tests.rs"]
 mod tests;

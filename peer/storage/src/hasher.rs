@@ -113,5 +113,4 @@ impl Job for Hashing<'_> {
 }
 
 #[cfg(test)]
-#[path = "hasher_tests.rs"]
 mod tests;

@@ -19,8 +19,10 @@ mod files;
 mod finish;
 mod hasher;
 mod open;
+mod parts;
 mod pool;
 mod survey;
+mod sync;
 mod walk;
 
 pub use allocation::SpaceShort;

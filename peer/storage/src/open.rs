@@ -340,5 +340,4 @@ pub(crate) fn extent_at(file: &File, offset: u64) -> Extent {
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
 mod tests;

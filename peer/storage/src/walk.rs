@@ -276,5 +276,4 @@ fn is_junk(name: &OsStr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "walk_tests.rs"]
 mod tests;

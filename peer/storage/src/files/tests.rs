@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use proptest::prelude::*;
 
 use super::*;
+use crate::parts::MAX_PARTS;
 use crate::testing::{Made, content, file, folder, folder_of, padding, readable, writable};
 use crate::{Obstacle, SpaceShort, StorageErrorKind};
 
