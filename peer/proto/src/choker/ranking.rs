@@ -30,9 +30,9 @@ pub(super) fn by_what_they_give(ranked: &mut [&Standing]) {
 pub(super) fn by_turns(now: Time, ranked: &mut [&Standing]) {
     ranked.sort_by_key(|s| match (s.unchoked, s.last_unchoked) {
         (true, Some(began)) if now.saturating_since(began) < TURN => {
-            (0, Time::ZERO, Reverse(s.up_rate), s.since, s.link)
+            (0, None, Reverse(s.up_rate), s.since, s.link)
         }
-        (true, _) => (2, Time::ZERO, Reverse(s.up_rate), s.since, s.link),
-        (false, last) => (1, last.unwrap_or(Time::ZERO), Reverse(0), s.since, s.link),
+        (true, _) => (2, None, Reverse(s.up_rate), s.since, s.link),
+        (false, last) => (1, last, Reverse(0), s.since, s.link),
     });
 }
