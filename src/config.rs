@@ -154,7 +154,7 @@ fn set_default(
         .ok_or_else(|| anyhow!("[{table}] {key}: a value of this type is not taken"))?;
     check(arg, &texts).map_err(|reason| anyhow!("[{table}] {key}: {reason}"))?;
     let id = arg.get_id().clone();
-    let command = command.mut_arg(id, |arg| arg.default_values(texts).hide_default_value(true));
+    let command = command.mut_arg(id, |arg| arg.default_values(texts));
     Ok((command, true))
 }
 

@@ -1,1 +1,15 @@
+//! The program as its users meet it: whole commands, in this process or as processes of their own.
+//!
+//! One binary, a module a theme. Tests named `hNN_…` are rows of the list of hostile inputs.
 
+mod command_line;
+mod create;
+mod interop;
+mod lifecycle;
+mod output;
+mod settings;
+mod show;
+mod support;
+mod swarm;
+mod tracker;
+mod verify;

@@ -60,8 +60,8 @@ pub(super) fn run(args: &CreateArgs, context: &mut Context<'_>) -> Result<Exit> 
         Target::File(path) => Some(context.cwd.join(path)),
         Target::Stdout | Target::Nowhere => None,
     };
-    if let Some(file) = &file {
-        output_file::check(file, args.force)?;
+    if let Target::File(path) = &target {
+        output_file::check(&context.cwd, path, args.force)?;
     }
     let walked = make::walk(&args.path, &args.make, file.as_deref(), context)?;
     let choices = make::Choices { name, ..make::Choices::default() };
@@ -69,16 +69,16 @@ pub(super) fn run(args: &CreateArgs, context: &mut Context<'_>) -> Result<Exit> 
     if torrent.info.private() && torrent.announce.is_empty() {
         context.screen.warn("a private torrent without a tracker finds no peers; add one with --announce");
     }
-    match (&target, &file) {
-        (Target::File(_), Some(file)) => output_file::write(file, &torrent.to_bytes(), args.force)?,
-        (Target::Stdout, _) => {
+    match &target {
+        Target::File(path) => output_file::write(&context.cwd, path, &torrent.to_bytes(), args.force)?,
+        Target::Stdout => {
             context.results.bytes(&torrent.to_bytes())?;
             if args.magnet {
                 context.screen.say(&torrent.magnet().to_string());
             }
             return Ok(Exit::Done);
         }
-        _ => {}
+        Target::Nowhere => {}
     }
     let written = match &target {
         Target::File(path) => Some(path.as_path()),

@@ -1,7 +1,7 @@
 //! Files that a command writes.
 //!
 //! Invariant: a file is there whole or not at all, and one that was there is never lost to a half-written one: the
-//! bytes go to a temporary file beside it, which then takes its place.
+//! bytes go to a temporary file beside it, which then takes its place. Errors name it as the user did.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -19,8 +19,8 @@ const MODE: u32 = 0o666;
 ///
 /// # Errors
 /// If something is there, unless it may be overwritten, or a folder stands there.
-pub(crate) fn check(path: &Path, overwrite: bool) -> Result<()> {
-    match std::fs::symlink_metadata(path) {
+pub(crate) fn check(cwd: &Path, path: &Path, overwrite: bool) -> Result<()> {
+    match std::fs::symlink_metadata(cwd.join(path)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(path_error(path, error)),
         Ok(there) if there.is_dir() => Err(anyhow!("{}: is a folder; name a file", shown(path))),
@@ -33,9 +33,10 @@ pub(crate) fn check(path: &Path, overwrite: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`check`], and if the folder or the disk does not take it.
-pub(crate) fn write(path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
-    check(path, overwrite)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+pub(crate) fn write(cwd: &Path, path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
+    check(cwd, path, overwrite)?;
+    let full = cwd.join(path);
+    let folder = full.parent().unwrap_or(cwd);
     let trouble = |error: std::io::Error| {
         let text = format!("cannot write {}: {}", shown(path), reason(&error));
         Failure::new(code_of(&error.into()), text)
@@ -47,9 +48,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
         .map_err(trouble)?;
     file.write_all(bytes).map_err(trouble)?;
     let placed = if overwrite {
-        file.persist(path).map(drop).map_err(|error| error.error)
+        file.persist(&full).map(drop).map_err(|error| error.error)
     } else {
-        file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+        file.persist_noclobber(&full).map(drop).map_err(|error| error.error)
     };
     placed.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => anyhow!("{}: exists; use --force to overwrite it", shown(path)),
@@ -69,28 +70,29 @@ mod tests {
     #[test]
     fn h80_an_existing_file_is_kept_unless_forced_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.torrent");
-        write(&path, b"one", false).unwrap();
-        let error = write(&path, b"two", false).unwrap_err();
-        assert!(error.to_string().ends_with("a.torrent: exists; use --force to overwrite it"), "{error}");
-        assert_eq!(std::fs::read(&path).unwrap(), b"one");
-        write(&path, b"two", true).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        let (cwd, path) = (folder.path(), Path::new("a.torrent"));
+        let there = || std::fs::read(cwd.join(path)).unwrap();
+        write(cwd, path, b"one", false).unwrap();
+        let error = write(cwd, path, b"two", false).unwrap_err();
+        assert_eq!(error.to_string(), "a.torrent: exists; use --force to overwrite it");
+        assert_eq!(there(), b"one");
+        write(cwd, path, b"two", true).unwrap();
+        assert_eq!(there(), b"two");
         assert_eq!(names(folder.path()), ["a.torrent"]);
     }
 
     #[test]
     fn h80_a_folder_that_is_not_there_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = write(&folder.path().join("no/a.torrent"), b"x", true).unwrap_err();
-        assert!(error.to_string().contains("no/a.torrent: No such file or directory"), "{error}");
+        let error = write(folder.path(), Path::new("no/a.torrent"), b"x", true).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write no/a.torrent: No such file or directory");
     }
 
     #[test]
     fn others_may_read_what_the_umask_lets_them() {
         let folder = tempfile::tempdir().unwrap();
         let (ours, plain) = (folder.path().join("a"), folder.path().join("b"));
-        write(&ours, b"x", false).unwrap();
+        write(folder.path(), &ours, b"x", false).unwrap();
         std::fs::write(&plain, b"x").unwrap();
         let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));

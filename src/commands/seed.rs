@@ -75,7 +75,7 @@ fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Resu
     if std::fs::read(&full).is_ok_and(same) {
         context.screen.say(&format!("{} is of the same data already", shown(&file)));
     } else {
-        match output_file::write(&full, &torrent.to_bytes(), false) {
+        match output_file::write(&context.cwd, &file, &torrent.to_bytes(), false) {
             Ok(()) => context.screen.say(&format!("made {}", shown(&file))),
             Err(error) => context.screen.warn(&format!("the torrent file is not written: {error:#}")),
         }

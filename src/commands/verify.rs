@@ -12,6 +12,9 @@ use crate::output::job;
 use crate::output::size::{count, plural, size, size_of};
 use crate::output::view::Phase;
 
+/// Files that share a piece with a bad one are named up to this many: beyond, they would hide the bad ones.
+const MAX_UNSURE: usize = 10;
+
 /// The result, for `--json`.
 #[derive(Serialize)]
 struct Verified<'a> {
@@ -60,7 +63,8 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> 
     if report.is_complete() {
         return Ok(Exit::Done);
     }
-    let bad_files = report.files.iter().filter(|file| **file != FileReport::Ok).count();
+    let is_bad = |file: &&FileReport| !matches!(file, FileReport::Ok | FileReport::Unsure(_));
+    let bad_files = report.files.iter().filter(is_bad).count();
     let good = report.pieces.iter().filter(|good| **good).count();
     let name = shown_argument(&args.torrent);
     let text = match load::hint(&torrent, &folder) {
@@ -106,11 +110,19 @@ fn print_json(torrent: &TorrentFile, report: &CheckReport, context: &mut Context
 
 fn print_text(torrent: &TorrentFile, report: &CheckReport, context: &mut Context<'_>) -> Result<()> {
     let style = context.results.style();
+    let unsure = report.files.iter().filter(|verdict| matches!(verdict, FileReport::Unsure(_))).count();
     for (file, verdict) in torrent.info.files().iter().zip(&report.files) {
+        if unsure > MAX_UNSURE && matches!(verdict, FileReport::Unsure(_)) {
+            continue;
+        }
         if let Some((label, detail)) = verdict_text(file, verdict) {
             let path = display_safe(&file.path.to_string());
             context.results.line(&format!("{} {path}{detail}", style.red(&format!("{label:<10}"))))?;
         }
+    }
+    if unsure > MAX_UNSURE {
+        let files = plural(unsure as u64, "file");
+        context.results.line(&format!("{} {files} share pieces with these", style.yellow("unsure    ")))?;
     }
     if report.is_complete() {
         let files = report.files.len() as u64;

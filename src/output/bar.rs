@@ -10,17 +10,19 @@ use super::style::Style;
 use super::view::{Phase, View};
 
 /// The narrowest name that still tells torrents apart.
-const NAME_MIN: usize = 8;
+const NAME_MIN: usize = 6;
 /// The widest name: the rest is better spent on the bar.
 const NAME_MAX: usize = 32;
 /// Cells between the ends of the narrowest bar that tells anything.
-const BAR_MIN: usize = 5;
+const BAR_MIN: usize = 4;
 /// Cells between the ends of the widest bar: a longer one says no more.
 const BAR_MAX: usize = 30;
 /// Columns of `▕`, `▏` and the spaces and percent around them: ` ▕…▏100%`.
 const AROUND_BAR: usize = 7;
 /// Columns that the numbers of a common download take: ` 1.2/1.9 GiB ↓12.3 MiB/s`.
 const COMMON_NUMBERS: usize = 25;
+/// Columns that the rest takes: ` ↑1.1 MiB/s ETA 41s peers 9 (4 seeds)`, and a little for longer numbers.
+const OTHER_NUMBERS: usize = 40;
 
 /// Where name and bar end, the same for all lines on a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,18 +37,20 @@ impl Layout {
     /// The layout for these names in so many columns.
     pub(crate) fn new<'a>(columns: usize, names: impl IntoIterator<Item = &'a str>) -> Self {
         let longest = names.into_iter().map(width).max().unwrap_or(0).min(NAME_MAX);
-        // A name is shortened first to what a third of the line holds.
-        let name = longest.min(NAME_MIN.max(columns / 5)).min(columns);
-        let bar = columns.saturating_sub(name + AROUND_BAR + COMMON_NUMBERS);
+        // A name is shortened first to what a sixth of the line holds: the numbers of a download then fit beside it on
+        // a terminal of 80 columns.
+        let name = longest.min(NAME_MIN.max(columns / 6)).min(columns);
+        let left = columns.saturating_sub(name + AROUND_BAR + COMMON_NUMBERS);
         let bar = match columns {
             // Wide enough for everything: the bar takes what the other numbers leave.
-            100.. => (bar.saturating_sub(40)).clamp(10, BAR_MAX),
-            _ => bar.clamp(BAR_MIN, 10),
+            100.. => left.saturating_sub(OTHER_NUMBERS).clamp(10, BAR_MAX),
+            45.. => 7,
+            _ => BAR_MIN,
         };
         let bar =
             if columns < name + AROUND_BAR + BAR_MIN { 0 } else { bar.min(columns - name - AROUND_BAR) };
         // What is left of a wide line goes to names that were cut.
-        let spare = columns.saturating_sub(name + bar + AROUND_BAR + COMMON_NUMBERS + 40);
+        let spare = columns.saturating_sub(name + bar + AROUND_BAR + COMMON_NUMBERS + OTHER_NUMBERS);
         Self { columns, name: longest.min(name + spare), bar }
     }
 
@@ -122,7 +126,11 @@ fn parts(view: &View) -> Vec<Part> {
         Phase::Downloading => match view.note.as_deref().filter(|_| !view.moves()) {
             Some(note) => vec![sizes, Part::sentence(1, note, Style::yellow)],
             None => {
-                let seeds = Part::painted(7, format!("({} seeds)", view.seeds), Style::dim);
+                let seeds = Part::painted(
+                    7,
+                    format!("({})", super::size::plural(view.seeds as u64, "seed")),
+                    Style::dim,
+                );
                 let down = Part::new(1, format!("↓{}", rate(view.down)));
                 [Some(sizes), Some(down), Some(up(5)), eta(2), Some(peers(6)), Some(seeds)]
                     .into_iter()
@@ -198,8 +206,9 @@ mod tests {
 
     const PLAIN: Style = Style::new(false);
 
+    /// A line on a terminal of so many columns, three of which stay free.
     fn drawn(columns: usize, view: &View) -> String {
-        Layout::new(columns, [view.name.as_str()]).line(view, PLAIN)
+        Layout::new(columns.saturating_sub(3), [view.name.as_str()]).line(view, PLAIN)
     }
 
     #[test]
@@ -214,17 +223,17 @@ mod tests {
     fn eighty_columns_show_the_line_of_the_contract() {
         assert_eq!(
             drawn(80, &download("ubuntu.iso")),
-            "ubuntu.iso ▕██████▎   ▏ 63% 1.2/1.9 GiB ↓12.3 MiB/s ↑1.1 MiB/s ETA 41s peers 9"
+            "ubuntu.iso ▕████▍  ▏ 63% 1.2/1.9 GiB ↓12.3 MiB/s ↑1.1 MiB/s ETA 41s peers 9"
         );
         assert_eq!(
             drawn(82, &download("name")),
-            "name ▕██████▎   ▏ 63% 1.2/1.9 GiB ↓12.3 MiB/s ↑1.1 MiB/s ETA 41s peers 9 (4 seeds)"
+            "name ▕████▍  ▏ 63% 1.2/1.9 GiB ↓12.3 MiB/s ↑1.1 MiB/s ETA 41s peers 9 (4 seeds)"
         );
     }
 
     #[test]
     fn forty_columns_show_what_matters_most() {
-        assert_eq!(drawn(40, &download("ubuntu.iso")), "ubuntu.… ▕███▏  ▏ 63% ↓12.3 MiB/s ETA 41s");
+        assert_eq!(drawn(40, &download("ubuntu.iso")), "ubunt… ▕██▌ ▏ 63% ↓12.3 MiB/s ETA 41s");
     }
 
     #[test]
@@ -239,7 +248,7 @@ mod tests {
         for view in &views {
             for columns in 0..200 {
                 let line = drawn(columns, view);
-                assert!(width(&line) <= columns, "{columns} columns: {line}");
+                assert!(width(&line) <= columns.saturating_sub(3), "{columns} columns: {line}");
             }
         }
     }
@@ -260,11 +269,8 @@ mod tests {
     fn when_nothing_moves_it_says_why() {
         let note = Some("12 peers, none has the missing pieces".to_owned());
         let view = View { down: 0, up: 0, note, ..download("a.bin") };
-        assert_eq!(
-            drawn(80, &view),
-            "a.bin ▕██████▎   ▏ 63% 1.2/1.9 GiB 12 peers, none has the missing pieces"
-        );
-        assert_eq!(drawn(40, &view), "a.bin ▕███▏  ▏ 63% 12 peers, none has t…");
+        assert_eq!(drawn(80, &view), "a.bin ▕████▍  ▏ 63% 1.2/1.9 GiB 12 peers, none has the missing pieces");
+        assert_eq!(drawn(40, &view), "a.bin ▕██▌ ▏ 63% 12 peers, none has…");
     }
 
     #[test]
@@ -275,7 +281,7 @@ mod tests {
         let seeding = View { done: 2_040_109_466, ..phase(Phase::Seeding) };
         assert_eq!(
             drawn(90, &seeding),
-            "a.bin ▕██████████▏100% seeding ↑1.1 MiB/s sent 95.4 MiB ratio 0.05 peers 9"
+            "a.bin ▕███████▏100% seeding ↑1.1 MiB/s sent 95.4 MiB ratio 0.05 peers 9"
         );
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Invariant: text that a stranger chose (names, comments, reasons of trackers) passes through
 //! [`metainfo::display_safe`] before it is printed. Rendering is pure (values and a width in, text out);
-//! only [`screen`] and [`results`] write.
+//! only [`screen`] (with its [`canvas`]) and [`results`] write.
 
 pub(crate) mod bar;
+mod canvas;
 pub(crate) mod date;
 pub(crate) mod job;
 pub(crate) mod json;

@@ -2,7 +2,7 @@
 //!
 //! One line says all there is of one torrent. When lines are due is for [`super::transfer`] to say.
 
-use super::size::{duration, percent, rate, size, size_of};
+use super::size::{duration, percent, plural, rate, size, size_of};
 use super::view::{Phase, View};
 
 /// `name: 63% 1.2/1.9 GiB ↓12.3 MiB/s ↑1.1 MiB/s ETA 41s peers 9 (4 seeds)`.
@@ -17,7 +17,11 @@ pub(crate) fn line(view: &View) -> String {
         (Phase::Checking, _) => format!("{name}: checking {share}{eta}"),
         (Phase::Downloading, Some(why)) => format!("{name}: {share} {why}"),
         (Phase::Downloading, None) => {
-            format!("{name}: {share} ↓{} ↑{up}{eta} peers {peers} ({seeds} seeds)", rate(view.down))
+            format!(
+                "{name}: {share} ↓{} ↑{up}{eta} peers {peers} ({})",
+                rate(view.down),
+                plural(*seeds as u64, "seed")
+            )
         }
         (Phase::Seeding, Some(why)) if *peers == 0 => format!("{name}: seeding, {why}"),
         (Phase::Seeding, _) => {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::canvas::{Canvas, Shared};
 use super::json;
 use super::style::Style;
 use super::terminal::Terminal;
@@ -49,7 +50,7 @@ struct Inner {
     quiet: bool,
     style: Style,
     terminal: Terminal,
-    stderr: Mutex<Box<dyn Write + Send>>,
+    stderr: Shared,
     bars: MultiProgress,
 }
 
@@ -66,12 +67,16 @@ impl Screen {
         quiet: bool,
         style: Style,
     ) -> Self {
-        let target = match (mode, terminal) {
-            (Mode::Bar, Terminal::Stderr) => ProgressDrawTarget::stderr_with_hz(REDRAWS),
+        let stderr: Shared = Arc::new(Mutex::new(stderr));
+        let target = match mode {
+            Mode::Bar => {
+                let canvas = Canvas::new(Arc::clone(&stderr), terminal);
+                ProgressDrawTarget::term_like_with_hz(Box::new(canvas), REDRAWS)
+            }
             _ => ProgressDrawTarget::hidden(),
         };
         let bars = MultiProgress::with_draw_target(target);
-        Self(Arc::new(Inner { mode, quiet, style, terminal, stderr: Mutex::new(stderr), bars }))
+        Self(Arc::new(Inner { mode, quiet, style, terminal, stderr, bars }))
     }
 
     /// How progress is shown.
@@ -84,9 +89,11 @@ impl Screen {
         self.0.style
     }
 
-    /// Columns and rows that bars have.
+    /// Columns and rows that bars have. Three columns stay free at the end: two for the `^C` that the terminal echoes
+    /// there, and the last, at which some terminals wrap.
     pub(crate) fn size(&self) -> (usize, usize) {
-        self.0.terminal.size().unwrap_or((80, 24))
+        let (columns, rows) = self.0.terminal.size().unwrap_or((80, 24));
+        (columns.saturating_sub(3), rows)
     }
 
     /// A bar below those that are there, empty at first.

@@ -122,6 +122,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
         out.push(c);
     }
     if columns > 0 {
+        out.truncate(out.trim_end().len());
         out.push('…');
     }
     out

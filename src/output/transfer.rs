@@ -154,8 +154,6 @@ fn lines(views: &[View], columns: usize, rows: usize, style: super::style::Style
     }
     let total = needs_total.then(|| View::total_of(views));
     let names = shown.iter().map(|view| view.name.as_str()).chain(total.iter().map(|t| t.name.as_str()));
-    // The last column stays free: some terminals wrap when it is written.
-    let columns = columns.saturating_sub(1);
     let layout = Layout::new(columns, names);
     let mut lines: Vec<String> = shown.iter().map(|view| layout.line(view, style)).collect();
     if hidden > 0 {
@@ -188,7 +186,7 @@ mod tests {
         for (columns, rows) in [(80, 24), (20, 5), (20, 1), (1, 1), (0, 0)] {
             let drawn = lines(&views, columns, rows, Style::new(false));
             assert!(drawn.len() <= rows.max(3), "{rows} rows: {}", drawn.len());
-            assert!(drawn.iter().all(|line| width(line) < columns.max(1)), "{columns} columns: {drawn:?}");
+            assert!(drawn.iter().all(|line| width(line) <= columns), "{columns} columns: {drawn:?}");
         }
         assert_eq!(lines(&views, 80, 24, Style::new(false))[20], "… and 980 more");
     }

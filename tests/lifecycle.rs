@@ -1,0 +1,266 @@
+//! Downloads that are interrupted, and swarms that lose somebody.
+//!
+//! A relay with a gate stands between downloader and seeder, so that "about half" is a number of bytes and not a
+//! race.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::support::data::{assert_same, noise, photos, write};
+use crate::support::inside::inside;
+use crate::support::process::{Running, start};
+use crate::support::relay::Relay;
+
+/// Bytes of the folder that is shared, about.
+const SIZE: usize = 12_000_000;
+
+/// A folder, its torrent, and who seeds it.
+struct Source {
+    folder: TempDir,
+    seed: Option<Running>,
+    port: u16,
+}
+
+impl Source {
+    fn new(args: &[&str]) -> Self {
+        let folder = tempdir().unwrap();
+        photos(folder.path(), SIZE);
+        inside(folder.path()).run(&[&["create", "photos", "-p", "64KiB"], args].concat()).done();
+        let mut source = Self { folder, seed: None, port: 0 };
+        source.start();
+        source
+    }
+
+    /// Starts seeding, on a port of its own.
+    fn start(&mut self) {
+        let mut seed =
+            start(self.folder.path(), &["seed", "photos.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+        let seeding = seed.event("seeding");
+        self.port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        self.seed = Some(seed);
+    }
+
+    fn torrent(&self) -> String {
+        self.folder.path().join("photos.torrent").into_os_string().into_string().unwrap()
+    }
+
+    fn top(&self) -> PathBuf {
+        self.folder.path().join("photos")
+    }
+}
+
+fn download(folder: &Path, torrent: &str, relay: &Relay) -> Running {
+    start(folder, &["download", torrent, "--port", "0", "--peer", &relay.address()])
+}
+
+fn done(object: &Value) -> u64 {
+    object["done_bytes"].as_u64().unwrap_or(0)
+}
+
+/// Waits until so much is there.
+fn until(download: &mut Running, bytes: u64) {
+    download.object(|object| object["event"] == "progress" && done(object) >= bytes);
+}
+
+/// Interrupts a download at about half in this way, runs it again, and looks at what was fetched.
+fn interrupted_and_resumed(signal: &str, code: Option<i32>) {
+    let source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let half = SIZE as u64 / 2;
+    let relay = Relay::start(source.port, half);
+    let mut first = download(target.path(), &source.torrent(), &relay);
+    // The gate lets half through, a little of which is not content.
+    until(&mut first, half * 9 / 10);
+    first.signal(signal);
+    assert_eq!(first.finish().0, code);
+
+    let relay = Relay::start(source.port, u64::MAX);
+    let mut second = download(target.path(), &source.torrent(), &relay);
+    let started = second.event("started");
+    second.event("complete");
+    let (code, last) = second.finish();
+    assert_eq!(code, Some(0), "{last}");
+    assert_same(&source.top(), &target.path().join("photos"));
+    // What was fetched again are blocks of pieces that were not complete: the pieces in flight, and what was not
+    // written yet when it was killed.
+    let fetched = last["downloaded_bytes"].as_u64().unwrap();
+    let total = done(&last);
+    assert!(fetched < total * 7 / 10, "{fetched} of {total} were fetched in the second run: {started}");
+    let left: Vec<_> =
+        std::fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["photos"], "no marker stays");
+}
+
+#[test]
+fn a_download_that_is_interrupted_by_ctrl_c_goes_on_where_it_was() {
+    interrupted_and_resumed("INT", Some(130));
+}
+
+#[test]
+fn a_download_that_is_terminated_goes_on_where_it_was() {
+    interrupted_and_resumed("TERM", Some(143));
+}
+
+#[test]
+fn h73_a_download_that_is_killed_goes_on_where_it_was() {
+    interrupted_and_resumed("KILL", None);
+}
+
+#[test]
+fn a_swarm_that_has_formed_finishes_without_its_tracker() {
+    let folder = tempdir().unwrap();
+    let mut tracker = start(folder.path(), &["tracker", "--http", "127.0.0.1:0"]);
+    let announce = tracker.line();
+    // The seeder has a torrent without trackers: it is reached through the relay and by nobody else.
+    let source = Source::new(&[]);
+    let relay = Relay::start(source.port, SIZE as u64 / 2);
+    let targets = [tempdir().unwrap(), tempdir().unwrap()];
+    let args = ["download", &source.torrent(), "--port", "0", "--bind", "127.0.0.1", "--tracker", &announce];
+    let peer = relay.address();
+    let first_args = [&args[..], &["--seed", "--peer", &peer]].concat();
+    let mut first = start(targets[0].path(), &first_args);
+    let mut second = start(targets[1].path(), &args);
+    // It got something, so it knows the first, which is all that the tracker was for.
+    until(&mut second, 100_000);
+    tracker.signal("KILL");
+    drop(tracker);
+    relay.open();
+    first.event("complete");
+    second.event("complete");
+    assert_eq!(second.finish().0, Some(0));
+    first.signal("INT");
+    assert_eq!(first.finish().0, Some(0));
+    for target in &targets {
+        assert_same(&source.top(), &target.path().join("photos"));
+    }
+}
+
+#[test]
+fn a_download_finishes_when_its_only_seeder_comes_back() {
+    let mut source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let relay = Relay::start(source.port, SIZE as u64 / 2);
+    let mut running = download(target.path(), &source.torrent(), &relay);
+    until(&mut running, SIZE as u64 / 3);
+    source.seed.take().unwrap().signal("KILL");
+    source.start();
+    relay.lead_to(source.port);
+    relay.open();
+    running.event("complete");
+    let (code, last) = running.finish();
+    assert_eq!(code, Some(0), "{last}");
+    assert_same(&source.top(), &target.path().join("photos"));
+}
+
+#[test]
+fn h72_an_unrelated_file_in_the_way_is_kept_unless_it_may_be_overwritten() {
+    let source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let mine = noise(99, SIZE / 2);
+    write(&target.path().join("photos/a/one.raw"), &mine);
+    let relay = Relay::start(source.port, u64::MAX);
+    let mut refused = download(target.path(), &source.torrent(), &relay);
+    let error = refused.event("error");
+    assert!(error["message"].as_str().unwrap().contains("--overwrite"), "{error}");
+    let (code, _) = refused.finish();
+    assert_eq!(code, Some(3));
+    assert!(std::fs::read(target.path().join("photos/a/one.raw")).unwrap() == mine, "it was touched");
+
+    let args = ["download", &source.torrent(), "--port", "0", "--peer", &relay.address(), "--overwrite"];
+    let (code, last) = start(target.path(), &args).finish();
+    assert_eq!(code, Some(0), "{last}");
+    assert_same(&source.top(), &target.path().join("photos"));
+}
+
+#[test]
+fn h72_a_file_that_is_there_and_right_is_kept_and_not_fetched() {
+    let source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let right = std::fs::read(source.top().join("a/one.raw")).unwrap();
+    write(&target.path().join("photos/a/one.raw"), &right);
+    let relay = Relay::start(source.port, u64::MAX);
+    let (code, last) = download(target.path(), &source.torrent(), &relay).finish();
+    assert_eq!(code, Some(0), "{last}");
+    assert_same(&source.top(), &target.path().join("photos"));
+    let fetched = last["downloaded_bytes"].as_u64().unwrap();
+    assert!(fetched < done(&last) * 6 / 10, "{last}");
+}
+
+#[test]
+fn h75_a_second_process_on_one_folder_says_so_and_stops() {
+    let source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let relay = Relay::start(source.port, SIZE as u64 / 2);
+    let mut first = download(target.path(), &source.torrent(), &relay);
+    until(&mut first, 1);
+    let mut second = download(target.path(), &source.torrent(), &relay);
+    second.event("error");
+    assert_eq!(second.finish().0, Some(1));
+    relay.open();
+    assert_eq!(first.finish().0, Some(0));
+    assert_same(&source.top(), &target.path().join("photos"));
+}
+
+#[test]
+fn without_peers_a_timeout_ends_it_with_code_4_and_the_reason() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 100_000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    let mut download =
+        start(folder.path(), &["download", "photos.torrent", "-d", "to", "--port", "0", "--timeout", "1s"]);
+    let error = download.event("error");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("photos: no progress for 1s: "), "{message}");
+    assert_eq!(download.finish().0, Some(4));
+}
+
+#[test]
+fn seeding_what_is_something_else_is_refused_with_code_3() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1_000_000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    write(&folder.path().join("photos/z.raw"), &noise(5, 1_000_000 / 6 + 1));
+    let mut seed = start(folder.path(), &["seed", "photos.torrent", "--port", "0"]);
+    seed.event("error");
+    assert_eq!(seed.finish().0, Some(3));
+    std::fs::remove_dir_all(folder.path().join("photos")).unwrap();
+    let seed = start(folder.path(), &["seed", "photos.torrent", "--port", "0"]);
+    assert_eq!(seed.finish().0, Some(3));
+}
+
+#[test]
+fn a_path_is_made_into_a_torrent_and_seeded() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1_000_000);
+    let args = ["seed", "photos", "-a", "http://127.0.0.1:1/announce", "--port", "0", "--bind", "127.0.0.1"];
+    let mut seed = start(folder.path(), &args);
+    let seeding = seed.event("seeding");
+    let port: u16 = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let torrent = folder.path().join("photos.torrent").into_os_string().into_string().unwrap();
+    let target = tempdir().unwrap();
+    let relay = Relay::start(port, u64::MAX);
+    assert_eq!(download(target.path(), &torrent, &relay).finish().0, Some(0));
+    assert_same(&folder.path().join("photos"), &target.path().join("photos"));
+    seed.signal("INT");
+    assert_eq!(seed.finish().0, Some(0));
+}
+
+#[test]
+fn a_seed_ratio_and_a_seed_time_end_seeding() {
+    let source = Source::new(&[]);
+    let torrent = source.torrent();
+    let args = ["seed", &torrent, "--port", "0", "--bind", "127.0.0.1", "--seed-ratio", "0.9"];
+    let mut seed = start(source.folder.path(), &args);
+    let seeding = seed.event("seeding");
+    let port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let target = tempdir().unwrap();
+    let relay = Relay::start(port, u64::MAX);
+    assert_eq!(download(target.path(), &torrent, &relay).finish().0, Some(0));
+    let (code, last) = seed.finish();
+    assert_eq!(code, Some(0));
+    assert!(last["uploaded_bytes"].as_u64().unwrap() * 10 >= done(&last) * 9, "{last}");
+    let timed = start(source.folder.path(), &["seed", &torrent, "--port", "0", "--seed-time", "100ms"]);
+    assert_eq!(timed.finish().0, Some(0));
+}

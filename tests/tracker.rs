@@ -1,0 +1,77 @@
+//! `shoal tracker` and `shoal scrape`.
+
+use shoal::Exit;
+use tempfile::tempdir;
+
+use crate::support::data::{assert_same, photos};
+use crate::support::inside::inside;
+use crate::support::process::start;
+
+#[test]
+fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
+    let source = tempdir().unwrap();
+    photos(source.path(), 2_000_000);
+    let mut tracker = start(source.path(), &["tracker", "--http", "127.0.0.1:0"]);
+    let announce = tracker.line();
+    assert!(announce.starts_with("http://127.0.0.1:") && announce.ends_with("/announce"), "{announce}");
+    let json = inside(source.path()).run(&["create", "photos", "-a", &announce, "--json"]).done().json();
+    let hash = json["info_hash_v1"].as_str().unwrap();
+
+    let mut seed = start(source.path(), &["seed", "photos.torrent", "--port", "0"]);
+    seed.event("seeding");
+    let target = tempdir().unwrap();
+    let torrent = source.path().join("photos.torrent").into_os_string().into_string().unwrap();
+    let mut download = start(target.path(), &["download", &torrent, "--port", "0"]);
+    download.event("complete");
+    assert_eq!(download.finish().0, Some(0));
+    assert_same(&source.path().join("photos"), &target.path().join("photos"));
+
+    // Its announces are answered before it ends: it came, completed and left.
+    let scraped = inside(source.path()).run(&["scrape", "photos.torrent", "--json"]).done().json();
+    let numbers = serde_json::json!([{
+        "info_hash_v1": hash, "info_hash_v2": null, "seeders": 1, "leechers": 0, "completed": 1
+    }]);
+    assert_eq!((&scraped["tracker"], &scraped["torrents"]), (&announce.as_str().into(), &numbers));
+
+    let unknown = "ab".repeat(20);
+    let by_url = inside(source.path()).run(&["scrape", &announce, hash, &unknown]).done();
+    let lines: Vec<_> = by_url.out().lines().collect();
+    assert_eq!(lines[0], announce);
+    assert_eq!(lines[1], format!("  {hash}  1 seeder, 0 leechers, 1 completed"));
+    assert!(lines[2].starts_with(&format!("  {unknown}  ")), "{lines:?}");
+
+    seed.signal("TERM");
+    assert_eq!(seed.finish().0, Some(0));
+    let left = inside(source.path()).run(&["scrape", &announce, hash, "--json"]).done().json();
+    assert_eq!(left["torrents"][0]["seeders"], 0, "a seeder that ends says so");
+    tracker.signal("INT");
+    assert_eq!(tracker.end().0.code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempdir().unwrap();
+    let outcome = inside(folder.path()).run(&["tracker", "--http", &address]);
+    assert_eq!(outcome.exit, Exit::Error);
+    assert!(outcome.stderr.starts_with(&format!("error: cannot listen on {address}: ")), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_scraped_is_told() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    inside(folder.path())
+        .run(&["scrape", "photos.torrent"])
+        .failed(Exit::Error, "photos.torrent: it has no http or https tracker to ask");
+    inside(folder.path())
+        .run(&["scrape", "http://127.0.0.1:1/announce"])
+        .failed(Exit::Usage, "name the info-hashes to ask the tracker about");
+    let hash = "ab".repeat(20);
+    let outcome = inside(folder.path()).run(&["scrape", "http://127.0.0.1:1/announce", &hash]);
+    assert_eq!(outcome.exit, Exit::Error);
+    assert!(outcome.stderr.starts_with("error: http://127.0.0.1:1/announce: "), "{outcome:?}");
+}

@@ -1,0 +1,115 @@
+//! `shoal verify`.
+
+use std::path::{Path, PathBuf};
+
+use shoal::Exit;
+use tempfile::{TempDir, tempdir};
+
+use crate::support::data::{noise, write};
+use crate::support::inside::inside;
+
+/// Bytes of each of the hundred files: pieces of 16 KiB straddle them.
+const LENGTH: usize = 50_000;
+
+/// A folder `hundred` of a hundred files, and its torrent.
+fn hundred() -> TempDir {
+    let folder = tempdir().unwrap();
+    for n in 0..100 {
+        write(&path(folder.path(), n), &noise(n as u64, LENGTH));
+    }
+    inside(folder.path()).run(&["create", "hundred", "-p", "16KiB"]).done();
+    inside(folder.path()).run(&["verify", "hundred.torrent"]).done();
+    folder
+}
+
+fn path(folder: &Path, n: usize) -> PathBuf {
+    folder.join(format!("hundred/{n:02}.bin"))
+}
+
+#[test]
+fn one_flipped_bit_in_a_file_of_a_hundred_is_found_and_its_piece_and_file_are_named() {
+    let folder = hundred();
+    let at = 25_000;
+    let mut bytes = std::fs::read(path(folder.path(), 41)).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path(folder.path(), 41), bytes).unwrap();
+    let piece = (41 * LENGTH + at) / 16_384;
+
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent"]);
+    assert_eq!(outcome.exit, Exit::Mismatch);
+    assert_eq!(outcome.out(), format!("bad        hundred/41.bin: piece {piece}\n"));
+    let pieces = (100 * LENGTH).div_ceil(16_384);
+    assert_eq!(
+        outcome.stderr,
+        format!(
+            "error: hundred.torrent: 1 of 100 files in {} does not match; {} of {pieces} pieces good\n",
+            folder.path().display(),
+            pieces - 1
+        )
+    );
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent", "--json"]);
+    let json = outcome.json();
+    assert_eq!((outcome.exit, &json["ok"]), (Exit::Mismatch, &false.into()));
+    assert_eq!(json["bad_pieces"], serde_json::json!([piece]));
+    assert_eq!(json["files"][41]["status"], "bad_pieces");
+}
+
+#[test]
+fn a_piece_of_two_files_names_both() {
+    let folder = hundred();
+    let mut bytes = std::fs::read(path(folder.path(), 7)).unwrap();
+    bytes[0] ^= 0x80;
+    std::fs::write(path(folder.path(), 7), bytes).unwrap();
+    let piece = 7 * LENGTH / 16_384;
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent"]);
+    assert_eq!(
+        outcome.out(),
+        format!("bad        hundred/06.bin: piece {piece}\nbad        hundred/07.bin: piece {piece}\n")
+    );
+}
+
+#[test]
+fn a_missing_and_a_cut_file_are_named() {
+    let folder = hundred();
+    std::fs::remove_file(path(folder.path(), 10)).unwrap();
+    let file = std::fs::File::options().write(true).open(path(folder.path(), 90)).unwrap();
+    file.set_len(20_000).unwrap();
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent"]);
+    assert_eq!(outcome.exit, Exit::Mismatch);
+    let lines: Vec<_> = outcome.out().lines().collect();
+    assert!(lines.contains(&"missing    hundred/10.bin"), "{lines:#?}");
+    assert!(
+        lines.contains(&"cut        hundred/90.bin: has 19.5/48.8 KiB (20000 of 50000 bytes)"),
+        "{lines:#?}"
+    );
+    // Their neighbours share pieces with them and cannot be judged; nothing else is wrong.
+    assert!(lines.iter().filter(|line| !line.starts_with("unsure")).count() == 2, "{lines:#?}");
+    let json = inside(folder.path()).run(&["verify", "hundred.torrent", "--json"]).json();
+    assert_eq!(json["files"][10]["status"], "missing");
+    assert_eq!(json["files"][90]["status"], "wrong_length");
+    assert_eq!(json["files"][90]["found_length"], 20_000);
+}
+
+#[test]
+fn the_folder_may_be_named_found_beside_the_torrent_or_mistaken() {
+    let folder = hundred();
+    let elsewhere = tempdir().unwrap();
+    let torrent = folder.path().join("hundred.torrent");
+    let torrent = torrent.to_str().unwrap();
+    inside(elsewhere.path()).run(&["verify", torrent]).done();
+    inside(elsewhere.path()).run(&["verify", torrent, folder.path().to_str().unwrap()]).done();
+    let inner = folder.path().join("hundred");
+    let outcome = inside(elsewhere.path()).run(&["verify", torrent, inner.to_str().unwrap()]);
+    assert_eq!(outcome.exit, Exit::Mismatch);
+    let hint =
+        format!("'hundred' is not in {}; name the folder that holds it, its parent\n", inner.display());
+    assert!(outcome.stderr.ends_with(&hint), "{outcome:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = hundred();
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent", "nowhere"]);
+    assert_eq!(outcome.exit, Exit::Error);
+    assert!(outcome.stderr.contains("nowhere: No such file or directory"), "{outcome:?}");
+}
