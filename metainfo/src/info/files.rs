@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parse::{layout, lossy};
+use bytes::Bytes;
+
+use super::parse::{layout, lossy, shared};
 use super::{FileAttributes, FileEntry, Layout};
 use crate::bencode::Node;
-use crate::path::{MAX_PATH_ELEMENTS, Names, Platform, clean_element, exact_element};
+use crate::path::{MAX_ALL_PATH_ELEMENTS, MAX_PATH_ELEMENTS, Names, Platform, clean_element, exact_element};
 use crate::{Error, ErrorKind, SafePath};
 
 /// How BitComet names the files that only align the next one, before BEP 47 gave them an attribute.
@@ -27,11 +29,11 @@ struct Stated<'a> {
     attributes: FileAttributes,
     symlink_path: Option<Vec<&'a [u8]>>,
     md5sum: Option<String>,
-    /// Where an error with its path is.
-    at: usize,
+    /// The list of path elements; for a single file, its length. Errors with the file are there.
+    node: Node<'a>,
 }
 
-pub(super) fn read(info: Node<'_>, name: &[u8]) -> Result<Listed, Error> {
+pub(super) fn read(info: Node<'_>, raw: &Bytes, name: &[u8]) -> Result<Listed, Error> {
     let (layout, node) = layout(info)?;
     let stated = match layout {
         Layout::SingleFile => vec![Stated {
@@ -40,13 +42,25 @@ pub(super) fn read(info: Node<'_>, name: &[u8]) -> Result<Listed, Error> {
             attributes: FileAttributes { padding: false, symlink: false, ..attributes(info) },
             symlink_path: None,
             md5sum: md5sum(info),
-            at: node.offset(),
+            node,
         }],
         Layout::Folder => {
             let items = node
                 .items()
                 .ok_or_else(|| Error::at(ErrorKind::WrongType("files", "a list"), node.offset()))?;
-            items.map(stated_file).collect::<Result<_, _>>()?
+            let mut elements = 0;
+            let counted = |file| {
+                let file = stated_file(file)?;
+                elements += file.path.len();
+                match elements <= MAX_ALL_PATH_ELEMENTS {
+                    true => Ok(file),
+                    false => Err(Error::at(
+                        ErrorKind::Path(format!("the paths have more than {MAX_ALL_PATH_ELEMENTS} elements")),
+                        file.node.offset(),
+                    )),
+                }
+            };
+            items.map(counted).collect::<Result<_, _>>()?
         }
     };
     if stated.is_empty() {
@@ -54,7 +68,7 @@ pub(super) fn read(info: Node<'_>, name: &[u8]) -> Result<Listed, Error> {
     }
     let paths = place(name, &stated, Platform::HERE)?;
     let targets = symlink_targets(&stated, &paths);
-    let top_level = paths.first().and_then(|p| p.safe.elements().first()).cloned().unwrap_or_default();
+    let top_level = paths.first().and_then(|placed| placed.safe.elements().next()).unwrap_or_default();
 
     let mut total = 0u64;
     let mut files = Vec::with_capacity(stated.len());
@@ -65,13 +79,13 @@ pub(super) fn read(info: Node<'_>, name: &[u8]) -> Result<Listed, Error> {
             total.checked_add(file.length).filter(|&sum| i64::try_from(sum).is_ok()).ok_or_else(|| {
                 Error::at(
                     ErrorKind::Info("the lengths of the files do not fit in 64 bits".to_owned()),
-                    file.at,
+                    file.node.offset(),
                 )
             })?;
         files.push(FileEntry {
             path: placed.safe,
             exact_path: placed.exact,
-            raw_path: file.path.iter().map(|name| name.to_vec()).collect(),
+            raw_path: file.node.items().into_iter().flatten().map(|name| shared(info, raw, name)).collect(),
             length: file.length,
             offset,
             attributes: file.attributes,
@@ -116,7 +130,7 @@ fn stated_file(file: Node<'_>) -> Result<Stated<'_>, Error> {
         return Err(Error::at(ErrorKind::Info(text), file.offset()));
     }
     let symlink_path = file.get("symlink path").and_then(strings).filter(|_| attributes.symlink);
-    Ok(Stated { path, length, attributes, symlink_path, md5sum: md5sum(file), at: node.offset() })
+    Ok(Stated { path, length, attributes, symlink_path, md5sum: md5sum(file), node })
 }
 
 fn strings(list: Node<'_>) -> Option<Vec<&[u8]>> {
@@ -164,11 +178,18 @@ fn place(name: &[u8], files: &[Stated<'_>], platform: Platform) -> Result<Vec<Pl
             if is_clean != only_clean {
                 continue;
             }
-            let exact = raw().map(|element| exact_element(element, platform)).collect::<Option<Vec<_>>>();
             // Padding is never on disk, and often many of one name.
-            let safe = if file.attributes.padding { clean } else { place_at(&mut names, clean, file.at)? };
-            let exact = exact.filter(|exact| !is_clean && exact_taken.insert(exact.clone()));
-            *slot = Some(Placed { safe: SafePath::from_safe(safe), exact: exact.map(SafePath::from_safe) });
+            let safe = if file.attributes.padding {
+                clean
+            } else {
+                place_at(&mut names, clean, file.node.offset())?
+            };
+            let exact_names =
+                || raw().map(|element| exact_element(element, platform)).collect::<Option<Vec<_>>>();
+            let exact = (!is_clean).then(exact_names).flatten().map(|names| SafePath::from_safe(&names));
+            // Of several files of one exact path only the first can be the one on disk.
+            let exact = exact.filter(|exact| exact_taken.insert(exact.clone()));
+            *slot = Some(Placed { safe: SafePath::from_safe(&safe), exact });
         }
     }
     Ok(placed.into_iter().flatten().collect())

@@ -34,7 +34,7 @@ impl Info {
         let raw = Bytes::copy_from_slice(info.raw());
         let name = name_of(info)?;
         let (piece_length, piece_length_at) = piece_length(info)?;
-        let listed = files::read(info, name)?;
+        let listed = files::read(info, &raw, name)?;
         let geometry = Geometry::new(listed.total, piece_length)
             .map_err(|e| Error::at(e.kind().clone(), piece_length_at))?;
         let pieces = pieces(info, &raw, geometry)?;
@@ -103,9 +103,16 @@ fn pieces(info: Node<'_>, raw: &Bytes, geometry: Geometry) -> Result<Pieces, Err
         let text = format!("'pieces' has {has} digests, but the sizes make {needs} pieces");
         return Err(Error::at(ErrorKind::Info(text), node.offset()));
     }
-    // The digests end where their string does; sharing `raw` saves a copy of up to 40 MiB.
-    let end = node.offset() + node.raw().len() - info.offset();
-    Ok(Pieces::V1(raw.slice(end - digests.len()..end)))
+    Ok(Pieces::V1(shared(info, raw, node)))
+}
+
+/// The content of a string in the info dictionary as a part of `raw`, the copy of that dictionary. Sharing it saves
+/// up to 40 MiB for the digests, and an allocation for each name.
+pub(super) fn shared(info: Node<'_>, raw: &Bytes, string: Node<'_>) -> Bytes {
+    // A string's content ends where the string does.
+    let end = (string.offset() + string.raw().len()).saturating_sub(info.offset()).min(raw.len());
+    let length = string.as_bytes().unwrap_or_default().len();
+    raw.slice(end.saturating_sub(length)..end)
 }
 
 /// Anything but an absent key and a plain 0 counts as private: the mistake that leaks no peers.

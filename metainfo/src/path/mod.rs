@@ -22,52 +22,59 @@ pub(crate) use unique::Names;
 /// the torrent. libtorrent stops there too, and no real torrent comes near.
 pub(crate) const MAX_PATH_ELEMENTS: usize = 100;
 
+/// The most path elements in all files of a torrent together: a hundred thousand files ten folders deep. Each
+/// costs some 150 bytes while the torrent is read, and takes a stranger three to write.
+pub(crate) const MAX_ALL_PATH_ELEMENTS: usize = 1_000_000;
+
 /// A relative path of safe elements: never empty, absolute or with `.`, `..`, NUL or separators inside an element.
 ///
 /// On Unix a name that is not UTF-8 stays what it is, byte for byte, so that a folder with such names can be shared
 /// and fetched; [`to_path_buf`](Self::to_path_buf) gives it. As text its odd bytes read `%E9`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SafePath {
-    elements: Vec<String>,
-    /// The names on disk, kept only where one of them is not UTF-8.
-    bytes: Option<Vec<Vec<u8>>>,
+    /// The names on disk joined by `/`, which none of them contains. One allocation, because a stranger decides how
+    /// many paths there are.
+    bytes: Box<[u8]>,
 }
 
 impl SafePath {
     /// From elements that are safe already.
-    pub(crate) fn from_safe(names: Vec<Vec<u8>>) -> Self {
-        let elements = names.iter().map(|name| clean::text(name)).collect();
-        let bytes = names.iter().any(|name| std::str::from_utf8(name).is_err()).then_some(names);
-        Self { elements, bytes }
+    pub(crate) fn from_safe(names: &[Vec<u8>]) -> Self {
+        Self { bytes: names.join(&b'/').into() }
     }
 
     /// The elements as text, at least one. For the disk take [`to_path_buf`](Self::to_path_buf).
-    #[must_use]
-    pub fn elements(&self) -> &[String] {
-        &self.elements
+    pub fn elements(&self) -> impl Iterator<Item = String> + '_ {
+        self.names().map(clean::text)
     }
 
     /// The path as this system writes it.
     #[must_use]
     pub fn to_path_buf(&self) -> PathBuf {
         #[cfg(unix)]
-        if let Some(bytes) = &self.bytes {
+        {
             use std::os::unix::ffi::OsStrExt as _;
-            return bytes.iter().map(|name| std::ffi::OsStr::from_bytes(name)).collect();
+            PathBuf::from(std::ffi::OsStr::from_bytes(&self.bytes))
         }
-        self.elements.iter().collect()
+        // Elsewhere names were made UTF-8.
+        #[cfg(not(unix))]
+        self.elements().collect()
     }
 
     /// The path of the first `count` elements: a folder on the way to this file.
     pub(crate) fn folder(&self, count: usize) -> Self {
-        let bytes = self.bytes.as_ref().map(|names| names.iter().take(count).cloned().collect());
-        Self { elements: self.elements.iter().take(count).cloned().collect(), bytes }
+        let names: Vec<_> = self.names().take(count).map(<[u8]>::to_vec).collect();
+        Self::from_safe(&names)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.split(|&byte| byte == b'/')
     }
 }
 
 impl std::fmt::Display for SafePath {
     /// The elements joined by `/`, not escaped for a terminal: see [`display_safe`].
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.elements.join("/"))
+        f.write_str(&clean::text(&self.bytes))
     }
 }

@@ -123,7 +123,10 @@ fn the_builder_writes_the_info_dictionary_that_mktorrent_writes() {
             source: theirs.source().map(str::to_owned),
         };
         let crate::Pieces::V1(digests) = theirs.pieces();
-        let build = |f: &crate::FileEntry| BuildFile { path: f.raw_path.clone(), length: f.length };
+        let build = |f: &crate::FileEntry| BuildFile {
+            path: f.raw_path.iter().map(|name| name.to_vec()).collect(),
+            length: f.length,
+        };
         let ours = match theirs.layout() {
             Layout::SingleFile => builder.single_file(theirs.geometry().total(), digests),
             Layout::Folder => builder.folder(&theirs.files().iter().map(build).collect::<Vec<_>>(), digests),
