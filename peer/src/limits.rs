@@ -57,3 +57,9 @@ pub const EVENTS: usize = 256;
 
 /// Peers unchoked at once, a torrent.
 pub const UPLOAD_SLOTS: usize = 8;
+
+/// Torrents whose data is looked at and hashed at once: two, so that a small one need not wait for a large one.
+pub const CHECKS: usize = 2;
+
+/// Announces under way in the whole session: a thousand torrents that start together take turns.
+pub const ANNOUNCES: usize = 64;

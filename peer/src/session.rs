@@ -118,6 +118,7 @@ impl Session {
             client: Arc::clone(&self.client),
             id,
             peers: add.peers.clone(),
+            rest_first: false,
             add: Arc::new(add),
             commands,
             stats: Arc::new(stats),

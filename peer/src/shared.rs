@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) dials: Arc<Semaphore>,
     /// Incoming connections whose handshake is not done.
     pub(crate) half_open: Arc<Semaphore>,
+    /// Torrents whose data is hashed: each uses all cores.
+    pub(crate) checks: Arc<Semaphore>,
     /// Connections an address.
     addresses: Mutex<BTreeMap<IpAddr, usize>>,
     /// Where to send a connection for a torrent.
@@ -55,6 +57,7 @@ impl Shared {
             links: Arc::new(Semaphore::new(config.max_peers)),
             dials: Arc::new(Semaphore::new(limits::DIALS)),
             half_open: Arc::new(Semaphore::new(limits::HALF_OPEN)),
+            checks: Arc::new(Semaphore::new(limits::CHECKS)),
             addresses: Mutex::default(),
             swarms: Mutex::default(),
             rng: Mutex::new(rng),
@@ -149,5 +152,43 @@ impl Drop for Place {
                 addresses.remove(ip);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(max_peers: usize) -> Arc<Shared> {
+        let config = SessionConfig { max_peers, ..SessionConfig::default() };
+        let disk = DiskThreads::start(1).unwrap();
+        Arc::new(Shared::new(config, 6881, disk, ChaCha8Rng::from_seed([0; 32])))
+    }
+
+    #[test]
+    fn h40_one_address_gets_no_more_than_its_share_and_loopback_is_not_counted() {
+        let shared = shared(500);
+        let flood = |address: &str| {
+            let address = |port| SocketAddr::new(address.parse().unwrap(), port);
+            (1..=200).map_while(|port| shared.place(address(port))).collect::<Vec<_>>()
+        };
+        let one = flood("192.0.2.1");
+        assert_eq!(one.len(), limits::PER_ADDRESS);
+        assert_eq!(flood("::ffff:192.0.2.1").len(), 0, "the same address in other clothes");
+        let other = flood("2001:db8::1");
+        assert_eq!(other.len(), limits::PER_ADDRESS);
+        assert_eq!(flood("127.0.0.1").len(), 200);
+        drop(one);
+        assert_eq!(flood("192.0.2.1").len(), limits::PER_ADDRESS, "places come back");
+        drop(other);
+        assert!(lock(&shared.addresses).is_empty(), "no address is remembered that has no connection");
+    }
+
+    #[test]
+    fn h40_all_connections_together_are_bounded() {
+        let shared = shared(3);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let held: Vec<_> = (0..5).map_while(|_| shared.place(address)).collect();
+        assert_eq!(held.len(), 3);
     }
 }

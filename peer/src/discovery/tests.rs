@@ -28,9 +28,9 @@ pub(crate) fn server(
             }
             let head = String::from_utf8_lossy(&head);
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            answer(n, &path, &mut stream);
             // The test may have ended.
-            let _ = asked.send(path);
+            let _ = asked.send(path.clone());
+            answer(n, &path, &mut stream);
         }
     });
     (address, paths)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metainfo::{InfoHash, MAX_TORRENT_BYTES};
 use peer_proto::scope::{Scope, may_use};
+use tokio::sync::Semaphore;
 use tracker_proto::http::{
     AnnounceReply, AnnounceRequest, MAX_REPLY_BYTES, MAX_SCRAPE_HASHES, ScrapeReply, ScrapeRequest,
     scrape_url,
@@ -12,11 +13,14 @@ use tracker_proto::http::{
 
 use super::http::{FetchError, Http, Reach};
 use crate::SessionConfig;
+use crate::limits::ANNOUNCES;
 
 /// Asks trackers. Cheap to make: connections and certificates come when they are needed.
 #[derive(Debug)]
 pub struct TrackerClient {
     http: Http,
+    /// Announces that may be under way.
+    turns: Semaphore,
 }
 
 /// A tracker's answer, its peers filtered.
@@ -31,7 +35,7 @@ impl TrackerClient {
     /// A client that calls itself `user_agent` and waits no longer than `deadline` for an answer as a whole.
     #[must_use]
     pub fn new(user_agent: &str, deadline: Duration) -> Self {
-        Self { http: Http::new(user_agent, deadline) }
+        Self { http: Http::new(user_agent, deadline), turns: Semaphore::new(ANNOUNCES) }
     }
 
     /// Announces. What the user named is asked wherever it is; what a torrent names may be asked on this machine or
@@ -42,6 +46,8 @@ impl TrackerClient {
         by_user: bool,
         request: &AnnounceRequest,
     ) -> Result<Announced, FetchError> {
+        // Never closed; without a turn it would be asked all the same.
+        let _turn = self.turns.acquire().await;
         let reach = if by_user || scrape_url(url).is_some() { Reach::Any } else { Reach::Public };
         let fetched = self.http.get(&request.to_url(url), reach, MAX_REPLY_BYTES).await?;
         let reply = AnnounceReply::parse(fetched.status, &fetched.body)?;

@@ -165,3 +165,40 @@ async fn greet(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr) 
     let handshaken = Handshaken { stream, address, direction: Direction::Incoming, peer_id, reserved, place };
     swarm.send(handshaken).await.map_err(|_| unknown())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    fn local(port: PortChoice) -> Listen {
+        Listen { addresses: vec![Ipv4Addr::LOCALHOST.into()], port }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_and_in_a_range_the_next_one_is_used() {
+        let first = bind(&local(PortChoice::Any)).unwrap();
+        let port = first.port;
+        let error = bind(&local(PortChoice::Exact(port))).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{error}");
+        let error = bind(&local(PortChoice::FirstFree(port..=port))).unwrap_err().to_string();
+        assert_eq!(error, format!("no port from {port} to {port} is free; choose another with --port"));
+        let next = bind(&local(PortChoice::FirstFree(port..=u16::MAX))).unwrap();
+        assert!(next.port > port);
+    }
+
+    #[test]
+    fn one_port_is_bound_on_all_addresses_that_the_machine_has() {
+        let nowhere = "192.0.2.1".parse().unwrap();
+        let addresses = vec![nowhere, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let bound = bind(&Listen { addresses, port: PortChoice::Any }).unwrap();
+        assert!(bound.skipped.iter().any(|(ip, _)| *ip == nowhere));
+        assert_eq!(bound.sockets.len() + bound.skipped.len(), 3);
+        assert!(bound.sockets.iter().all(|socket| socket.local_addr().unwrap().port() == bound.port));
+        let only = Listen { addresses: vec![nowhere], port: PortChoice::Any };
+        assert!(matches!(bind(&only), Err(SessionError::Listen { .. })));
+        let none = Listen { addresses: vec![], port: PortChoice::Any };
+        assert!(matches!(bind(&none), Err(SessionError::NoAddress)));
+    }
+}

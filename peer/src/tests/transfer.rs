@@ -134,6 +134,18 @@ async fn a_paused_download_rests_and_then_finishes() {
 }
 
 #[tokio::test]
+async fn a_torrent_that_is_paused_while_it_is_checked_rests_afterwards() {
+    let sample = Sample::single(1_000_000, 16_384);
+    let session = session();
+    let id = session.add(sample.seed()).await.unwrap();
+    session.pause(id).await;
+    until(&session, id, |stats| stats.state == State::Paused).await;
+    session.resume(id).await;
+    until(&session, id, |stats| stats.state == State::Seeding).await;
+    end(&[&session]).await;
+}
+
+#[tokio::test]
 async fn a_download_that_is_complete_already_only_makes_what_is_missing() {
     let sample = Sample::folder(&[("a", 50_000), ("empty", 0)], 16_384);
     let dir = tempdir().unwrap();

@@ -7,10 +7,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use peer_proto::candidates::Source;
-use peer_proto::{Action, Bitfield, Block, BlockVerdict, Time, Torrent, TorrentConfig};
+use peer_proto::{Action, Bitfield, Block, Time, Torrent, TorrentConfig};
 use storage::StorageError;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -20,23 +19,30 @@ use super::announces::{Announces, Answer, Standing};
 use super::links::Links;
 use super::report::Publisher;
 use super::{Command, Context};
-use crate::disk::{BlockBuffer, Results, TorrentDisk};
-use crate::net::{Batch, Handshaken, Input, dial};
+use crate::disk::{BlockBuffer, TorrentDisk};
+use crate::net::{Batch, Handshaken, dial};
 use crate::resume::Marker;
-use crate::{Event, Failure, FailureKind, Purpose, State, limits};
-
-/// How long the disk is waited for at the end.
-const LAST_WRITES: Duration = Duration::from_secs(5);
+use crate::{Event, Failure, Purpose, State, limits};
 
 /// Why a torrent no longer runs.
 #[derive(Debug)]
 pub(super) enum Exit {
-    /// Told to rest; it has these pieces.
-    Paused(Bitfield),
+    /// Told to rest.
+    Paused,
     /// Told to end.
     Stopped,
     /// Told to try again after a failure.
     Restart,
+}
+
+/// What a run leaves behind.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) exit: Exit,
+    /// Pieces that are ours.
+    pub(super) have: Bitfield,
+    /// If the download is not complete.
+    pub(super) marker: Option<Marker>,
 }
 
 /// What woke the task.
@@ -51,7 +57,8 @@ enum Woken {
     Time,
 }
 
-type Dialled = (SocketAddr, std::io::Result<Handshaken>);
+/// What came of a dial.
+pub(super) type Dialled = (SocketAddr, std::io::Result<Handshaken>);
 
 /// See the module.
 pub(super) struct Active<'a> {
@@ -63,16 +70,16 @@ pub(super) struct Active<'a> {
     pub(super) publisher: Publisher,
     /// While this is `Some`, nothing is fetched.
     pub(super) failure: Option<Failure>,
-    marker: Option<Marker>,
+    pub(super) marker: Option<Marker>,
     opened: mpsc::Receiver<Handshaken>,
-    inputs: mpsc::Receiver<Batch>,
-    dials: JoinSet<Dialled>,
+    pub(super) inputs: mpsc::Receiver<Batch>,
+    pub(super) dials: JoinSet<Dialled>,
     /// Blocks of this turn, on their way to the disk threads.
-    to_write: Vec<(Block, BlockBuffer)>,
+    pub(super) to_write: Vec<(Block, BlockBuffer)>,
     /// Blocks that the disk threads have.
-    unwritten: u32,
+    pub(super) unwritten: u32,
     /// Cutting the files to their lengths and so on, once the last piece is there.
-    finishing: JoinSet<Result<(), StorageError>>,
+    pub(super) finishing: JoinSet<Result<(), StorageError>>,
 }
 
 impl<'a> Active<'a> {
@@ -98,6 +105,8 @@ impl<'a> Active<'a> {
         };
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());
         engine.handle_candidates(shared.now(), &context.peers, Source::User);
+        // Files that are only seeded are only read: a piece that is lost is not fetched again.
+        engine.set_downloading(context.add.purpose == Purpose::Download);
         let (to_opened, opened) = mpsc::channel(limits::COMMANDS);
         let (to_inputs, inputs) = mpsc::channel(limits::BATCHES);
         shared.open_swarm(context.add.torrent.info_hash(), to_opened);
@@ -122,9 +131,12 @@ impl<'a> Active<'a> {
         }
     }
 
-    /// Runs until told otherwise. Gives the marker back, if the download is not complete.
-    pub(super) async fn run(mut self) -> (Exit, Option<Marker>) {
-        if self.engine.is_complete() {
+    /// Runs until told otherwise.
+    pub(super) async fn run(mut self) -> Left {
+        if self.engine.is_complete() && self.marker.is_some() {
+            // It was told to rest just when the last piece had come.
+            self.start_finishing();
+        } else if self.engine.is_complete() {
             self.context.shared.tell(Event::Seeding { id: self.context.id });
         }
         let sleep = tokio::time::sleep_until(Instant::now());
@@ -164,11 +176,7 @@ impl<'a> Active<'a> {
             }
         };
         self.wind_down().await;
-        let exit = match exit {
-            Exit::Paused(_) => Exit::Paused(self.engine.have().clone()),
-            exit => exit,
-        };
-        (exit, self.marker)
+        Left { exit, have: self.engine.have().clone(), marker: self.marker }
     }
 
     /// Decides and acts on all that has been taken. Answers when to look again.
@@ -216,143 +224,20 @@ impl<'a> Active<'a> {
             Action::Banned(address) => {
                 self.context.shared.tell(Event::PeerBanned { id: self.context.id, address });
             }
-            Action::Complete => {
-                let disk = Arc::clone(self.disk);
-                self.finishing.spawn_blocking(move || disk.storage.finish());
-            }
+            Action::Complete => self.start_finishing(),
         }
     }
 
-    fn take_batch(&mut self, batch: Batch) {
-        let (now, link) = (self.now(), batch.link);
-        for item in batch.items {
-            match item {
-                Input::Block(block, buffer) => match self.engine.handle_block(now, link, block) {
-                    BlockVerdict::Write => self.to_write.push((block, buffer)),
-                    BlockVerdict::Drop => {}
-                },
-                Input::Message(message) => self.engine.handle_message(now, link, message),
-                Input::Sent(bytes) => self.links.sent(now, &mut self.engine, link, bytes),
-                Input::Closed(error) => {
-                    if let Some(error) = error {
-                        tracing::debug!("{}: {error}", self.links.address(link));
-                    }
-                    if self.links.close(now, &mut self.engine, link) {
-                        self.engine.handle_closed(now, link);
-                    }
-                }
-            }
-        }
-        self.publisher.changed();
-    }
-
-    /// Takes the other batches that are there, as many as the channel holds.
-    fn take_more_batches(&mut self) {
-        for _ in 0..limits::BATCHES {
-            match self.inputs.try_recv() {
-                Ok(batch) => self.take_batch(batch),
-                Err(_) => break,
-            }
-        }
-    }
-
-    fn submit_writes(&mut self) {
-        if !self.to_write.is_empty() {
-            self.unwritten += u32::try_from(self.to_write.len()).unwrap_or(0);
-            self.context.shared.disk.write(self.disk, &mut self.to_write);
-        }
-    }
-
-    fn take_results(&mut self, now: Time, results: Results) {
-        self.unwritten = self.unwritten.saturating_sub(results.written + results.lost);
-        self.engine.handle_blocks_written(results.written);
-        for (piece, good) in results.pieces {
-            self.engine.handle_piece_result(now, piece, good);
-        }
-        if let Some(error) = results.failed {
-            self.fail(&error);
-        }
-        for read in results.reads {
-            if let Some(error) = self.links.take_read(now, &mut self.engine, read) {
-                self.warn_of_read(&error);
-            }
-        }
-        self.publisher.changed();
-    }
-
-    /// The disk failed: nothing more is fetched, what is there is served on.
-    fn fail(&mut self, error: &StorageError) {
-        if self.failure.is_some() {
-            return;
-        }
-        self.engine.set_downloading(false);
-        let advice = match error.io_kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                "; free some space and run it again"
-            }
-            _ => "",
-        };
-        let failure = Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") };
-        self.failure = Some(failure.clone());
-        self.context.shared.tell(Event::Failed { id: self.context.id, failure });
-        self.publisher.at_once();
-    }
-
-    fn warn_of_read(&self, error: &StorageError) {
-        self.context.warn(format!("{error}; that part is not offered any more"));
-    }
-
-    fn open(&mut self, handshaken: Handshaken) {
-        let now = self.now();
-        self.links.open(now, &mut self.engine, self.disk.info().geometry(), handshaken);
-        self.publisher.changed();
-    }
-
-    fn take_dialled(&mut self, dialled: Result<Dialled, JoinError>) {
-        match dialled {
-            Ok((_, Ok(handshaken))) => self.open(handshaken),
-            Ok((address, Err(error))) => {
-                tracing::debug!("{address}: {error}");
-                self.engine.handle_dial_failed(self.now(), address);
-            }
-            Err(error) => tracing::error!("a dial ended unexpectedly: {error}"),
-        }
-    }
-
-    fn take_answer(&mut self, answer: Answer) {
-        let now = self.now();
-        let (peers, news) = self.announces.finish(now, answer);
-        self.engine.handle_candidates(now, &peers, Source::Tracker);
-        if let Some(news) = news {
-            self.context.warn(news);
-        }
-        self.publisher.changed();
-    }
-
-    /// The files are as they should be, or cannot be made so.
-    fn take_finished(&mut self, finished: Result<Result<(), StorageError>, JoinError>) {
-        let now = self.now();
-        match finished {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return self.fail(&error),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-        if let Some(Err(error)) = self.marker.take().map(Marker::remove) {
-            self.context.warn(format!("cannot remove the marker of the download: {error}"));
-        }
-        self.announces.completed(now);
-        // The state first: whoever hears the event looks at it.
-        self.publisher.at_once();
-        self.publish(now);
-        let id = self.context.id;
-        self.context.shared.tell(Event::Complete { id });
-        self.context.shared.tell(Event::Seeding { id });
+    /// The last piece is there: files get their lengths, and empty ones are made.
+    fn start_finishing(&mut self) {
+        let disk = Arc::clone(self.disk);
+        self.finishing.spawn_blocking(move || disk.storage.finish());
     }
 
     fn obey(&mut self, command: Command) -> Option<Exit> {
         match command {
             Command::Stop => Some(Exit::Stopped),
-            Command::Pause => Some(Exit::Paused(Bitfield::new(0))),
+            Command::Pause => Some(Exit::Paused),
             Command::Resume => self.failure.is_some().then_some(Exit::Restart),
             Command::Peers(peers) => {
                 self.engine.handle_candidates(self.now(), &peers, Source::User);
@@ -365,43 +250,6 @@ impl<'a> Active<'a> {
                 let _ = answer.send(links);
                 None
             }
-        }
-    }
-
-    /// Ends in order: no more connections, what came is written, trackers are told.
-    async fn wind_down(&mut self) {
-        let now = self.now();
-        let shared = Arc::clone(&self.context.shared);
-        shared.close_swarm(self.disk.info().info_hash());
-        let standing = self.standing();
-        self.submit_writes();
-        self.engine.handle_shutdown(now);
-        while let Some(action) = self.engine.poll_action() {
-            if let Action::Close(link, _) = action {
-                self.links.close(now, &mut self.engine, link);
-            }
-        }
-        self.dials.abort_all();
-        let stop = shared.config.deadlines.stop_announce;
-        // A tracker that is slow now forgets us by itself later.
-        let _ = tokio::time::timeout(stop, self.announces.stop(now, standing)).await;
-        let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
-        shared.disk.forget(self.disk);
-    }
-
-    async fn last_writes(&mut self) {
-        loop {
-            let now = self.now();
-            if let Some(results) = self.disk.inbox.take() {
-                self.take_results(now, results);
-            }
-            if self.unwritten == 0 {
-                break;
-            }
-            self.disk.inbox.filled().await;
-        }
-        while let Some(finished) = self.finishing.join_next().await {
-            self.take_finished(finished);
         }
     }
 

@@ -8,6 +8,8 @@
 
 mod active;
 mod announces;
+mod ending;
+mod intake;
 mod links;
 mod report;
 mod start;
@@ -24,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::active::{Active, Exit};
+use self::active::{Active, Exit, Left};
 use self::start::{Means, Prepared, Unprepared, prepare};
 use crate::discovery::TrackerClient;
 use crate::disk::{Inbox, TorrentDisk};
@@ -59,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) commands: mpsc::Receiver<Command>,
     /// Peers that the user named, now or when it was added.
     pub(crate) peers: Vec<SocketAddr>,
+    /// Told to rest before it ran.
+    pub(crate) rest_first: bool,
     pub(crate) stats: Arc<watch::Sender<TorrentStats>>,
     pub(crate) added: Instant,
 }
@@ -92,11 +96,20 @@ pub(crate) fn first_stats(add: &AddTorrent) -> TorrentStats {
 pub(crate) async fn supervise(context: Context) {
     let (shared, id, stats) = (Arc::clone(&context.shared), context.id, Arc::clone(&context.stats));
     let hash = context.add.torrent.info_hash();
+    catch(run(context), &shared, id, &stats).await;
+    shared.close_swarm(hash);
+}
+
+async fn catch(
+    torrent: impl Future<Output = ()> + Send + 'static,
+    shared: &Shared,
+    id: TorrentId,
+    stats: &watch::Sender<TorrentStats>,
+) {
     // A set ends its tasks when it is dropped, so that ending the supervisor ends the torrent.
     let mut task = JoinSet::new();
-    task.spawn(run(context));
+    task.spawn(torrent);
     let outcome = task.join_next().await;
-    shared.close_swarm(hash);
     if outcome.is_some_and(|outcome| outcome.is_err_and(|error| error.is_panic())) {
         let message = "an internal error ended this torrent; the others go on".to_owned();
         let failure = Failure { kind: FailureKind::Other, message };
@@ -121,22 +134,24 @@ async fn run(mut context: Context) {
         let Prepared { storage, mut have, mut marker } = prepared;
         context.tell_started(&have);
         loop {
+            if std::mem::take(&mut context.rest_first) {
+                context.set_state(State::Paused);
+                if !context.rest().await {
+                    break 'restart;
+                }
+            }
             let disk = Arc::new(TorrentDisk {
                 key: context.shared.next_key(),
                 storage: Arc::clone(&storage),
                 add: Arc::clone(&context.add),
                 inbox: Inbox::default(),
             });
-            let (exit, left) = Active::new(&mut context, &disk, have, marker).run().await;
-            marker = left;
+            let exit;
+            Left { exit, have, marker } = Active::new(&mut context, &disk, have, marker).run().await;
             match exit {
                 Exit::Stopped => break 'restart,
                 Exit::Restart => continue 'restart,
-                Exit::Paused(now_have) => have = now_have,
-            }
-            context.set_state(State::Paused);
-            if !context.rest().await {
-                break 'restart;
+                Exit::Paused => context.rest_first = true,
             }
         }
     }
@@ -149,12 +164,18 @@ impl Context {
     async fn prepare(&mut self) -> Result<Prepared, Unprepared> {
         self.set_state(State::Checking);
         self.shared.tell(Event::Checking { id: self.id });
+        let checks = Arc::clone(&self.shared.checks);
+        let turn = tokio::select! {
+            turn = checks.acquire_owned() => turn,
+            () = self.told_to_end() => return Err(Unprepared::Cancelled),
+        };
         let cancel = Cancel::new();
         let checked = Arc::new(AtomicU64::new(0));
         let mut work = tokio::task::spawn_blocking({
             let (shared, add, id) = (Arc::clone(&self.shared), Arc::clone(&self.add), self.id);
             let (cancel, checked) = (cancel.clone(), Arc::clone(&checked));
             move || {
+                let _turn = turn;
                 let means = Means {
                     config: &shared.config,
                     cancel: &cancel,
@@ -179,16 +200,26 @@ impl Context {
                         stats.active = self.added.elapsed();
                     });
                 }
-                command = self.commands.recv() => match command {
-                    None | Some(Command::Stop) => {
-                        cancel.cancel();
-                        // The lock must be free again before anybody is told that this has ended.
-                        let _ = work.await;
-                        return Err(Unprepared::Cancelled);
-                    }
-                    Some(Command::Peers(peers)) => self.peers.extend(peers),
-                    Some(_) => {}
-                },
+                () = self.told_to_end() => {
+                    cancel.cancel();
+                    // The lock must be free again before anybody is told that this has ended.
+                    let _ = work.await;
+                    return Err(Unprepared::Cancelled);
+                }
+            }
+        }
+    }
+
+    /// Until told to end; takes note of what else is said. Nothing is lost when it is dropped and called again.
+    async fn told_to_end(&mut self) {
+        loop {
+            match self.commands.recv().await {
+                None | Some(Command::Stop) => return,
+                Some(Command::Peers(peers)) => self.peers.extend(peers),
+                Some(Command::Pause) => self.rest_first = true,
+                Some(Command::Resume) => self.rest_first = false,
+                // Whoever asks is told that there are none by not being answered.
+                Some(Command::Links(_)) => {}
             }
         }
     }
@@ -228,3 +259,6 @@ impl Context {
         self.shared.tell(Event::Warning { id: Some(self.id), message });
     }
 }
+
+#[cfg(test)]
+mod tests;

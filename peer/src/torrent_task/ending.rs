@@ -1,0 +1,50 @@
+//! The end of a run: to rest, to try again, or for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::Action;
+
+use super::active::Active;
+
+/// How long the disk is waited for.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+impl Active<'_> {
+    /// Ends in order: no more connections, what came is written, trackers are told.
+    pub(super) async fn wind_down(&mut self) {
+        let now = self.now();
+        let shared = Arc::clone(&self.context.shared);
+        shared.close_swarm(self.disk.info().info_hash());
+        let standing = self.standing();
+        self.submit_writes();
+        self.engine.handle_shutdown(now);
+        while let Some(action) = self.engine.poll_action() {
+            if let Action::Close(link, _) = action {
+                self.links.close(now, &mut self.engine, link);
+            }
+        }
+        self.dials.abort_all();
+        let stop = shared.config.deadlines.stop_announce;
+        // A tracker that is slow now forgets us by itself later.
+        let _ = tokio::time::timeout(stop, self.announces.stop(now, standing)).await;
+        let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
+        shared.disk.forget(self.disk);
+    }
+
+    async fn last_writes(&mut self) {
+        loop {
+            let now = self.now();
+            if let Some(results) = self.disk.inbox.take() {
+                self.take_results(now, results);
+            }
+            if self.unwritten == 0 {
+                break;
+            }
+            self.disk.inbox.filled().await;
+        }
+        while let Some(finished) = self.finishing.join_next().await {
+            self.take_finished(finished);
+        }
+    }
+}

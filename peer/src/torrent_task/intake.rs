@@ -1,0 +1,141 @@
+//! Taking what happened: to the engine what it must know, to the user what he should.
+
+use peer_proto::candidates::Source;
+use peer_proto::{BlockVerdict, Time};
+use storage::StorageError;
+use tokio::task::JoinError;
+
+use super::active::{Active, Dialled};
+use super::announces::Answer;
+use crate::disk::Results;
+use crate::net::{Batch, Handshaken, Input};
+use crate::resume::Marker;
+use crate::{Event, Failure, FailureKind, limits};
+
+impl Active<'_> {
+    pub(super) fn take_batch(&mut self, batch: Batch) {
+        let (now, link) = (self.now(), batch.link);
+        for item in batch.items {
+            match item {
+                Input::Block(block, buffer) => match self.engine.handle_block(now, link, block) {
+                    BlockVerdict::Write => self.to_write.push((block, buffer)),
+                    BlockVerdict::Drop => {}
+                },
+                Input::Message(message) => self.engine.handle_message(now, link, message),
+                Input::Sent(bytes) => self.links.sent(now, &mut self.engine, link, bytes),
+                Input::Closed(error) => {
+                    if let Some(error) = error {
+                        tracing::debug!("{}: {error}", self.links.address(link));
+                    }
+                    if self.links.close(now, &mut self.engine, link) {
+                        self.engine.handle_closed(now, link);
+                    }
+                }
+            }
+        }
+        self.publisher.changed();
+    }
+
+    /// Takes the other batches that are there, as many as the channel holds.
+    pub(super) fn take_more_batches(&mut self) {
+        for _ in 0..limits::BATCHES {
+            match self.inputs.try_recv() {
+                Ok(batch) => self.take_batch(batch),
+                Err(_) => break,
+            }
+        }
+    }
+
+    pub(super) fn submit_writes(&mut self) {
+        if !self.to_write.is_empty() {
+            self.unwritten += u32::try_from(self.to_write.len()).unwrap_or(0);
+            self.context.shared.disk.write(self.disk, &mut self.to_write);
+        }
+    }
+
+    pub(super) fn take_results(&mut self, now: Time, results: Results) {
+        self.unwritten = self.unwritten.saturating_sub(results.written + results.lost);
+        self.engine.handle_blocks_written(results.written);
+        for (piece, good) in results.pieces {
+            self.engine.handle_piece_result(now, piece, good);
+        }
+        if let Some(error) = results.failed {
+            self.fail(&error);
+        }
+        for read in results.reads {
+            if let Some(error) = self.links.take_read(now, &mut self.engine, read) {
+                self.warn_of_read(&error);
+            }
+        }
+        self.publisher.changed();
+    }
+
+    /// The disk failed: nothing more is fetched, what is there is served on.
+    pub(super) fn fail(&mut self, error: &StorageError) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.engine.set_downloading(false);
+        let advice = match error.io_kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                "; free some space and run it again"
+            }
+            _ => "",
+        };
+        let failure = Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") };
+        self.failure = Some(failure.clone());
+        self.context.shared.tell(Event::Failed { id: self.context.id, failure });
+        self.publisher.at_once();
+    }
+
+    fn warn_of_read(&self, error: &StorageError) {
+        self.context.warn(format!("{error}; that part is not offered any more"));
+    }
+
+    pub(super) fn open(&mut self, handshaken: Handshaken) {
+        let now = self.now();
+        self.links.open(now, &mut self.engine, self.disk.info().geometry(), handshaken);
+        self.publisher.changed();
+    }
+
+    pub(super) fn take_dialled(&mut self, dialled: Result<Dialled, JoinError>) {
+        match dialled {
+            Ok((_, Ok(handshaken))) => self.open(handshaken),
+            Ok((address, Err(error))) => {
+                tracing::debug!("{address}: {error}");
+                self.engine.handle_dial_failed(self.now(), address);
+            }
+            Err(error) => tracing::error!("a dial ended unexpectedly: {error}"),
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, answer: Answer) {
+        let now = self.now();
+        let (peers, news) = self.announces.finish(now, answer);
+        self.engine.handle_candidates(now, &peers, Source::Tracker);
+        if let Some(news) = news {
+            self.context.warn(news);
+        }
+        self.publisher.changed();
+    }
+
+    /// The files are as they should be, or cannot be made so.
+    pub(super) fn take_finished(&mut self, finished: Result<Result<(), StorageError>, JoinError>) {
+        let now = self.now();
+        match finished {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return self.fail(&error),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+        if let Some(Err(error)) = self.marker.take().map(Marker::remove) {
+            self.context.warn(format!("cannot remove the marker of the download: {error}"));
+        }
+        self.announces.completed(now);
+        // The state first: whoever hears the event looks at it.
+        self.publisher.at_once();
+        self.publish(now);
+        let id = self.context.id;
+        self.context.shared.tell(Event::Complete { id });
+        self.context.shared.tell(Event::Seeding { id });
+    }
+}
