@@ -118,6 +118,15 @@ impl Announcer {
             return None;
         }
         let (place, event) = match &mut self.leaving {
+            // A download that leaves as soon as it is complete would not be counted otherwise.
+            Some(whom) if self.completion == Completion::Due => {
+                let place = *whom.front()?;
+                self.completion = Completion::Told;
+                match self.tiers.answered(place) {
+                    Some(_) => (place, Event::Completed),
+                    None => (whom.pop_front()?, Event::Stopped),
+                }
+            }
             Some(whom) => (whom.pop_front()?, Event::Stopped),
             None => {
                 if !self.schedule.is_due(now) {
@@ -201,7 +210,7 @@ impl Announcer {
 
     /// We leave. What is under way is abandoned: the driver drops it and does not hand in what came of it. Each
     /// tracker that may know of us is then told once, the latest to answer first; those that fail are not asked
-    /// again. See [`Announcer::is_stopped`].
+    /// again. A completion that no tracker has confirmed is said to the first before. See [`Announcer::is_stopped`].
     pub fn handle_stopped(&mut self, _now: Time) {
         if self.leaving.is_none() {
             // One that was just being asked may have heard us although we have not heard it.

@@ -269,6 +269,22 @@ fn stopped_is_said_once_to_each_tracker_that_knows_us_the_latest_first() {
 }
 
 #[test]
+fn a_completion_that_was_not_said_yet_is_said_before_we_leave() {
+    let mut world = World::new(&[&["a"], &["b"]]);
+    world.run_until(s(1));
+    world.announcer.handle_completed(world.now);
+    world.announcer.handle_stopped(world.now);
+    assert_eq!(events(&world.run_until(s(100_000))), [(1, Event::Completed), (1, Event::Stopped)]);
+    assert!(world.announcer.is_stopped());
+
+    let mut announcer = Announcer::new(urls(&[&["a"]]), ChaCha8Rng::seed_from_u64(1));
+    announcer.poll(s(0)).unwrap();
+    announcer.handle_completed(s(1));
+    announcer.handle_stopped(s(1));
+    assert_eq!(announcer.poll(s(1)).unwrap().event, Event::Stopped, "it has not confirmed that we started");
+}
+
+#[test]
 fn a_tracker_that_failed_last_is_not_told_that_we_leave_and_one_that_fails_then_is_not_asked_again() {
     let mut world = World::new(&[&["a"], &["b"]]);
     world.run_until(s(0));
