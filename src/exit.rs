@@ -51,16 +51,14 @@ impl From<Exit> for std::process::ExitCode {
 
 /// An error that decides the exit code.
 #[derive(Debug)]
-pub(crate) struct Failure {
+struct Failure {
     exit: Exit,
     message: String,
 }
 
-impl Failure {
-    /// An error with this code and this one-line text.
-    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { exit, message: message.into() })
-    }
+/// An error with this code and this one-line text.
+pub(crate) fn failure(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Failure { exit, message: message.into() })
 }
 
 impl std::fmt::Display for Failure {
@@ -111,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_code_is_found_below_what_was_added_on_the_way() {
-        let error = Err::<(), _>(Failure::new(Exit::Mismatch, "does not match")).context("a.torrent");
+        let error = Err::<(), _>(failure(Exit::Mismatch, "does not match")).context("a.torrent");
         assert_eq!(code_of(&error.unwrap_err()), Exit::Mismatch);
         assert_eq!(code_of(&anyhow::anyhow!("anything")), Exit::Error);
     }

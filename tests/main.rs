@@ -2,6 +2,11 @@
 //!
 //! One binary, a module a theme. Tests named `hNN_…` are rows of the list of hostile inputs.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the report; the lint knows only functions marked as tests"
+)]
+
 mod command_line;
 mod create;
 mod interop;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Context, make, output_file, shown};
 use crate::cli::CreateArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 use crate::output::size::{count, plural, size};
 use crate::output::table::Table;
 
@@ -39,13 +39,10 @@ enum Target {
 pub(super) fn run(args: &CreateArgs, context: &mut Context<'_>) -> Result<Exit> {
     let to_stdout = args.output.as_deref() == Some(OsStr::new("-"));
     if to_stdout && context.json {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--json and --output - both want stdout; give only one of them",
-        ));
+        return Err(failure(Exit::Usage, "--json and --output - both want stdout; give only one of them"));
     }
     if args.name.as_deref().is_some_and(|name| name.is_empty() || name.as_bytes().contains(&b'/')) {
-        return Err(Failure::new(Exit::Usage, "--name: a name is not empty and has no '/'"));
+        return Err(failure(Exit::Usage, "--name: a name is not empty and has no '/'"));
     }
     let name = args.name.as_deref().map(OsStr::as_bytes);
     // The torrent file is named before the walk, so that it is not put into itself.

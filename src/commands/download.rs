@@ -10,7 +10,7 @@ use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, path_error};
 use crate::cli::DownloadArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 
 pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
     if let Some(magnet) = args.torrents.iter().filter_map(|argument| argument.to_str()).find(|a| is_magnet(a))
@@ -61,7 +61,7 @@ async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<Torre
     }
     let bytes = tokio::select! {
         fetched = peer::fetch_torrent(url) => fetched.map_err(|error| anyhow!("{shown}: {error}"))?,
-        signal = context.interrupt.wait() => return Err(Failure::new(signal.exit(), "interrupted")),
+        signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
     };
     load::parse(&shown, &bytes)
 }

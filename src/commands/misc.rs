@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Context, path_error, shown};
 use crate::cli::{self, CompletionsArgs, ManArgs};
-use crate::exit::{Exit, Failure, code_of, reason};
+use crate::exit::{Exit, code_of, failure, reason};
 
 /// Prints a completion script.
 pub(super) fn completions(args: &CompletionsArgs, context: &mut Context<'_>) -> Result<Exit> {
@@ -21,7 +21,7 @@ pub(super) fn man(args: &ManArgs, context: &mut Context<'_>) -> Result<Exit> {
     std::fs::create_dir_all(&folder).map_err(|error| path_error(&args.dir, error))?;
     clap_mangen::generate_to(cli::command(), &folder).map_err(|error| {
         let text = format!("cannot write the manual pages into {}: {}", shown(&args.dir), reason(&error));
-        Failure::new(code_of(&error.into()), text)
+        failure(code_of(&error.into()), text)
     })?;
     context.screen.say(&format!("the manual pages are in {}", shown(&args.dir)));
     Ok(Exit::Done)

@@ -26,7 +26,7 @@ use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 
 use crate::cli::{Command, GlobalArgs, When};
-use crate::exit::{Exit, Failure, code_of, reason};
+use crate::exit::{Exit, code_of, failure, reason};
 use crate::io::{Environment, Io};
 use crate::logging;
 use crate::output::results::{ReaderGone, Results};
@@ -114,16 +114,14 @@ impl<'a> Context<'a> {
     /// An error about files as one about the command: with its code, and in one line.
     pub(crate) fn storage_error(&self, error: &storage::StorageError) -> anyhow::Error {
         match (error.kind, self.interrupt.received()) {
-            (storage::StorageErrorKind::Interrupted, Some(signal)) => {
-                Failure::new(signal.exit(), "interrupted")
-            }
+            (storage::StorageErrorKind::Interrupted, Some(signal)) => failure(signal.exit(), "interrupted"),
             _ => {
                 let io = std::io::Error::new(error.io_kind(), "");
                 let code = match error.source.raw_os_error() {
                     Some(number) => code_of(&std::io::Error::from_raw_os_error(number).into()),
                     None => code_of(&io.into()),
                 };
-                Failure::new(code, error.to_string())
+                failure(code, error.to_string())
             }
         }
     }
@@ -142,7 +140,7 @@ pub(crate) fn shown_argument(argument: &OsString) -> String {
 /// An error of the system about a path.
 pub(crate) fn path_error(path: &Path, error: std::io::Error) -> anyhow::Error {
     let text = format!("{}: {}", shown(path), reason(&error));
-    Failure::new(code_of(&error.into()), text)
+    failure(code_of(&error.into()), text)
 }
 
 fn open_log(path: &Path) -> Result<std::fs::File> {

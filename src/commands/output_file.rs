@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 use super::{path_error, shown};
-use crate::exit::{Failure, code_of, reason};
+use crate::exit::{code_of, failure, reason};
 
 /// What a file is made with before the umask takes its part: as other programs do.
 const MODE: u32 = 0o666;
@@ -39,7 +39,7 @@ pub(crate) fn write(cwd: &Path, path: &Path, bytes: &[u8], overwrite: bool) -> R
     let folder = full.parent().unwrap_or(cwd);
     let trouble = |error: std::io::Error| {
         let text = format!("cannot write {}: {}", shown(path), reason(&error));
-        Failure::new(code_of(&error.into()), text)
+        failure(code_of(&error.into()), text)
     };
     let mut file = tempfile::Builder::new()
         .prefix(".shoal-")

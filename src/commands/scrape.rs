@@ -7,7 +7,7 @@ use tracker_proto::http::ScrapeReply;
 
 use super::{Context, block_on, load};
 use crate::cli::ScrapeArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 use crate::output::size::{count, plural};
 
 /// One tracker's answer, for `--json`.
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> 
         let asked = block_on(async {
             tokio::select! {
                 reply = peer::scrape(url, &hashes) => Ok(reply),
-                signal = context.interrupt.wait() => Err(Failure::new(signal.exit(), "interrupted")),
+                signal = context.interrupt.wait() => Err(failure(signal.exit(), "interrupted")),
             }
         })?;
         match asked {
@@ -56,12 +56,12 @@ pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> 
 fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>, Vec<InfoHash>)> {
     if let Some(url) = args.target.to_str().filter(|text| text.contains("://")) {
         if args.hashes.is_empty() {
-            return Err(Failure::new(Exit::Usage, "name the info-hashes to ask the tracker about"));
+            return Err(failure(Exit::Usage, "name the info-hashes to ask the tracker about"));
         }
         return Ok((vec![url.to_owned()], args.hashes.clone()));
     }
     if !args.hashes.is_empty() {
-        return Err(Failure::new(
+        return Err(failure(
             Exit::Usage,
             "with a torrent its own info-hash is asked about; give a tracker's URL to ask about others",
         ));

@@ -49,7 +49,7 @@ fn existing(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> 
     let folder = load::data_folder(&torrent, argument, args.dir.as_deref(), &context.cwd);
     if let Some(hint) = load::hint(&torrent, &folder) {
         let name = super::shown_argument(argument);
-        return Err(crate::exit::Failure::new(Exit::Mismatch, format!("{name}: {hint}")));
+        return Err(crate::exit::failure(Exit::Mismatch, format!("{name}: {hint}")));
     }
     let verify = if args.no_verify { Verify::Trust } else { Verify::Full };
     let follow_symlinks = args.follow_symlinks;

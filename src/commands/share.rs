@@ -13,7 +13,7 @@ use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, default_addresses};
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, make, seed};
 use crate::cli::ShareArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 use crate::output::size::{plural, size};
 
 /// What others need, for `--json`.
@@ -127,7 +127,7 @@ fn host(text: &str) -> Result<String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     match !text.is_empty() && text.len() <= 253 && text.chars().all(fine) {
         true => Ok(text.to_owned()),
-        false => Err(Failure::new(
+        false => Err(failure(
             Exit::Usage,
             format!("--advertise: '{}' is no host name or address", display_safe(text)),
         )),

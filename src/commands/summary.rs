@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn several_have_a_total_and_many_have_nothing_else() {
         let (views, one) = (vec![download("a"); 21], record(None));
-        assert_eq!(lines(&views, &vec![&one; 21], Style::new(false)).len(), 1);
+        assert_eq!(lines(&views, &[&one; 21], Style::new(false)).len(), 1);
         assert_eq!(lines(&views[..2], &[&one; 2], Style::new(false)).len(), 3);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::Context;
 use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 use crate::output::screen::Screen;
 use crate::output::transfer::{Display, Milestone, Milestones};
 use crate::output::view::{Phase, View};
@@ -144,7 +144,7 @@ impl Transfers {
         self.summarize(&views, context)?;
         match ended {
             Ended::AllOver => Ok(self.worst.unwrap_or(Exit::Done)),
-            Ended::TimedOut(text) => Err(Failure::new(Exit::TimedOut, text)),
+            Ended::TimedOut(text) => Err(failure(Exit::TimedOut, text)),
             // Seeding has no end of its own: being told to end is its end.
             Ended::Signal(_) if complete => Ok(self.worst.unwrap_or(Exit::Done)),
             Ended::Signal(signal) => Ok(signal.exit()),

@@ -7,7 +7,7 @@ use storage::{Access, CheckReport, FileReport, Storage, StorageOptions};
 
 use super::{Context, load, shown, shown_argument, threads};
 use crate::cli::VerifyArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, failure};
 use crate::output::job;
 use crate::output::size::{count, plural, size, size_of};
 use crate::output::view::Phase;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> 
             plural(report.pieces.len() as u64, "piece"),
         ),
     };
-    Err(Failure::new(Exit::Mismatch, text))
+    Err(failure(Exit::Mismatch, text))
 }
 
 fn print_json(torrent: &TorrentFile, report: &CheckReport, context: &mut Context<'_>) -> Result<()> {

@@ -187,7 +187,7 @@ fn cells(done: u64, total: u64, cells: usize) -> String {
     let filled = match total {
         0 => all,
         total => {
-            let share = done.min(total) as u128 * all as u128 / u128::from(total);
+            let share = u128::from(done.min(total)) * all as u128 / u128::from(total);
             usize::try_from(share).unwrap_or(all)
         }
     };
