@@ -120,6 +120,8 @@ impl Storage {
 
     /// Reads `buf.len()` bytes of the content from `offset`.
     ///
+    /// A buffer that begins at a cache line (64 bytes) is filled several times faster from the page cache.
+    ///
     /// # Errors
     /// `NotFound` if a file is missing, [`crate::StorageErrorKind::TooShort`] if one ends early, `Unsafe` if
     /// something is in the way, `Invalid` past the end of the content. The buffer then holds anything.

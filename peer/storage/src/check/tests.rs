@@ -127,6 +127,17 @@ fn a_file_that_is_too_long_is_told_though_its_pieces_are_right() {
 }
 
 #[test]
+fn pieces_that_cannot_be_right_are_not_read() {
+    let (root, info) = three();
+    fs::remove_file(root.path().join("top/c")).unwrap();
+    File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(60).unwrap();
+    let storage = readable(root.path(), &info);
+    // b has the content from 150 to 210 left, c (from 350) nothing.
+    let wanted = super::readable(&storage, &storage.survey().unwrap());
+    assert_eq!(wanted, [true, true, false, false, false]);
+}
+
+#[test]
 fn h71_something_in_the_way_is_told_and_neither_read_nor_followed() {
     let (root, info) = three();
     let b = root.path().join("top/b");

@@ -71,6 +71,28 @@ proptest! {
 }
 
 #[test]
+fn any_number_of_threads_write_and_read_at_once() {
+    const PART: usize = 700;
+    let files = [file("a", 10_000), file("b", 1), file("c", 17_999)];
+    let all = content(28_000);
+    let info = folder(&files, 1_000, &all);
+    let root = tempfile::tempdir().unwrap();
+    let options = StorageOptions { access: Access::ReadWrite, follow_symlinks: false, max_open_files: 1 };
+    let storage = Storage::new(root.path(), &info, options).unwrap();
+    std::thread::scope(|scope| {
+        for (number, part) in all.chunks(PART).enumerate() {
+            let storage = &storage;
+            scope.spawn(move || {
+                let offset = (number * PART) as u64;
+                storage.write(offset, &[part]).unwrap();
+                assert_eq!(read(storage, offset, part.len()).unwrap(), part);
+            });
+        }
+    });
+    assert_eq!(read(&storage, 0, all.len()).unwrap(), all);
+}
+
+#[test]
 fn nothing_is_made_until_the_first_byte_is_written_and_then_the_file_is_sparse() {
     let files = [file("small", 10), file("deep/down/big", 1 << 30)];
     let info = folder_of(&files, 1 << 24, &[0; 65 * 20]);
