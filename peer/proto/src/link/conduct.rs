@@ -12,7 +12,7 @@ const MAX_BAD_REQUESTS: u32 = 4;
 /// Blocks that we never asked for.
 const MAX_UNASKED: u32 = 16;
 
-/// Bitfields: one is due at the start, a peer that came without metadata sends another (HOSTILE 27).
+/// Bitfields that tell of nothing new or take something back: a peer that has lost data may send one (HOSTILE 27).
 const MAX_BITFIELDS: u32 = 4;
 
 /// Counts of one link's slips.
@@ -53,7 +53,9 @@ impl Conduct {
         Self::count(&mut self.unasked, MAX_UNASKED, "sends blocks that nobody asked for")
     }
 
-    /// A bitfield.
+    /// A bitfield that is not the one before with more pieces.
+    ///
+    /// One that only grows is not counted: aria2 sends it in the place of many have messages, again and again.
     pub fn bitfield(&mut self) -> Verdict {
         Self::count(&mut self.bitfields, MAX_BITFIELDS, "sends its bitfield again and again")
     }

@@ -69,9 +69,11 @@ impl Torrent {
 
     fn peer_has_these(&mut self, id: LinkId, bytes: &[u8]) -> Result<(), &'static str> {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        link.conduct.bitfield()?;
         let has = Bitfield::from_bytes(self.config.geometry.piece_count(), bytes)
             .map_err(|_| "sends a bitfield of another torrent")?;
+        if link.has.has_any_not_in(&has) || !has.has_any_not_in(&link.has) {
+            link.conduct.bitfield()?;
+        }
         self.picker.remove_peer(&link.has);
         self.picker.add_peer(&has);
         link.wanted =

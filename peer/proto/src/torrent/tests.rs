@@ -283,10 +283,22 @@ fn h27_a_late_bitfield_is_the_new_state_and_many_close_the_link() {
     torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::new(PIECES).to_bytes()));
     assert_eq!(torrent.obstacle(at(0)), Some(Obstacle::NobodyHasIt { peers: 1 }));
     assert_eq!(close_reason(&actions(&mut torrent, at(0))), None);
-    for _ in 0..3 {
+    for _ in 0..5 {
         torrent.handle_message(at(0), link, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
     }
     assert!(matches!(close_reason(&actions(&mut torrent, at(0))), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn h27_bitfields_that_grow_are_taken_as_often_as_they_come() {
+    let mut torrent = leecher();
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    let mut has = Bitfield::new(PIECES);
+    for piece in 0..PIECES {
+        has.set(piece);
+        torrent.handle_message(at(0), link, Message::Bitfield(has.to_bytes()));
+    }
+    assert_eq!(close_reason(&actions(&mut torrent, at(0))), None);
 }
 
 #[test]
