@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p peer-proto --bench picker`
 
-#![allow(missing_docs, reason = "criterion's macros make public items without docs")]
-
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -26,7 +24,7 @@ struct Swarm {
 /// Peers that each have every piece with the chance given.
 fn swarm(blocks: u32, chance: impl Fn(u32) -> f64) -> Swarm {
     let length = u64::from(PIECES) * u64::from(blocks * BLOCK_LENGTH);
-    let geometry = Geometry::new(length, blocks * BLOCK_LENGTH).unwrap();
+    let geometry = Geometry::new(length, blocks * BLOCK_LENGTH).expect("a geometry that is allowed");
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut picker = Picker::new(geometry, &Bitfield::new(PIECES));
     let peers: Vec<Bitfield> = (0..PEERS)
@@ -67,6 +65,7 @@ fn availability(c: &mut Criterion) {
             swarm.picker.peer_has(black_box(piece));
         });
     });
+    let mut swarm = self::swarm(16, |_| 0.5);
     let half = swarm.peers[0].clone();
     c.bench_function("a peer of 50,000 pieces comes and goes", |b| {
         b.iter(|| {

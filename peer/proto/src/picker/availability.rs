@@ -136,7 +136,10 @@ impl Availability {
         if self.starts[WITHDRAWN + 1] == self.len() {
             return None;
         }
-        self.walk(has, &avoid, rng).or_else(|| self.sample(has, settled, &avoid, rng))
+        // Where a walk would hardly meet a piece of its few, all of them are looked at instead.
+        let few = has.count() < self.len() / WALK;
+        let walked = if few { None } else { self.walk(has, &avoid, rng) };
+        walked.or_else(|| self.sample(has, settled, &avoid, rng))
     }
 
     fn walk(&self, has: &Bitfield, avoid: &impl Fn(u32) -> bool, rng: &mut impl Rng) -> Option<u32> {
@@ -200,25 +203,32 @@ impl Availability {
         while self.starts.len() < to + 2 {
             self.starts.push(end);
         }
+        // The piece leaves a hole, which moves over one bucket at a time.
+        let mut hole = self.position[index(piece)];
         while from < to {
             // The last of its bucket becomes the first of the next.
             self.starts[from + 1] -= 1;
-            self.swap(piece, self.starts[from + 1]);
+            self.fill(&mut hole, self.starts[from + 1]);
             from += 1;
         }
         while from > to {
             // The first of its bucket becomes the last of the one before.
-            self.swap(piece, self.starts[from]);
+            self.fill(&mut hole, self.starts[from]);
             self.starts[from] += 1;
             from -= 1;
         }
+        self.order[index(hole)] = piece;
+        self.position[index(piece)] = hole;
     }
 
-    fn swap(&mut self, piece: u32, at: u32) {
-        let (other, from) = (self.order[index(at)], self.position[index(piece)]);
-        self.order.swap(index(from), index(at));
-        self.position[index(other)] = from;
-        self.position[index(piece)] = at;
+    fn fill(&mut self, hole: &mut u32, with: u32) {
+        // Most buckets are empty.
+        if *hole != with {
+            let moved = self.order[index(with)];
+            self.order[index(*hole)] = moved;
+            self.position[index(moved)] = *hole;
+            *hole = with;
+        }
     }
 
     /// Changes the counts of many pieces, and sorts all of them once.
@@ -231,28 +241,29 @@ impl Availability {
             }
         }
         let buckets = (usize::from(highest) + 2).max(self.starts.len() - 1);
-        let offered = index(self.starts[WITHDRAWN + 1]);
+        // From here on in the order of numbers, so that memory is read from end to end.
+        let bucket = |this: &Self, piece: usize| {
+            if this.position[piece] < this.starts[WITHDRAWN + 1] {
+                WITHDRAWN
+            } else {
+                usize::from(this.counts[piece]) + 1
+            }
+        };
         let mut next = vec![0u32; buckets + 1];
-        let (withdrawn, rest) = self.order.split_at(offered);
-        let bucket = |piece: u32| usize::from(self.counts[index(piece)]) + 1;
-        for &piece in rest {
-            next[bucket(piece) + 1] += 1;
+        for piece in 0..self.counts.len() {
+            next[bucket(self, piece) + 1] += 1;
         }
-        next[WITHDRAWN + 1] = self.starts[WITHDRAWN + 1];
         for at in 1..next.len() {
             next[at] += next[at - 1];
         }
         let starts = next.clone();
-        let mut order = withdrawn.to_vec();
-        order.resize(self.order.len(), 0);
-        // In the old order rather than by number, so that equals stay mixed.
-        for &piece in rest {
-            let place = &mut next[bucket(piece)];
-            order[index(*place)] = piece;
+        for (piece, number) in (0..self.counts.len()).zip(0..) {
+            let place = &mut next[bucket(self, piece)];
+            self.position[piece] = *place;
+            self.order[index(*place)] = number;
             *place += 1;
         }
-        (self.order, self.starts) = (order, starts);
-        self.restore_positions();
+        self.starts = starts;
     }
 
     fn restore_positions(&mut self) {

@@ -7,8 +7,8 @@
 //! that one link owes are asked of one other too: the end game.
 //!
 //! Invariants: a block is asked of one link, in the end game of two, never twice of the same. State is kept for the
-//! pieces under way (a byte a block) and 10 bytes for each piece. [`Picker::pick`], [`Picker::received`] and
-//! [`Picker::release`] allocate nothing while a download runs evenly.
+//! pieces under way (a byte a block) and 10 bytes for each piece. The memory of finished pieces is used again, so
+//! that no block costs an allocation.
 //!
 //! It does not know time or rates: when a block is overdue and how many to ask for is the link's affair. Nor does it
 //! remember what was asked of a link and released: the caller passes on only blocks that it asked for at some time.
