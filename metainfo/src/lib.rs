@@ -7,6 +7,25 @@
 //! checked once, in its `parse`, against named limits; the rest of the program need not check again.
 //!
 //! This package does no I/O, reads no clock and uses no global randomness.
+//!
+//! ```
+//! # fn main() -> Result<(), metainfo::Error> {
+//! use metainfo::{InfoBuilder, Magnet, TorrentBuilder, TorrentFile};
+//!
+//! let info = InfoBuilder { name: b"a.txt".to_vec(), piece_length: 16_384, private: false, source: None }
+//!     .single_file(20_000, &[0; 40])?;
+//! let announce = vec![vec!["http://tracker.example/announce".to_owned()]];
+//! let torrent = TorrentBuilder { announce, ..TorrentBuilder::default() }.build(info)?;
+//!
+//! let read = TorrentFile::parse(&torrent.to_bytes())?;
+//! assert_eq!(read, torrent);
+//! assert_eq!(read.info.geometry().piece_count(), 2);
+//!
+//! let link: Magnet = read.magnet().to_string().parse()?;
+//! assert_eq!(link.hashes, read.info.hashes());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bencode;
 mod builder;

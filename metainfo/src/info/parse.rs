@@ -5,7 +5,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::{Info, InfoHashes, Layout, Pieces, files};
 use crate::bencode::{Limits, Node, scan_whole};
-use crate::{Error, ErrorKind, Geometry, InfoHash, MAX_PIECE_LENGTH, MAX_TORRENT_BYTES};
+use crate::{Error, ErrorKind, Geometry, InfoHash, MAX_TORRENT_BYTES};
 
 /// Bytes of one digest in `pieces`.
 const DIGEST_LENGTH: usize = 20;
@@ -83,10 +83,9 @@ fn piece_length(info: Node<'_>) -> Result<(u32, usize), Error> {
     let length = node
         .as_int()
         .ok_or_else(|| Error::at(ErrorKind::WrongType("piece length", "an integer"), node.offset()))?;
-    match u32::try_from(length) {
-        Ok(length @ 1..=MAX_PIECE_LENGTH) => Ok((length, node.offset())),
-        _ => Err(Error::at(ErrorKind::PieceLength(length), node.offset())),
-    }
+    // `Geometry` knows the limits; here it is only made to fit.
+    let fits = u32::try_from(length).map_err(|_| Error::at(ErrorKind::PieceLength(length), node.offset()));
+    Ok((fits?, node.offset()))
 }
 
 fn pieces(info: Node<'_>, raw: &Bytes, geometry: Geometry) -> Result<Pieces, Error> {

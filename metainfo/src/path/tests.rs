@@ -166,6 +166,14 @@ fn h15_at_most_five_hundred_are_renamed() {
     let e = names.place(vec![b"t".to_vec(), b"a".to_vec()]).unwrap_err();
     assert_eq!(e.to_string(), "more than 500 files have the path of another");
     assert!(names.place(vec![b"t".to_vec(), b"b".to_vec()]).is_ok(), "others are not touched");
+
+    let mut names = Names::new(Platform::Unix);
+    let mut twice = |n: usize| {
+        let path = || vec![b"t".to_vec(), n.to_string().into_bytes()];
+        names.place(path()).and_then(|_| names.place(path()))
+    };
+    assert!((0..500).all(|n| twice(n).is_ok()));
+    assert!(twice(500).is_err(), "they count together, whatever their names are");
 }
 
 #[test]
