@@ -490,6 +490,30 @@ fn a_piece_of_32768_blocks_is_shared_by_300_links() {
 }
 
 #[test]
+fn no_more_pieces_are_begun_than_memory_is_meant_for() {
+    let (pieces, blocks) = (520, 32_768);
+    let length = blocks * BLOCK_LENGTH;
+    let geometry = Geometry::new(u64::from(length) * u64::from(pieces), length).unwrap();
+    let mut picker = Picker::new(geometry, &Bitfield::new(pieces));
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut begun = |picker: &mut Picker, piece: u32| {
+        // Each peer has one piece, so that none helps another.
+        let mut has = Bitfield::new(pieces);
+        has.set(piece);
+        picker.add_peer(&has);
+        let mut out = Vec::new();
+        picker.pick(LinkId(piece), &has, 1, &mut rng, &mut out);
+        !out.is_empty()
+    };
+    let most = u32::try_from(MAX_BLOCKS_UNDER_WAY / u64::from(blocks)).unwrap();
+    assert!((0..most).all(|piece| begun(&mut picker, piece)));
+    assert!(!begun(&mut picker, most));
+    picker.piece_good(0);
+    assert!(begun(&mut picker, most));
+    picker.check();
+}
+
+#[test]
 fn two_million_pieces_of_one_block_work() {
     let pieces = 0x20_0000;
     let geometry = Geometry::new(u64::from(pieces) * 1000, 1000).unwrap();
