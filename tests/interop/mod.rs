@@ -1,7 +1,7 @@
 //! shoal among the clients and trackers of others: the real programs, each on a host of its own.
 //!
 //! They are ignored by default, since they need root and Debian packages; `.ci/run` installs those and runs
-//! `cargo test --test integration -- --ignored interop`.
+//! `cargo test --workspace --test integration -- --ignored interop`.
 
 mod support;
 mod swarm;

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::SHOAL;
-use super::support::data::{LIBRARY, assert_same, library, noise};
+use super::support::data::{LIBRARY, library};
 use super::support::net::{Host, Network};
 use super::support::process::Process;
+use crate::support::data::{assert_same, noise, tree, write};
 
 /// A file that takes the slow link seconds to send once.
 const LARGE_FILE: usize = 24_000_000;
@@ -40,8 +42,8 @@ fn torrent_url(share: &Process) -> Option<String> {
 /// The bytes that a process last reported as uploaded and as downloaded.
 fn reported(process: &Process) -> (u64, u64) {
     let lines = process.stderr();
-    let objects = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let last = objects.filter(|object| object["event"] == "progress").last().expect("progress was reported");
+    let mut objects = lines.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let last = objects.find(|object| object["event"] == "progress").expect("progress was reported");
     let bytes = |key: &str| last[key].as_u64().unwrap_or_else(|| panic!("{last} has {key}"));
     (bytes("uploaded_bytes"), bytes("downloaded_bytes"))
 }
@@ -54,8 +56,8 @@ fn leechers_of_a_slow_share_feed_each_other() {
     let (original, logs) = (scratch.path().join("original"), scratch.path().join("logs"));
     fs::create_dir(&logs).expect("a folder can be made");
     library(&original);
-    fs::write(original.join(LIBRARY).join("large"), noise(7, LARGE_FILE)).expect("the file can be written");
-    let size = total(&original);
+    write(&original.join(LIBRARY).join("large"), &noise(99, LARGE_FILE));
+    let size: u64 = tree(&original).values().map(|bytes| bytes.len() as u64).sum();
     let sharer = network.host(0);
     sharer.limit(SLOW_LINK);
 
@@ -80,15 +82,4 @@ fn leechers_of_a_slow_share_feed_each_other() {
         uploaded.abs_diff(downloaded) * 100 <= downloaded,
         "{uploaded} bytes were reported as uploaded, and {downloaded} as downloaded"
     );
-}
-
-/// Bytes of all files beneath a folder.
-fn total(folder: &Path) -> u64 {
-    let entries =
-        fs::read_dir(folder).expect("the folder can be read").map(|entry| entry.expect("it can be read"));
-    entries
-        .map(|entry| {
-            if entry.path().is_dir() { total(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) }
-        })
-        .sum()
 }

@@ -6,11 +6,12 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::support::data::{LIBRARY, library, noise};
+use super::support::data::{LIBRARY, library};
 use super::support::programs::run;
 use super::support::readers::{
     Reading, aria2_show, libtorrent_show, lt_torrent, shoal_create, shoal_show, transmission_show,
 };
+use crate::support::data::{noise, write};
 
 /// What the makers are told to write, in tiers of one URL: not every maker can put two into one.
 const TRACKERS: [&str; 2] = ["http://tracker.example:6969/announce", "udp://second.example:80/announce"];
@@ -27,8 +28,7 @@ impl Desk {
     fn new() -> Self {
         let scratch = TempDir::new().expect("a folder can be made");
         library(scratch.path());
-        fs::write(scratch.path().join("single file.bin"), noise(99, 300_001))
-            .expect("the file can be written");
+        write(&scratch.path().join("single file.bin"), &noise(99, 300_001));
         Self { scratch }
     }
 

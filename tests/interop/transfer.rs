@@ -5,11 +5,12 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::support::clients::Client::{self, Aria2, Libtorrent, Shoal, Transmission};
-use super::support::data::{LIBRARY, assert_same, assert_same_but_for_empty_files, library};
+use super::support::data::{LIBRARY, assert_same_but_for_empty_files, library};
 use super::support::net::Network;
 use super::support::readers;
 use super::support::trackers::Tracker;
 use super::support::trackers::TrackerKind::{self, Opentracker, Shoal as ShoalTracker};
+use crate::support::data::assert_same;
 
 /// One host runs the tracker, one seeds, one leeches.
 fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind) {

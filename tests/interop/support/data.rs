@@ -1,11 +1,8 @@
-//! Folders to share, made of bytes that are the same every time, and their comparison.
+//! The folder that clients exchange, and its comparison where a client leaves something out.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-/// The bytes of files by their paths.
-type Files = BTreeMap<String, Vec<u8>>;
+use crate::support::data::{noise, tree, write};
 
 /// Bytes a piece in the torrents of [`LIBRARY`].
 pub(crate) const PIECE: usize = 64 << 10;
@@ -14,11 +11,11 @@ pub(crate) const PIECE: usize = 64 << 10;
 pub(crate) const LIBRARY: &str = "library";
 
 /// Every shape of file that a torrent can hold: empty at the start, in the middle and at the end; hidden; nested; in
-/// one piece with many others; over many pieces; ending on a piece's edge; with names that sort differently as
+/// one piece with many others; over many pieces; as long as some pieces; with names that sort differently as
 /// paths and as text, and names that are not ASCII. Each is a path under the top folder, and a length in bytes.
 const FILES: &[(&str, usize)] = &[
+    (".empty", 0),
     (".hidden/settings.toml", 333),
-    (".nothing", 0),
     ("album", 70_001),
     ("album-extras/cover.jpg", 181_111),
     ("album.txt", 7),
@@ -38,59 +35,17 @@ const FILES: &[(&str, usize)] = &[
 /// Makes the folder [`LIBRARY`] of about 3 MiB in `parent`.
 pub(crate) fn library(parent: &Path) {
     for (serial, (path, length)) in FILES.iter().enumerate() {
-        let path = parent.join(LIBRARY).join(path);
-        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
-        fs::write(path, noise(serial as u64, *length)).expect("the file can be written");
+        write(&parent.join(LIBRARY).join(path), &noise(serial as u64, *length));
     }
 }
 
-/// `length` bytes that do not compress, the same for the same seed (xorshift64*).
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut bytes = vec![0; length];
-    for word in bytes.chunks_mut(8) {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        word.copy_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_be_bytes()[..word.len()]);
-    }
-    bytes
-}
-
-/// Ends the test unless both hold the same file, or folders of the same files.
-pub(crate) fn assert_same(original: &Path, copy: &Path) {
-    assert_equal(&contents(original), &contents(copy));
-}
-
-/// The same, where the copy may lack the files that have no bytes.
+/// Ends the test unless both hold the same files, where the copy may lack those that have no bytes.
 pub(crate) fn assert_same_but_for_empty_files(original: &Path, copy: &Path) {
-    let (mut original, mut copy) = (contents(original), contents(copy));
+    let (mut original, mut copy) = (tree(original), tree(copy));
     original.retain(|_, bytes| !bytes.is_empty());
     copy.retain(|_, bytes| !bytes.is_empty());
-    assert_equal(&original, &copy);
-}
-
-fn assert_equal(original: &Files, copy: &Files) {
-    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(original), names(copy), "the same files are there");
-    for (name, bytes) in original {
-        // Not assert_eq!: nobody wants to read megabytes.
-        assert!(*bytes == copy[name], "{name:?} differs from the original");
+    assert!(original.keys().eq(copy.keys()), "{:?} are there, not {:?}", copy.keys(), original.keys());
+    for (path, bytes) in &original {
+        assert!(copy[path] == *bytes, "{} differs from the original", path.display());
     }
-}
-
-/// Every file beneath `root` by its path from there, or `root` itself by an empty one.
-fn contents(root: &Path) -> Files {
-    let mut files = BTreeMap::new();
-    let mut left = vec![root.to_owned()];
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            let entries = fs::read_dir(&path).expect("the folder can be read");
-            left.extend(entries.map(|entry| entry.expect("the folder can be read").path()));
-        } else {
-            let name = path.strip_prefix(root).expect("it was found there").to_string_lossy().into_owned();
-            files.insert(name, fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
-        }
-    }
-    files
 }

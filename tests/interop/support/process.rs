@@ -60,6 +60,7 @@ impl Process {
             .args(["--pdeathsig", "KILL", "--", "ip", "netns", "exec", host.name()])
             .args(command)
             .env("SHOAL_PROGRESS", "json")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .stdin(Stdio::null())
             .stdout(open(&stdout))
             .stderr(open(&stderr))
