@@ -155,6 +155,23 @@ fn a_download_finishes_when_its_only_seeder_comes_back() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_at_once_what_the_first_ends_in_order() {
+    // A tracker that takes connections and never answers: ending in order waits for it a while.
+    let stalled = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let announce = format!("http://{}/announce", stalled.local_addr().unwrap());
+    let source = Source::new(&["-a", &announce]);
+    // It has connected, so it may have been heard, and must be told that the peer leaves.
+    let _held = stalled.accept().unwrap();
+    let mut seed = source.seed.unwrap();
+    seed.signal("INT");
+    seed.object(|object| {
+        object["event"] == "log" && object["message"].as_str().unwrap().contains("Ctrl-C again")
+    });
+    seed.signal("INT");
+    assert_eq!(seed.finish().0, Some(130));
+}
+
+#[test]
 fn h72_an_unrelated_file_in_the_way_is_kept_unless_it_may_be_overwritten() {
     let source = Source::new(&[]);
     let target = tempdir().unwrap();
@@ -228,6 +245,16 @@ fn seeding_what_is_something_else_is_refused_with_code_3() {
     std::fs::remove_dir_all(folder.path().join("photos")).unwrap();
     let seed = start(folder.path(), &["seed", "photos.torrent", "--port", "0"]);
     assert_eq!(seed.finish().0, Some(3));
+}
+
+#[test]
+fn of_several_torrents_one_that_is_not_there_does_not_keep_the_others_from_being_seeded() {
+    let source = Source::new(&[]);
+    let args = ["seed", "gone.torrent", "photos.torrent", "--port", "0", "--seed-time", "1ms"];
+    let mut seed = start(source.folder.path(), &args);
+    assert_eq!(seed.event("error")["message"], "gone.torrent: No such file or directory");
+    seed.event("seeding");
+    assert_eq!(seed.finish().0, Some(1));
 }
 
 #[test]

@@ -133,7 +133,9 @@ fn piped_output_is_plain_lines_and_ends_with_a_summary() {
     assert!(!said.contains(['\u{1b}', '\r']), "{said}");
     let last = said.lines().last().unwrap();
     assert!(
-        last.starts_with("✓ photos: 977 KiB in ") && last.contains(" on average, ratio 0.00, "),
+        last.starts_with("✓ photos: 977 KiB in ")
+            && last.contains(", average ↓")
+            && last.contains(", ratio 0.00, "),
         "{said}"
     );
     assert_same(&source.path().join("photos"), &target.path().join("photos"));

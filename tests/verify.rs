@@ -107,6 +107,38 @@ fn the_folder_may_be_named_found_beside_the_torrent_or_mistaken() {
 }
 
 #[test]
+fn h77_a_sparse_file_of_a_tebibyte_is_verified_without_reading_it() {
+    const PIECE: u64 = 16 << 20;
+    const SIZE: u64 = 1 << 40;
+    let folder = tempdir().unwrap();
+    let sparse = |name: &str, length| {
+        std::fs::File::create(folder.path().join(name)).unwrap().set_len(length).unwrap();
+    };
+    // All pieces are zeros, so one digest is that of all.
+    sparse("one", PIECE);
+    let one = inside(folder.path()).run(&["create", "one", "-p", "16MiB", "-o", "-"]).done().stdout;
+    let digest = *metainfo::TorrentFile::parse(&one).unwrap().info.piece_hash(0).unwrap().as_bytes();
+    let digests = digest.repeat(usize::try_from(SIZE / PIECE).unwrap());
+    let builder = metainfo::InfoBuilder {
+        name: b"sparse".to_vec(),
+        piece_length: u32::try_from(PIECE).unwrap(),
+        private: false,
+        source: None,
+    };
+    let info = builder.single_file(SIZE, &digests).unwrap();
+    let torrent = metainfo::TorrentBuilder::default().build(info).unwrap();
+    write(&folder.path().join("sparse.torrent"), &torrent.to_bytes());
+    sparse("sparse", SIZE);
+    let outcome = inside(folder.path()).run(&["verify", "sparse.torrent"]).done();
+    assert_eq!(outcome.out(), "✓ sparse: all good, 1.0 TiB in 1 file, 65,536 pieces\n");
+    // A single byte that is not zero is found in it.
+    let file = std::fs::File::options().write(true).open(folder.path().join("sparse")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", 1000 * PIECE + 5).unwrap();
+    let outcome = inside(folder.path()).run(&["verify", "sparse.torrent"]);
+    assert_eq!((outcome.exit, outcome.out()), (Exit::Mismatch, "bad        sparse: piece 1000\n"));
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_named() {
     let folder = hundred();
     let outcome = inside(folder.path()).run(&["verify", "hundred.torrent", "nowhere"]);

@@ -10,15 +10,28 @@ use peer::{AddTorrent, Verify};
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, make, output_file, path_error, shown};
 use crate::cli::{MakeArgs, SeedArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, code_of};
 
 pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
     let mut adds = Vec::with_capacity(args.torrents.len());
+    let mut worst = None;
     for argument in &args.torrents {
-        adds.push(match is_torrent(argument, context) {
-            true => existing(argument, args, context)?,
-            false => made(argument, args, context)?,
-        });
+        let add = match is_torrent(argument, context) {
+            true => existing(argument, args, context),
+            false => made(argument, args, context),
+        };
+        match add {
+            Ok(add) => adds.push(add),
+            // Of a thousand, one that is not there must not keep the others.
+            Err(error) if args.torrents.len() > 1 && context.interrupt.received().is_none() => {
+                context.screen.error(&display_safe(&format!("{error:#}")));
+                worst.get_or_insert(code_of(&error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let (true, Some(exit)) = (adds.is_empty(), worst) {
+        return Ok(exit);
     }
     let rules = Rules { seed: true, ratio: args.stop.seed_ratio, time: args.stop.seed_time, timeout: None };
     block_on(async {
@@ -26,7 +39,8 @@ pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
         for add in adds {
             transfers.add(add).await?;
         }
-        transfers.run(context).await
+        let ended = transfers.run(context).await?;
+        Ok(worst.unwrap_or(ended))
     })
 }
 

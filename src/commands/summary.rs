@@ -5,7 +5,7 @@ use std::time::Duration;
 use peer::{State, TorrentStats};
 use serde::Serialize;
 
-use crate::output::size::{elapsed, percent, plural, rate, size, size_of};
+use crate::output::size::{TIE, cut, elapsed, percent, plural, rate, size, size_of};
 use crate::output::style::Style;
 use crate::output::view::View;
 
@@ -88,10 +88,14 @@ pub(super) fn result<'a>(view: &'a View, record: &Record) -> Outcome<'a> {
 }
 
 /// The lines of all torrents, and of their total if there are several.
-pub(super) fn lines(views: &[View], records: &[&Record], style: Style) -> Vec<String> {
+///
+/// Numbers and their units are tied, so that wrapping leaves them together; `columns` is what a name may take.
+pub(super) fn lines(views: &[View], records: &[&Record], columns: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     if views.len() <= EACH {
-        lines.extend(views.iter().zip(records).filter_map(|(view, record)| line(view, record, style)));
+        lines.extend(
+            views.iter().zip(records).filter_map(|(view, record)| line(view, record, columns, style)),
+        );
     }
     if views.len() > 1 {
         let total = View::total_of(views);
@@ -109,7 +113,7 @@ pub(super) fn lines(views: &[View], records: &[&Record], style: Style) -> Vec<St
 }
 
 /// One torrent's line; none for one whose error was told, or that had not begun.
-fn line(view: &View, record: &Record, style: Style) -> Option<String> {
+fn line(view: &View, record: &Record, columns: usize, style: Style) -> Option<String> {
     if record.failed {
         return None;
     }
@@ -118,32 +122,43 @@ fn line(view: &View, record: &Record, style: Style) -> Option<String> {
     let average = |bytes: u64| {
         // Less than a millisecond is no time to divide by.
         let millis = time.as_millis().max(1);
-        rate(u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX))
+        tied(&rate(u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX)))
     };
-    let name = style.bold(&view.name);
-    let peers = plural(record.most_peers as u64, "peer");
-    let ratio = view.ratio();
+    let name = style.bold(&cut(&view.name, columns));
+    let peers = tied(&plural(record.most_peers as u64, "peer"));
+    // The word and its number belong together too.
+    let ratio = tied(&format!("ratio {}", view.ratio()));
     let mark = style.green("✓");
     Some(if record.is_complete() && view.downloaded == 0 {
         format!("{mark} {name}: {} was complete already", size(view.total))
     } else if record.is_complete() {
         let (down, up) = (average(view.downloaded), average(view.uploaded));
-        let (size, time) = (size(view.total), elapsed(time));
-        format!("{mark} {name}: {size} in {time}, ↓{down} ↑{up} on average, ratio {ratio}, {peers}")
+        let (size, time) = (tied(&size(view.total)), tied(&elapsed(time)));
+        format!("{mark} {name}: {size} in {time}, average ↓{down} ↑{up}, {ratio}, {peers}")
     } else if view.done == view.total {
-        let (sent, time) = (size(view.uploaded), elapsed(time));
+        let (sent, time) = (tied(&size(view.uploaded)), tied(&elapsed(time)));
         let up = average(view.uploaded);
-        format!("{mark} {name}: seeded for {time}, sent {sent}, ↑{up} on average, ratio {ratio}, {peers}")
+        format!("{mark} {name}: seeded for {time}, sent {sent}, average ↑{up}, {ratio}, {peers}")
     } else {
         let (share, sizes) = (percent(view.done, view.total), size_of(view.done, view.total));
         format!("{name}: stopped at {share}% ({sizes}); run the same command again to go on")
     })
 }
 
+/// The text with its spaces tied, see [`crate::output::size::wrap`].
+fn tied(text: &str) -> String {
+    text.replace(' ', &TIE.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::output::view::tests::download;
+
+    fn drawn(views: &[View], records: &[&Record]) -> Vec<String> {
+        let lines = lines(views, records, 80, Style::new(false));
+        lines.iter().map(|line| line.replace(TIE, " ")).collect()
+    }
 
     fn record(completed: Option<u64>) -> Record {
         Record {
@@ -159,23 +174,23 @@ mod tests {
     fn a_download_is_summed_up_from_the_end_of_checking_to_its_completion() {
         let mut view = download("a.bin");
         (view.done, view.downloaded) = (view.total, view.total);
-        let drawn = lines(&[view], &[&record(Some(42))], Style::new(false));
+        let drawn = drawn(&[view], &[&record(Some(42))]);
         assert_eq!(
             drawn,
-            ["✓ a.bin: 1.9 GiB in 40.0 s, ↓48.6 MiB/s ↑2.4 MiB/s on average, ratio 0.05, 9 peers"]
+            ["✓ a.bin: 1.9 GiB in 40.0 s, average ↓48.6 MiB/s ↑2.4 MiB/s, ratio 0.05, 9 peers"]
         );
     }
 
     #[test]
     fn an_interrupted_download_says_how_to_go_on() {
-        let drawn = lines(&[download("a.bin")], &[&record(None)], Style::new(false));
+        let drawn = drawn(&[download("a.bin")], &[&record(None)]);
         assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);
     }
 
     #[test]
     fn several_have_a_total_and_many_have_nothing_else() {
         let (views, one) = (vec![download("a"); 21], record(None));
-        assert_eq!(lines(&views, &[&one; 21], Style::new(false)).len(), 1);
-        assert_eq!(lines(&views[..2], &[&one; 2], Style::new(false)).len(), 3);
+        assert_eq!(drawn(&views, &[&one; 21]).len(), 1);
+        assert_eq!(drawn(&views[..2], &[&one; 2]).len(), 3);
     }
 }

@@ -29,6 +29,9 @@ const LINGER_STEP: Duration = Duration::from_millis(50);
 /// How long ending in order may take: the trackers' last announces have two seconds, the disk has the rest.
 const SHUTDOWN: Duration = Duration::from_secs(4);
 
+/// Ending that takes longer than this is worth a word.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// When enough is done.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
@@ -136,7 +139,7 @@ impl Transfers {
             self.linger(&mut display, context).await;
         }
         let complete = self.watched.iter().all(|one| one.record.is_complete() || !one.fetches);
-        self.session.shutdown(SHUTDOWN).await;
+        self.shutdown().await;
         // The last numbers: what was sent while it ended counts too.
         let views = self.views();
         display.objects(&views);
@@ -149,6 +152,17 @@ impl Transfers {
             Ended::Signal(_) if complete => Ok(self.worst.unwrap_or(Exit::Done)),
             Ended::Signal(signal) => Ok(signal.exit()),
         }
+    }
+
+    /// Ends the session in order, and says so if that takes its time.
+    async fn shutdown(&self) {
+        let mut shutdown = std::pin::pin!(self.session.shutdown(SHUTDOWN));
+        tokio::select! {
+            () = &mut shutdown => return,
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        self.screen.say("telling the trackers that it ends; Ctrl-C again ends it at once");
+        shutdown.await;
     }
 
     async fn watch(&mut self, display: &mut Display, context: &Context<'_>) -> Ended {
@@ -260,7 +274,9 @@ impl Transfers {
 
     fn summarize(&self, views: &[View], context: &mut Context<'_>) -> Result<()> {
         let records: Vec<_> = self.watched.iter().map(|one| &one.record).collect();
-        for line in summary::lines(views, &records, self.screen.style()) {
+        // A name may take half of the line; in a file it may take what it likes.
+        let columns = self.screen.columns().map_or(usize::MAX, |columns| (columns / 2).max(8));
+        for line in summary::lines(views, &records, columns, self.screen.style()) {
             self.screen.say(&line);
         }
         if context.json {

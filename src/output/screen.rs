@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::canvas::{Canvas, Shared};
 use super::json;
+use super::size::{TIE, wrap};
 use super::style::Style;
 use super::terminal::Terminal;
 use super::view::View;
@@ -124,12 +125,20 @@ impl Screen {
         }
     }
 
-    /// Says something that is nice to know: not with `--quiet`.
+    /// Columns, if someone looks at a terminal.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.0.terminal.size().map(|(columns, _)| columns)
+    }
+
+    /// Says something that is nice to know: not with `--quiet`. On a terminal it is wrapped between words.
     pub(crate) fn say(&self, text: &str) {
         match self.0.mode {
-            Mode::Json => self.raw_line(&json::event("log", None, text)),
+            Mode::Json => self.raw_line(&json::event("log", None, &text.replace(TIE, " "))),
             _ if self.0.quiet => {}
-            _ => self.raw_line(text),
+            _ => match self.columns() {
+                Some(columns) => wrap(text, columns).iter().for_each(|line| self.raw_line(line)),
+                None => self.raw_line(&text.replace(TIE, " ")),
+            },
         }
     }
 

@@ -105,6 +105,43 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// Holds words of a line together that [`wrap`] would part; it is shown as a space.
+pub(crate) const TIE: char = '\u{a0}';
+
+/// The text on lines of at most `columns` as far as its words allow, broken at spaces; those after the first are
+/// indented. Colour takes no columns.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    const INDENT: &str = "  ";
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let more = visible_width(word);
+        if used > 0 && used + 1 + more > columns {
+            lines.push(std::mem::replace(&mut line, INDENT.to_owned()));
+            used = INDENT.len();
+        } else if !line.is_empty() {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += more;
+    }
+    lines.push(line);
+    lines.iter().map(|line| line.replace(TIE, " ")).collect()
+}
+
+/// Columns of a text that may have colour in it.
+fn visible_width(text: &str) -> usize {
+    let mut rest = text;
+    let mut columns = 0;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        columns += width(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    columns + width(rest)
+}
+
 /// The text in at most `columns`, cut on a character, with `…` where something is gone.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
@@ -182,6 +219,15 @@ mod tests {
         assert_eq!(cut("abc", 0), "");
         assert_eq!(fit("日本", 6), "日本  ");
         assert_eq!(width(&fit("日本語", 4)), 4);
+    }
+
+    #[test]
+    fn lines_break_between_words_and_colour_takes_no_room() {
+        assert_eq!(wrap("one two three", 80), ["one two three"]);
+        assert_eq!(wrap("one two three four", 8), ["one two", "  three", "  four"]);
+        assert_eq!(wrap("one two\u{a0}three", 8), ["one", "  two three"]);
+        assert_eq!(wrap("\x1b[1mone\x1b[0m two three", 7), ["\x1b[1mone\x1b[0m two", "  three"]);
+        assert_eq!(wrap("", 0), [""]);
     }
 
     #[test]
