@@ -1,11 +1,11 @@
 //! When to announce one torrent, to which tracker, and what for (BEP 3, BEP 12).
 //!
-//! Purpose: [`Announcer`] is put together from [`tiers`] (which tracker is next) and [`schedule`] (when); it adds
+//! Purpose: [`Announcer`] is put together from `tiers` (which tracker is next) and `schedule` (when); it adds
 //! what is said. A driver carries the requests: it polls, asks the tracker, and hands in what came of it, a time-out
 //! included.
 //!
 //! Invariant: at most one announce is under way. A tracker hears `started` before anything else, `completed` is said
-//! once in a run, and `stopped` only to those that may know of us. Nobody is asked more often than [`schedule`]
+//! once in a run, and `stopped` only to those that may know of us. Nobody is asked more often than `schedule`
 //! allows, nor before the time that he asked for (BEP 31).
 //!
 //! It neither sends nor waits, it keeps no peers, and which kinds of URL can be asked is the driver's to know.

@@ -3,7 +3,7 @@
 //! Purpose: hold requests until the socket can take their blocks soon, so that a choke or a cancel can still throw
 //! them away and control messages are not stuck behind data.
 //!
-//! Invariant: at most [`MAX_QUEUED`] requests wait, and at most [`Uploads::window`] bytes are on their way.
+//! Invariant: at most [`MAX_QUEUED`] requests wait, and at most `Uploads::window` bytes are on their way.
 
 use std::collections::VecDeque;
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(doc)]
+use super::Torrent;
 use crate::wire::{Message, WireError};
 use crate::{Bitfield, Block, Geometry, LinkId, PeerId};
 
