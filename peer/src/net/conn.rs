@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use super::outbox::{Flushed, Outbox};
+use super::outbox::Outbox;
 use super::read::{self, Batch, Input};
 use crate::disk::BlockPool;
 use crate::shared::Place;
@@ -36,40 +36,37 @@ impl Conn {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what the socket takes now; the rest is the writer's.
+    /// Writes what the socket takes now; the rest is the writer's. Answers the bytes of blocks that are gone, as
+    /// [`Outbox::take_gone`] does.
     ///
     /// # Errors
     /// If the connection is broken.
-    pub(crate) fn flush(&self) -> io::Result<Flushed> {
+    pub(crate) fn flush(&self) -> io::Result<u32> {
         let mut outbox = self.outbox();
-        if outbox.blocked {
-            return Ok(Flushed::default());
-        }
-        let flushed = outbox.flush(|slices| self.stream.try_write_vectored(slices))?;
-        if !flushed.empty {
+        if !outbox.blocked && !outbox.flush(|slices| self.stream.try_write_vectored(slices))? {
             outbox.blocked = true;
             self.full.notify_one();
         }
-        Ok(flushed)
+        Ok(outbox.take_gone())
     }
 
-    /// Writes whenever the socket has room again, and tells the torrent's task what has gone.
+    /// Writes whenever the socket has room again, and tells the torrent's task that something has gone.
     async fn write(&self, link: LinkId, inputs: &mpsc::Sender<Batch>) -> io::Result<()> {
         loop {
             self.full.notified().await;
             loop {
                 self.stream.writable().await?;
-                let flushed = {
+                let (empty, gone) = {
                     let mut outbox = self.outbox();
-                    let flushed = outbox.flush(|slices| self.stream.try_write_vectored(slices))?;
-                    outbox.blocked = !flushed.empty;
-                    flushed
+                    let empty = outbox.flush(|slices| self.stream.try_write_vectored(slices))?;
+                    outbox.blocked = !empty;
+                    (empty, outbox.has_gone())
                 };
-                if flushed.payload > 0 {
-                    let batch = Batch { link, items: vec![Input::Sent(flushed.payload)] };
+                if gone {
+                    let batch = Batch { link, items: vec![Input::Sent] };
                     inputs.send(batch).await.map_err(io::Error::other)?;
                 }
-                if flushed.empty {
+                if empty {
                     break;
                 }
             }

@@ -46,21 +46,14 @@ impl Frame {
     }
 }
 
-/// What one attempt to write came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flushed {
-    /// Bytes of blocks whose messages are gone altogether.
-    pub(crate) payload: u32,
-    /// Whether nothing is left.
-    pub(crate) empty: bool,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     control: Vec<u8>,
     control_sent: usize,
     frames: VecDeque<Frame>,
+    /// See [`Outbox::take_gone`].
+    gone: u32,
     /// The socket took no more; its writer waits until it does.
     pub(crate) blocked: bool,
 }
@@ -92,15 +85,26 @@ impl Outbox {
         u32::try_from(dropped).unwrap_or(u32::MAX)
     }
 
-    /// Writes until the socket takes no more.
+    /// Bytes of blocks whose messages are gone altogether, since this was asked last.
+    ///
+    /// They are counted here, where a connection that breaks or is closed cannot lose them.
+    pub(crate) fn take_gone(&mut self) -> u32 {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Whether [`Outbox::take_gone`] has something.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.gone > 0
+    }
+
+    /// Writes until the socket takes no more. Whether nothing is left.
     ///
     /// # Errors
     /// If the connection is broken.
     pub(crate) fn flush(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<Flushed> {
-        let mut flushed = Flushed::default();
+    ) -> io::Result<bool> {
         loop {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut wanted = 0;
@@ -112,14 +116,13 @@ impl Outbox {
             }
             let unused = places.len();
             if wanted == 0 {
-                flushed.empty = true;
-                return Ok(flushed);
+                return Ok(true);
             }
             match write(slices.get(..SLICES - unused).unwrap_or_default()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => flushed.payload = flushed.payload.saturating_add(self.advance(count)),
+                Ok(count) => self.gone = self.gone.saturating_add(self.advance(count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(flushed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -197,11 +200,11 @@ mod tests {
         outbox.push_frame(frame(1, b'a'));
         outbox.push_frame(frame(2, b'b'));
         let mut wire = Vec::new();
-        let flushed = outbox.flush(socket(14, &mut wire)).unwrap();
-        assert_eq!(flushed, Flushed { payload: 0, empty: false });
+        assert!(!outbox.flush(socket(14, &mut wire)).unwrap());
+        assert_eq!(outbox.take_gone(), 0);
         assert!(outbox.push_control(&mut b"CHOKE".to_vec()));
-        let flushed = outbox.flush(socket(1000, &mut wire)).unwrap();
-        assert_eq!(flushed, Flushed { payload: 8, empty: true });
+        assert!(outbox.flush(socket(1000, &mut wire)).unwrap());
+        assert_eq!(outbox.take_gone(), 8);
         assert_eq!(&wire[13..22], b"aaaaCHOKE");
         assert_eq!((wire.len(), &wire[35..]), (39, &b"bbbb"[..]));
     }
@@ -215,12 +218,14 @@ mod tests {
         let mut whole = Vec::new();
         let mut outbox = Outbox::default();
         fill(&mut outbox);
-        assert_eq!(outbox.flush(socket(10_000, &mut whole)).unwrap(), Flushed { payload: 400, empty: true });
+        assert!(outbox.flush(socket(10_000, &mut whole)).unwrap());
+        assert_eq!(outbox.take_gone(), 400);
         for step in [1, 2, 3, 7, 17, 18, 100] {
             let (mut wire, mut payload) = (Vec::new(), 0);
             fill(&mut outbox);
             while wire.len() < whole.len() {
-                payload += outbox.flush(socket(step, &mut wire)).unwrap().payload;
+                outbox.flush(socket(step, &mut wire)).unwrap();
+                payload += outbox.take_gone();
             }
             assert_eq!((&wire, payload), (&whole, 400), "{step} bytes at a time");
         }
@@ -233,8 +238,17 @@ mod tests {
         let mut wire = Vec::new();
         outbox.flush(socket(1, &mut wire)).unwrap();
         assert_eq!(outbox.forget(), 8);
-        assert_eq!(outbox.flush(socket(1000, &mut wire)).unwrap(), Flushed { payload: 4, empty: true });
-        assert_eq!(wire.len(), 17);
+        assert!(outbox.flush(socket(1000, &mut wire)).unwrap());
+        assert_eq!((outbox.take_gone(), wire.len()), (4, 17));
+    }
+
+    #[test]
+    fn what_went_before_a_connection_broke_is_counted() {
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|n| outbox.push_frame(frame(n, b'x')));
+        let mut room = [Ok(17 + 16), Err(io::ErrorKind::ConnectionReset.into())].into_iter();
+        assert!(outbox.flush(|_| room.next().unwrap()).is_err());
+        assert_eq!((outbox.take_gone(), outbox.take_gone()), (4, 0));
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(crate) enum Input {
     Message(Message),
     /// A whole block came.
     Block(Block, BlockBuffer),
-    /// The socket took so many bytes of blocks.
-    Sent(u32),
+    /// The socket took blocks; the outbox has counted them.
+    Sent,
     /// The connection is over; the peer broke the protocol, if that is why.
     Closed(Option<WireError>),
 }

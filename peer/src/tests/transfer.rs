@@ -33,6 +33,20 @@ async fn a_download_has_the_bytes_of_its_seed_and_both_count_the_same() {
 }
 
 #[tokio::test]
+async fn the_last_numbers_count_all_that_was_sent_and_received() {
+    let sample = Sample::single(6_000_000, 65_536);
+    let (seed, leecher, dir) = (session(), session(), tempdir().unwrap());
+    let seeding = seed.add(sample.seed()).await.unwrap();
+    let seeding = seed.stats(seeding).unwrap();
+    let id = leecher.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    let leeching = leecher.stats(id).unwrap();
+    until(&leecher, id, |stats| stats.state == State::Seeding).await;
+    end(&[&leecher, &seed]).await;
+    assert_eq!(leeching.borrow().downloaded, 6_000_000);
+    assert_eq!(seeding.borrow().uploaded, 6_000_000);
+}
+
+#[tokio::test]
 async fn files_that_straddle_pieces_and_empty_ones_all_arrive() {
     let files = [
         ("a", 100_000),

@@ -16,7 +16,6 @@ impl Active<'_> {
         let now = self.now();
         let shared = Arc::clone(&self.context.shared);
         shared.close_swarm(self.disk.info().info_hash());
-        let standing = self.standing();
         self.submit_writes();
         self.engine.handle_shutdown(now);
         while let Some(action) = self.engine.poll_action() {
@@ -25,11 +24,13 @@ impl Active<'_> {
             }
         }
         self.dials.abort_all();
+        let standing = self.standing();
         let stop = shared.config.deadlines.stop_announce;
         // A tracker that is slow now forgets us by itself later.
         let _ = tokio::time::timeout(stop, self.announces.stop(now, standing)).await;
         let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
         shared.disk.forget(self.disk);
+        self.publish_totals();
     }
 
     async fn last_writes(&mut self) {

@@ -22,7 +22,7 @@ impl Active<'_> {
                     BlockVerdict::Drop => {}
                 },
                 Input::Message(message) => self.engine.handle_message(now, link, message),
-                Input::Sent(bytes) => self.links.sent(now, &mut self.engine, link, bytes),
+                Input::Sent => self.links.sent(now, &mut self.engine, link),
                 Input::Closed(error) => {
                     if let Some(error) = error {
                         tracing::debug!("{}: {error}", self.links.address(link));

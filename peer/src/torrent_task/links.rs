@@ -5,6 +5,7 @@
 //! link is closed.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -78,6 +79,7 @@ impl Links {
 
     /// Closes a link; whether it was open.
     pub(super) fn close(&mut self, now: Time, engine: &mut Torrent, id: LinkId) -> bool {
+        self.sent(now, engine, id);
         let Some(link) = self.links.remove(&id) else { return false };
         if link.owed > 0 {
             engine.handle_upload_sent(now, id, link.owed, false);
@@ -86,8 +88,10 @@ impl Links {
     }
 
     /// A socket took blocks, after waiting.
-    pub(super) fn sent(&mut self, now: Time, engine: &mut Torrent, id: LinkId, bytes: u32) {
-        if let Some(link) = self.links.get_mut(&id) {
+    pub(super) fn sent(&mut self, now: Time, engine: &mut Torrent, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let bytes = link.conn.outbox().take_gone();
+        if bytes > 0 {
             link.owed = link.owed.saturating_sub(bytes);
             engine.handle_upload_sent(now, id, bytes, true);
         }
@@ -185,17 +189,16 @@ impl Links {
             let Some(link) = self.links.get_mut(&id) else { continue };
             link.dirty = false;
             let kept_up = link.control.is_empty() || link.conn.outbox().push_control(&mut link.control);
-            match link.conn.flush() {
-                Ok(flushed) if kept_up => {
-                    if flushed.payload > 0 {
-                        link.owed = link.owed.saturating_sub(flushed.payload);
-                        engine.handle_upload_sent(now, id, flushed.payload, true);
-                        sent = true;
-                    }
+            let flushed = if kept_up { link.conn.flush() } else { Err(io::Error::other("does not read")) };
+            match flushed {
+                Ok(0) => {}
+                Ok(bytes) => {
+                    link.owed = link.owed.saturating_sub(bytes);
+                    engine.handle_upload_sent(now, id, bytes, true);
+                    sent = true;
                 }
-                outcome => {
-                    let why = outcome.err().map_or("does not read".to_owned(), |error| error.to_string());
-                    tracing::debug!("{}: {why}", link.address);
+                Err(error) => {
+                    tracing::debug!("{}: {error}", link.address);
                     self.close(now, engine, id);
                     engine.handle_closed(now, id);
                     // Its closing may matter to others: the engine decides again.

@@ -70,6 +70,18 @@ impl Active<'_> {
         self.publisher.due(now)
     }
 
+    /// Publishes the numbers that last, whatever the time; of the rest, the picture before the end stays.
+    pub(super) fn publish_totals(&self) {
+        let last = self.current_stats(self.now());
+        self.context.stats.send_modify(|stats| {
+            stats.done_bytes = last.done_bytes;
+            stats.uploaded = last.uploaded;
+            stats.downloaded = last.downloaded;
+            stats.wasted = last.wasted;
+            stats.active = last.active;
+        });
+    }
+
     fn current_stats(&self, now: Time) -> TorrentStats {
         let total_bytes = self.disk.info().geometry().total();
         let left = self.engine.left();

@@ -29,14 +29,17 @@ impl Torrent {
             self.all_touched = true;
         }
         self.upload_in_use = self.upload_in_use.saturating_sub(bytes);
+        if sent {
+            // Of a link that is closed by now too: the other side has counted them.
+            self.up.add(now, u64::from(bytes));
+            self.totals.uploaded += u64::from(bytes);
+        }
         let Some(link) = self.links.get_mut(&id) else { return };
         link.uploads.done(bytes);
         self.touched.insert(id);
         if sent {
             link.last_said = now;
             link.up.add(now, u64::from(bytes));
-            self.up.add(now, u64::from(bytes));
-            self.totals.uploaded += u64::from(bytes);
         }
     }
 
