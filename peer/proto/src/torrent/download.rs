@@ -54,6 +54,8 @@ impl Torrent {
         link.it_chokes = true;
         let abandoned = link.pipeline.give_up_all();
         self.release(id, &abandoned);
+        // It may have been the one that a bad piece was to come from.
+        self.feed_starved();
     }
 
     fn peer_has(&mut self, id: LinkId, piece: u32) {
@@ -129,6 +131,7 @@ impl Torrent {
     fn cancel(&mut self, now: Time, id: LinkId, block: Block) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.pipeline.give_up(block) {
+            link.starved = false;
             self.free_disk(1);
             self.touched.insert(id);
             self.send(now, id, Message::Cancel(block));
@@ -160,7 +163,7 @@ impl Torrent {
     }
 
     /// There is something new to ask for.
-    fn feed_starved(&mut self) {
+    pub(super) fn feed_starved(&mut self) {
         self.all_touched = true;
         for link in self.links.values_mut() {
             link.starved = false;
@@ -247,8 +250,10 @@ impl Torrent {
             return;
         }
         let mut blocks = Vec::with_capacity(want);
+        let before = self.picker.in_endgame();
         self.picker.pick(id, &link.has, want, &mut self.rng, &mut blocks);
         link.starved = blocks.len() < want;
+        let end_game_begins = !before && self.picker.in_endgame();
         for &block in &blocks {
             link.pipeline.asked(now, block);
             self.actions.push_back(Action::Send(id, Message::Request(block)));
@@ -259,6 +264,10 @@ impl Torrent {
             if let (Some(due), Some(deadline)) = (self.links_due, link.pipeline.deadline()) {
                 self.links_due = Some(due.min(deadline));
             }
+        }
+        if end_game_begins {
+            // From now on those that had nothing left to ask for may ask twice.
+            self.feed_starved();
         }
     }
 }

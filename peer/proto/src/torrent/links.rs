@@ -92,6 +92,7 @@ impl Torrent {
         self.former.push_back((id, link.address.ip()));
         let abandoned = link.pipeline.give_up_all();
         self.release(id, &abandoned);
+        self.feed_starved();
         self.picker.remove_peer(&link.has);
         if link.direction == Direction::Outgoing {
             self.candidates.disconnected(now, link.address, link.down.total() > 0 || link.up.total() > 0);
