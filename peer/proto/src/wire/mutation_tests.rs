@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::{BLOCK_LENGTH, Block, PeerId};
 
-const STREAMS: usize = 80_000;
+const STREAMS: usize = 110_000;
 
 fn geometry() -> Geometry {
     Geometry::new(1_000_000, 65_536).unwrap()
@@ -107,7 +107,7 @@ fn accepted(stream: &[u8], rng: &mut impl Rng) -> bool {
 }
 
 #[test]
-fn eighty_thousand_mutated_streams_are_read_or_refused_without_a_panic() {
+fn a_hundred_and_ten_thousand_mutated_streams_are_read_or_refused_without_a_panic() {
     let mut rng = ChaCha8Rng::seed_from_u64(0x5a0a1);
     let mut taken = 0;
     for _ in 0..STREAMS {
