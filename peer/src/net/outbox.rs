@@ -61,6 +61,11 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Queues control messages, and leaves `bytes` empty. `false` if the peer has left too many unread.
     pub(crate) fn push_control(&mut self, bytes: &mut Vec<u8>) -> bool {
+        // What has gone must not pile up while a peer reads just enough for something to be always left.
+        if self.control_sent > self.control.len() / 2 {
+            self.control.drain(..self.control_sent);
+            self.control_sent = 0;
+        }
         if self.control.is_empty() {
             std::mem::swap(&mut self.control, bytes);
         } else {
@@ -249,6 +254,18 @@ mod tests {
         let mut room = [Ok(17 + 16), Err(io::ErrorKind::ConnectionReset.into())].into_iter();
         assert!(outbox.flush(|_| room.next().unwrap()).is_err());
         assert_eq!((outbox.take_gone(), outbox.take_gone()), (4, 0));
+    }
+
+    #[test]
+    fn control_that_has_gone_does_not_pile_up_while_some_is_always_left() {
+        let mut outbox = Outbox::default();
+        let mut wire = Vec::new();
+        assert!(outbox.push_control(&mut vec![0; 100]));
+        for _ in 0..1000 {
+            assert!(outbox.push_control(&mut vec![0; 100]));
+            assert!(!outbox.flush(socket(100, &mut wire)).unwrap().empty);
+        }
+        assert!(outbox.control.len() <= 500, "{}", outbox.control.len());
     }
 
     #[test]

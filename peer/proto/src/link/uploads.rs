@@ -15,6 +15,9 @@ pub const MAX_QUEUED: usize = 2000;
 /// The longest block served: BEP 3 says 16 KiB, old clients ask for 32 KiB.
 pub const MAX_REQUEST: u32 = 32 * 1024;
 
+/// The shortest block served but for the end of a piece: each costs memory and a read, and the budgets count bytes.
+pub const MIN_REQUEST: u32 = 1024;
+
 /// The least bytes on the way to a peer: two blocks of old clients, four of others.
 const MIN_WINDOW: u32 = 64 * 1024;
 

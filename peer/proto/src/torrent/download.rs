@@ -185,6 +185,7 @@ impl Torrent {
     fn got(&mut self, piece: u32) {
         self.picker.piece_good(piece);
         self.have.set(piece);
+        self.lost.remove(&piece);
         self.left = self.left.saturating_sub(u64::from(self.config.geometry.piece_size(piece)));
         for (&id, link) in &mut self.links {
             if link.has.get(piece) {

@@ -65,7 +65,12 @@ impl Torrent {
         if self.candidates.is_banned(opened.address.ip()) {
             return Err(CloseReason::Banned);
         }
-        let twin = self.links.iter().find(|(_, link)| link.peer_id == opened.peer_id);
+        // Ids are public: one that comes from elsewhere may be a copy, and must not push out its owner.
+        let ip = opened.address.ip().to_canonical();
+        let twin = self
+            .links
+            .iter()
+            .find(|(_, link)| link.peer_id == opened.peer_id && link.address.ip().to_canonical() == ip);
         if let Some((&twin, link)) = twin {
             // Two that dial each other at once must both keep the same one of the two connections: the one that
             // the greater id opened. Anything else is a repeat.
@@ -116,6 +121,16 @@ impl Torrent {
         self.candidates.ban(ip);
         self.actions.push_back(Action::Banned(ip));
         self.close(now, id, CloseReason::BadPiece);
+        // All that share this machine have its loopback address; elsewhere an address is one host.
+        let others: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !ip.is_loopback() && link.address.ip().to_canonical() == ip.to_canonical())
+            .map(|(&other, _)| other)
+            .collect();
+        for other in others {
+            self.close(now, other, CloseReason::Banned);
+        }
     }
 
     /// Close every link and open no more.

@@ -44,6 +44,8 @@ pub struct Torrent {
     rng: ChaCha8Rng,
     have: Bitfield,
     left: u64,
+    /// Pieces that were offered and then could not be read.
+    lost: BTreeSet<u32>,
     picker: Picker,
     choker: Choker,
     candidates: Candidates,
@@ -85,6 +87,7 @@ impl Torrent {
             rng,
             have,
             left,
+            lost: BTreeSet::new(),
             links: BTreeMap::new(),
             former: VecDeque::new(),
             next_link: 0,

@@ -330,6 +330,55 @@ fn h29_requests_too_long_or_empty_are_dropped_and_close_the_link_on_repeat() {
 }
 
 #[test]
+fn h30_tiny_requests_that_the_budgets_cannot_count_are_not_served() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    let tiny = Block { piece: 0, begin: 5, length: 1 };
+    let tail = Block { piece: 0, begin: BLOCKS * BLOCK_LENGTH - 7, length: 7 };
+    torrent.handle_message(at(0), link, Message::Request(tail));
+    (0..5).for_each(|_| torrent.handle_message(at(0), link, Message::Request(tiny)));
+    let said = actions(&mut torrent, at(0));
+    assert!(!said.contains(&Action::Upload(link, tiny)));
+    assert!(matches!(close_reason(&said), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn a_copied_peer_id_pushes_nobody_out() {
+    let mut torrent = leecher();
+    let owner = torrent.handle_opened(at(0), opened(200, Direction::Outgoing)).unwrap();
+    let copy = Opened { address: address(66), ..opened(200, Direction::Incoming) };
+    torrent.handle_opened(at(0), copy).unwrap();
+    assert!(torrent.link_stats(at(0)).any(|(id, _)| id == owner));
+}
+
+#[test]
+fn h33_a_ban_closes_every_link_of_the_host() {
+    let mut torrent = leecher();
+    let (link, asked) = feeding(&mut torrent, 1);
+    let other = Opened { peer_id: PeerId([77; 20]), ..opened(1, Direction::Incoming) };
+    let other = torrent.handle_opened(at(0), other).unwrap();
+    let piece = asked[0].piece;
+    for &block in asked.iter().filter(|b| b.piece == piece) {
+        torrent.handle_block(at(1), link, block);
+    }
+    torrent.handle_blocks_written(BLOCKS);
+    torrent.handle_piece_result(at(1), piece, false);
+    assert!(actions(&mut torrent, at(1)).contains(&Action::Close(other, CloseReason::Banned)));
+    assert_eq!(torrent.peer_counts().0, 0);
+}
+
+#[test]
+fn h68_those_who_ask_for_a_piece_that_could_not_be_read_are_not_blamed() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    torrent.handle_message(at(1), link, Message::Request(block(3, 0)));
+    actions(&mut torrent, at(1));
+    torrent.handle_upload_failed(at(1), link, block(3, 0));
+    (0..50).for_each(|_| torrent.handle_message(at(1), link, Message::Request(block(3, 1))));
+    assert_eq!(close_reason(&actions(&mut torrent, at(1))), None);
+}
+
+#[test]
 fn h31_requests_while_choked_are_dropped_and_closed_beyond_what_was_on_the_way() {
     let mut torrent = seeder();
     let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Action, Torrent};
 use crate::choker::Standing;
-use crate::link::uploads::MAX_REQUEST;
+use crate::link::uploads::{MAX_REQUEST, MIN_REQUEST};
 use crate::wire::Message;
 use crate::{Block, LinkId, Time};
 
@@ -10,14 +10,18 @@ impl Torrent {
     /// A peer asks for a block.
     pub(super) fn requested(&mut self, id: LinkId, block: Block) -> Result<(), &'static str> {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        if block.length > MAX_REQUEST || !self.config.geometry.contains(block) {
+        let ends_piece =
+            block.begin.checked_add(block.length) == Some(self.config.geometry.piece_size(block.piece));
+        let is_tiny = block.length < MIN_REQUEST && !ends_piece;
+        if is_tiny || block.length > MAX_REQUEST || !self.config.geometry.contains(block) {
             return link.conduct.bad_request();
         }
         if link.we_choke {
             return link.conduct.request_while_choked();
         }
         if !self.have.get(block.piece) {
-            return link.conduct.bad_request();
+            // It was offered before it turned out that it cannot be read.
+            return if self.lost.contains(&block.piece) { Ok(()) } else { link.conduct.bad_request() };
         }
         link.uploads.push(block);
         Ok(())
@@ -48,6 +52,7 @@ impl Torrent {
         self.handle_upload_sent(now, id, block.length, false);
         if self.have.clear(block.piece) {
             self.left += u64::from(self.config.geometry.piece_size(block.piece));
+            self.lost.insert(block.piece);
             self.picker.lost(block.piece);
             for link in self.links.values_mut().filter(|link| link.has.get(block.piece)) {
                 link.wanted += 1;
