@@ -65,7 +65,11 @@ fn split(answer: &[u8]) -> (u16, Vec<u8>) {
 async fn announce(address: SocketAddr, id: u8, left: u64) -> AnnounceReply {
     let request = AnnounceRequest {
         left,
-        ..AnnounceRequest::new(InfoHash::new([0x25; 20]), [id; 20], 6880 + u16::from(id))
+        ..AnnounceRequest::new(
+            InfoHash::new([0x25; 20]),
+            tracker_proto::PeerId([id; 20]),
+            6880 + u16::from(id),
+        )
     };
     let (status, body) = get(address, &request.to_url("/announce")).await;
     AnnounceReply::parse(status, &body).unwrap()

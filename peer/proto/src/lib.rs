@@ -26,7 +26,7 @@ pub mod torrent;
 pub mod wire;
 
 pub use bitfield::Bitfield;
-pub use ids::{LinkId, PeerId};
+pub use ids::LinkId;
 pub use metainfo::{BLOCK_LENGTH, Block, Geometry};
 pub use torrent::{Action, BlockVerdict, CloseReason, Torrent, TorrentConfig};
-pub use tracker_proto::Time;
+pub use tracker_proto::{PeerId, Time};

@@ -44,7 +44,7 @@ pub(crate) fn respond(stream: &mut TcpStream, status: &str, headers: &str, body:
 
 async fn announce(address: SocketAddr, deadline: Duration) -> Result<Announced, FetchError> {
     let client = TrackerClient::new("test", deadline);
-    let request = AnnounceRequest::new(InfoHash::new([1; 20]), [2; 20], 6881);
+    let request = AnnounceRequest::new(InfoHash::new([1; 20]), tracker_proto::PeerId([2; 20]), 6881);
     client.announce(&format!("http://{address}/announce"), false, &request).await
 }
 
@@ -148,7 +148,7 @@ async fn h52_what_must_be_public_is_not_asked_for_on_this_machine() {
     assert!(error.to_string().contains("an address of this machine"), "{error}");
     // A torrent may name a tracker here only if it looks like one; a user may name anything.
     let client = TrackerClient::new("test", Duration::from_secs(20));
-    let request = AnnounceRequest::new(InfoHash::new([1; 20]), [2; 20], 6881);
+    let request = AnnounceRequest::new(InfoHash::new([1; 20]), tracker_proto::PeerId([2; 20]), 6881);
     let url = format!("http://{address}/admin?do=harm&x=/announce");
     assert!(matches!(client.announce(&url, false, &request).await, Err(FetchError::Inward)));
     assert!(paths.try_recv().is_err(), "nothing was asked");

@@ -261,11 +261,10 @@ impl<'a> Active<'a> {
     pub(super) fn state(&self) -> State {
         match &self.failure {
             Some(failure) => State::Failed(failure.clone()),
-            None if !self.engine.is_complete() => State::Downloading,
+            // What was brought to be seeded stays so, even when a part of it cannot be read any more.
+            None if self.context.add.purpose == Purpose::Seed => State::Seeding,
             // Complete is what has been brought in order on disk too.
-            None if self.context.add.purpose == Purpose::Download && self.marker.is_some() => {
-                State::Downloading
-            }
+            None if !self.engine.is_complete() || self.marker.is_some() => State::Downloading,
             None => State::Seeding,
         }
     }

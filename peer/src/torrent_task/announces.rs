@@ -61,7 +61,7 @@ impl Announces {
             tiers.extend(Some(usable).filter(|tier| !tier.is_empty()));
         }
         let usable = tiers.iter().flatten().collect::<BTreeSet<_>>().len();
-        let mut request = AnnounceRequest::new(add.torrent.info_hash(), peer_id.0, port);
+        let mut request = AnnounceRequest::new(add.torrent.info_hash(), peer_id, port);
         // So that the tracker knows us when our address changes.
         request.key = Some(format!("{:08x}", rng.next_u32()).into_bytes());
         let this = Self {

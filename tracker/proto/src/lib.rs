@@ -13,11 +13,10 @@ pub mod address;
 pub mod compact;
 pub mod http;
 pub mod interval;
+mod peer_id;
 pub mod percent;
 pub mod swarm;
 mod time;
 
+pub use peer_id::PeerId;
 pub use time::Time;
-
-/// The 20 bytes that a peer calls itself (BEP 3, BEP 20).
-pub type PeerId = [u8; 20];

@@ -12,7 +12,7 @@ use tracker_proto::http::{
     AnnounceReply, AnnounceRequest, Event, MAX_REPLY_PEERS, MAX_SCRAPE_HASHES, MAX_TOKEN_BYTES, ReplyError,
     ScrapeReply, ScrapeRequest, ScrapeStats, encode_failure,
 };
-use tracker_proto::{compact, interval};
+use tracker_proto::{PeerId, compact, interval};
 
 /// Mutated inputs for each of the four decoders: 92,000 in all.
 const INPUTS: usize = 23_000;
@@ -73,7 +73,7 @@ fn request(rng: &mut impl Rng) -> AnnounceRequest {
         ip: rng.random_ratio(1, 3).then(|| std::net::Ipv4Addr::from_bits(rng.random()).into()),
         ..AnnounceRequest::new(
             InfoHash::new(rng.random()),
-            *b"-SH0001-abcdefghijkl",
+            PeerId(*b"-SH0001-abcdefghijkl"),
             rng.random_range(1..=u16::MAX),
         )
     }
@@ -144,7 +144,7 @@ fn mutated_announce_replies_are_read_or_refused() {
             match rng.random_range(0..8) {
                 0 => encode_failure("no such torrent", Some(Duration::from_secs(600))),
                 1 => reply.encode_dictionaries(&[]),
-                2 => reply.encode_dictionaries(&[[7; 20]; 40]),
+                2 => reply.encode_dictionaries(&[PeerId([7; 20]); 40]),
                 _ => reply.encode(),
             }
         },

@@ -48,7 +48,7 @@ fn link(remote: &str, local: &str) -> Link {
 }
 
 fn request(id: u8, port: u16, left: u64) -> AnnounceRequest {
-    AnnounceRequest { left, ..AnnounceRequest::new(HASH, [id; 20], port) }
+    AnnounceRequest { left, ..AnnounceRequest::new(HASH, tracker_proto::PeerId([id; 20]), port) }
 }
 
 fn peers(texts: &[&str]) -> Vec<SocketAddr> {

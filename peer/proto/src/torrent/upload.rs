@@ -29,7 +29,7 @@ impl Torrent {
 
     /// A socket took so many bytes of blocks that [`Action::Upload`] asked for, or they were forgotten (`sent` false).
     pub fn handle_upload_sent(&mut self, now: Time, id: LinkId, bytes: u32, sent: bool) {
-        if self.upload_in_use >= self.config.upload_budget {
+        if self.upload_in_use.saturating_add(MAX_REQUEST) > self.config.upload_budget {
             self.all_touched = true;
         }
         self.upload_in_use = self.upload_in_use.saturating_sub(bytes);

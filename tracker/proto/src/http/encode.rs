@@ -52,7 +52,7 @@ impl AnnounceReply {
                 out.push(b'd');
                 pair(out, "ip", peer.ip().to_canonical().to_string().as_bytes());
                 if let Some(id) = ids.get(at) {
-                    pair(out, "peer id", id);
+                    pair(out, "peer id", &id.0);
                 }
                 number(out, "port", peer.port().into());
                 out.push(b'e');

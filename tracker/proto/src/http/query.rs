@@ -10,7 +10,7 @@ use metainfo::InfoHash;
 use thiserror::Error;
 
 use super::{AnnounceRequest, Event, MAX_QUERY_BYTES, MAX_SCRAPE_HASHES, MAX_TOKEN_BYTES};
-use crate::percent;
+use crate::{PeerId, percent};
 
 /// Why a tracker refuses a request. The text is what the client gets as its failure reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -64,7 +64,7 @@ impl AnnounceRequest {
         query.push_str("info_hash=");
         percent::encode(self.info_hash.as_bytes(), &mut query);
         query.push_str("&peer_id=");
-        percent::encode(&self.peer_id, &mut query);
+        percent::encode(&self.peer_id.0, &mut query);
         // Writing to a String cannot fail.
         let _ = write!(
             query,
@@ -144,7 +144,7 @@ impl AnnounceRequest {
         }
         Ok(Self {
             info_hash: InfoHash::new(info_hash.twenty_bytes()?),
-            peer_id: peer_id.twenty_bytes()?,
+            peer_id: PeerId(peer_id.twenty_bytes()?),
             port,
             uploaded: uploaded.number()?.unwrap_or(0),
             downloaded: downloaded.number()?.unwrap_or(0),

@@ -61,7 +61,7 @@ fn leecher(address: &str, id: u8) -> Announce {
     Announce {
         info_hash: SWARM,
         address: address.parse().unwrap(),
-        peer_id: [id; 20],
+        peer_id: PeerId([id; 20]),
         left: 100,
         event: Event::None,
         numwant: None,
@@ -77,7 +77,7 @@ fn nth(n: u32) -> Announce {
     let mut peer_id = [0; 20];
     peer_id[..4].copy_from_slice(&n.to_be_bytes());
     let address = SocketAddr::from((Ipv4Addr::from_bits(0x0b00_0000 + n), 6881));
-    Announce { address, peer_id, ..leecher("1.1.1.1:1", 0) }
+    Announce { address, peer_id: PeerId(peer_id), ..leecher("1.1.1.1:1", 0) }
 }
 
 fn addresses(answer: &Answer) -> Vec<String> {
@@ -355,7 +355,7 @@ proptest! {
             let stops = choose.random_ratio(1, 4);
             let left = if is_seed { 0 } else { 5 };
             let event = if stops { Event::Stopped } else { Event::None };
-            let announce = Announce { address, peer_id: [id; 20], left, event, ..leecher("1.1.1.1:1", 0) };
+            let announce = Announce { address, peer_id: PeerId([id; 20]), left, event, ..leecher("1.1.1.1:1", 0) };
             let answer = bench.announce(announce);
             model.retain(|known, (known_id, _)| known.ip() != ip || *known_id != id);
             if !stops {

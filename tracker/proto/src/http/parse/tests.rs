@@ -219,7 +219,7 @@ proptest! {
     fn what_a_tracker_writes_a_client_reads(reply in reply()) {
         prop_assert_eq!(parse(&reply.encode()), Ok(reply.clone()));
         prop_assert_eq!(parse(&reply.encode_dictionaries(&[])), Ok(reply.clone()));
-        let ids = vec![[7; 20]; reply.peers.len()];
+        let ids = vec![crate::PeerId([7; 20]); reply.peers.len()];
         prop_assert_eq!(parse(&reply.encode_dictionaries(&ids)), Ok(reply));
     }
 

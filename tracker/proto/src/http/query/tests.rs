@@ -22,7 +22,7 @@ fn with(old: &str, new: &str) -> Result<AnnounceRequest, RequestError> {
 fn an_announce_is_read() {
     let request = parse(QUERY).unwrap();
     assert_eq!(request.info_hash.to_string(), "ca62b507494d02ebb1178b38f2e9d7be299c86b8");
-    assert_eq!(&request.peer_id, b"-SH0001-abcdefghijkl");
+    assert_eq!(&request.peer_id.0, b"-SH0001-abcdefghijkl");
     assert_eq!((request.uploaded, request.downloaded, request.left, request.port), (1, 2, 3, 6881));
     assert_eq!((request.event, request.numwant, request.compact), (Event::Started, Some(50), true));
     assert_eq!((request.key.as_deref(), request.no_peer_id, request.ip), (Some(&b"9f2c"[..]), true, None));
@@ -33,7 +33,7 @@ fn what_nothing_depends_on_may_be_missing() {
     let request = parse("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0").unwrap();
     let expected = AnnounceRequest {
         no_peer_id: false,
-        ..AnnounceRequest::new(InfoHash::new([b'a'; 20]), [b'b'; 20], 1)
+        ..AnnounceRequest::new(InfoHash::new([b'a'; 20]), PeerId([b'b'; 20]), 1)
     };
     assert_eq!(request, expected);
 }
@@ -92,7 +92,7 @@ fn h54_a_numwant_out_of_range_is_no_error() {
 
 #[test]
 fn a_query_is_joined_to_whatever_the_announce_url_has_already() {
-    let request = AnnounceRequest::new(InfoHash::new([b'a'; 20]), [b'b'; 20], 1);
+    let request = AnnounceRequest::new(InfoHash::new([b'a'; 20]), PeerId([b'b'; 20]), 1);
     for (announce, start) in [
         ("http://t/announce", "http://t/announce?info_hash=aa"),
         ("http://t/announce?passkey=1", "http://t/announce?passkey=1&info_hash=aa"),
@@ -123,7 +123,7 @@ prop_compose! {
         (key, tracker_id) in (token(), token()),
     ) -> AnnounceRequest {
         AnnounceRequest {
-            info_hash: InfoHash::new(info_hash), peer_id, port, uploaded, downloaded, left, event, numwant, compact,
+            info_hash: InfoHash::new(info_hash), peer_id: PeerId(peer_id), port, uploaded, downloaded, left, event, numwant, compact,
             key, no_peer_id, tracker_id, ip,
         }
     }
