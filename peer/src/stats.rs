@@ -30,10 +30,12 @@ pub struct TorrentStats {
     pub downloaded: u64,
     /// Of those, bytes thrown away.
     pub wasted: u64,
-    /// Links.
+    /// Links; once it is stopped, those of its last moment.
     pub peers: usize,
-    /// Links to peers that have everything.
+    /// Links to peers that have everything; once it is stopped, those of its last moment.
     pub seeds: usize,
+    /// Most links at once since it was added, those that came and went between two publications included.
+    pub most_peers: usize,
     /// Whether a peer has asked for blocks that are not sent yet.
     pub owes_uploads: bool,
     /// Time to the end at the present rate.
@@ -42,7 +44,8 @@ pub struct TorrentStats {
     pub note: Option<Note>,
     /// How the trackers are doing.
     pub tracker: TrackerStatus,
-    /// Since it was added.
+    /// From when it was added to this picture. The last picture of one that has come to rest or has been stopped has
+    /// the whole time until then; while nothing moves, no new one is published.
     pub active: Duration,
 }
 

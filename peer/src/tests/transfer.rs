@@ -2,7 +2,7 @@
 
 use tempfile::tempdir;
 
-use super::support::{Sample, end, seeder, session, until};
+use super::support::{Sample, end, seeder, session, until, watched};
 use crate::{AddTorrent, Event, State, Verify};
 
 #[tokio::test]
@@ -191,4 +191,39 @@ async fn trusted_data_is_seeded_without_being_read() {
     let id = session.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
     until(&session, id, |stats| stats.state == State::Seeding).await;
     end(&[&session]).await;
+}
+
+#[tokio::test]
+async fn the_last_numbers_have_the_peers_that_were_there_and_the_time_until_the_end() {
+    let sample = Sample::single(200_000, 16_384);
+    let (one, two) = (session(), session());
+    let (here, there) = (tempdir().unwrap(), tempdir().unwrap());
+    let first = one.add(sample.download(here.path(), &[])).await.unwrap();
+    let stats = one.stats(first).unwrap();
+    let before = until(&one, first, |stats| stats.state == State::Downloading).await.active;
+    let seen = std::time::Instant::now();
+    two.add(sample.download(there.path(), &[one.port()])).await.unwrap();
+    until(&one, first, |stats| stats.peers == 1).await;
+    let lasted = before + seen.elapsed();
+    one.remove(first).await;
+    let last = watched(stats, |stats| stats.state == State::Stopped).await;
+    assert_eq!((last.peers, last.most_peers), (1, 1));
+    assert!(last.active >= lasted, "{:?} of {lasted:?}", last.active);
+    end(&[&one, &two]).await;
+}
+
+#[tokio::test]
+async fn the_most_peers_are_known_after_they_have_gone_and_rest_takes_no_time() {
+    let sample = Sample::single(200_000, 16_384);
+    let seed = seeder(&sample).await;
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let id = leecher.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    until(&leecher, id, |stats| stats.state == State::Seeding && stats.most_peers == 1).await;
+    leecher.pause(id).await;
+    let resting = until(&leecher, id, |stats| stats.state == State::Paused).await;
+    let stats = leecher.stats(id).unwrap();
+    leecher.remove(id).await;
+    let last = watched(stats, |stats| stats.state == State::Stopped).await;
+    assert_eq!((last.most_peers, last.active), (1, resting.active));
+    end(&[&leecher, &seed]).await;
 }

@@ -17,6 +17,7 @@ impl Active<'_> {
         let shared = Arc::clone(&self.context.shared);
         shared.close_swarm(self.disk.info().info_hash());
         self.submit_writes();
+        self.publish_last();
         self.engine.handle_shutdown(now);
         while let Some(action) = self.engine.poll_action() {
             if let Action::Close(link, _) = action {

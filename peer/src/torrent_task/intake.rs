@@ -95,7 +95,7 @@ impl Active<'_> {
     pub(super) fn open(&mut self, handshaken: Handshaken) {
         let now = self.now();
         self.links.open(now, &mut self.engine, self.disk.info().geometry(), handshaken);
-        self.publisher.changed();
+        self.publisher.links(self.engine.peer_counts().0);
     }
 
     pub(super) fn take_dialled(&mut self, dialled: Result<Dialled, JoinError>) {

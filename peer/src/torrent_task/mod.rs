@@ -84,6 +84,7 @@ pub(crate) fn first_stats(add: &AddTorrent) -> TorrentStats {
         wasted: 0,
         peers: 0,
         seeds: 0,
+        most_peers: 0,
         owes_uploads: false,
         eta: None,
         note: None,
@@ -244,9 +245,15 @@ impl Context {
 
     fn set_state(&self, state: State) {
         self.stats.send_modify(|stats| {
+            if stats.state != State::Paused {
+                stats.active = self.added.elapsed();
+            }
+            // At the end people want to see who was there last.
+            if state != State::Stopped {
+                (stats.peers, stats.seeds) = (0, 0);
+            }
             stats.state = state;
-            (stats.down_rate, stats.up_rate, stats.peers, stats.seeds) = (0, 0, 0, 0);
-            (stats.eta, stats.note, stats.active) = (None, None, self.added.elapsed());
+            (stats.down_rate, stats.up_rate, stats.eta, stats.note) = (0, 0, None, None);
         });
     }
 

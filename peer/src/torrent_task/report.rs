@@ -23,11 +23,12 @@ pub(super) struct Publisher {
     last: Option<Time>,
     changed: bool,
     moving: bool,
+    most_peers: usize,
 }
 
 impl Default for Publisher {
     fn default() -> Self {
-        Self { last: None, changed: true, moving: true }
+        Self { last: None, changed: true, moving: true, most_peers: 0 }
     }
 }
 
@@ -40,6 +41,12 @@ impl Publisher {
     /// Something happened that people wait for.
     pub(super) fn at_once(&mut self) {
         self.last = None;
+        self.changed = true;
+    }
+
+    /// There are so many links now.
+    pub(super) fn links(&mut self, links: usize) {
+        self.most_peers = self.most_peers.max(links);
         self.changed = true;
     }
 
@@ -68,6 +75,11 @@ impl Active<'_> {
             self.context.stats.send_replace(stats);
         }
         self.publisher.due(now)
+    }
+
+    /// Publishes how it was just before it ends, whatever the time.
+    pub(super) fn publish_last(&self) {
+        self.context.stats.send_replace(self.current_stats(self.now()));
     }
 
     /// Publishes the numbers that last, whatever the time; of the rest, the picture before the end stays.
@@ -104,6 +116,8 @@ impl Active<'_> {
             wasted: totals.wasted,
             peers,
             seeds,
+            // A run before this one may have had more.
+            most_peers: self.publisher.most_peers.max(self.context.stats.borrow().most_peers),
             owes_uploads: self.engine.owes_uploads(),
             eta: (left > 0).then(|| missing.checked_div(down_rate)).flatten().map(Duration::from_secs),
             note: self.note(now, &state, peers),
