@@ -48,7 +48,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// This address sent wrong data and is not spoken to again.
+    /// This address sent wrong data and is not spoken to again. A [`Event::Warning`] with the same news goes with it.
     PeerBanned {
         /// Which torrent.
         id: TorrentId,

@@ -101,6 +101,11 @@ pub enum Note {
     NoTrackerAnswered,
     /// No peer.
     NoPeers,
+    /// No peer but such as sent wrong data.
+    AllBanned {
+        /// How many of those.
+        peers: usize,
+    },
     /// Nobody has come to this seed.
     NobodyConnected {
         /// Where they would come in.
@@ -126,6 +131,10 @@ impl fmt::Display for Note {
         match self {
             Self::NoTrackerAnswered => f.write_str("no tracker answered"),
             Self::NoPeers => f.write_str("no peers yet"),
+            Self::AllBanned { peers: 1 } => f.write_str("no peers but 1 that sent wrong data and is banned"),
+            Self::AllBanned { peers } => {
+                write!(f, "no peers but {peers} that sent wrong data and are banned")
+            }
             Self::NobodyConnected { port } => write!(f, "nobody has connected yet: is port {port} open?"),
             Self::NobodyHasIt { peers: 1 } => f.write_str("1 peer, it has none of the missing pieces"),
             Self::NobodyHasIt { peers } => write!(f, "{}, none has the missing pieces", people(peers)),

@@ -235,6 +235,12 @@ impl Candidates {
         self.banned.contains(&ip.to_canonical())
     }
 
+    /// How many hosts are banned.
+    #[must_use]
+    pub fn ban_count(&self) -> usize {
+        self.banned.len()
+    }
+
     /// Makes room by dropping the worst of those not in use, if it is worse than a new address from `source`. All
     /// are looked at; that is done for no more addresses than a tracker's reply holds, and none of them waits on it.
     fn drop_worse_than(&mut self, source: Source) -> bool {

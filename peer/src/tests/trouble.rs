@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::tempdir;
 
 use super::support::{Sample, end, failure, noise, seeder, session, until};
-use crate::{AddError, AddTorrent, Event, FailureKind, State, Verify};
+use crate::{AddError, AddTorrent, Event, FailureKind, Note, State, Verify};
 
 #[tokio::test]
 async fn h72_an_unrelated_file_is_not_overwritten_unless_asked() {
@@ -183,4 +183,24 @@ async fn a_torrent_is_added_once_and_not_after_the_end() {
     assert!(session.add(sample.seed()).await.is_ok());
     end(&[&session]).await;
     assert!(matches!(session.add(sample.seed()).await, Err(AddError::Ended)));
+}
+
+#[tokio::test]
+async fn a_peer_that_sent_wrong_data_is_named_and_is_the_reason_that_nothing_moves() {
+    let sample = Sample::single(10_000, 16_384);
+    fs::write(sample.dir.path().join("sample.bin"), noise(99, 10_000)).unwrap();
+    let (seed, leecher, dir) = (session(), session(), tempdir().unwrap());
+    let lies = seed.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
+    until(&seed, lies, |stats| stats.state == State::Seeding).await;
+    let mut events = leecher.events();
+    let id = leecher.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    let warning = loop {
+        if let Event::Warning { message, .. } = events.next().await.unwrap() {
+            break message;
+        }
+    };
+    assert_eq!(warning, "127.0.0.1 sent wrong data and is banned");
+    let note = until(&leecher, id, |stats| stats.note == Some(Note::AllBanned { peers: 1 })).await.note;
+    assert_eq!(note.unwrap().to_string(), "no peers but 1 that sent wrong data and is banned");
+    end(&[&leecher, &seed]).await;
 }

@@ -223,6 +223,8 @@ impl<'a> Active<'a> {
             Action::BadPiece(piece) => tracing::debug!("piece {piece} is wrong"),
             Action::Banned(address) => {
                 self.context.shared.tell(Event::PeerBanned { id: self.context.id, address });
+                self.context.warn(format!("{address} sent wrong data and is banned"));
+                self.publisher.at_once();
             }
             Action::Complete => self.start_finishing(),
         }

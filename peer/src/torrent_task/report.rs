@@ -139,6 +139,7 @@ impl Active<'_> {
         Some(match self.engine.obstacle(now)? {
             Obstacle::NoPeers if !tracker.answered && tracker.last_error.is_some() => Note::NoTrackerAnswered,
             Obstacle::NoPeers => Note::NoPeers,
+            Obstacle::AllBanned { peers } => Note::AllBanned { peers },
             Obstacle::NobodyHasIt { peers } => Note::NobodyHasIt { peers },
             Obstacle::AllChoke { peers } => Note::AllChoke { peers },
             Obstacle::DiskBusy => Note::DiskBusy,

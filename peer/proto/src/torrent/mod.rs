@@ -172,7 +172,10 @@ impl Torrent {
             return None;
         }
         let peers = self.links.len();
-        if peers == 0 {
+        let banned = self.candidates.ban_count();
+        if peers == 0 && banned > 0 {
+            Some(Obstacle::AllBanned { peers: banned })
+        } else if peers == 0 {
             Some(Obstacle::NoPeers)
         } else if self.disk_in_use >= self.config.disk_budget {
             Some(Obstacle::DiskBusy)

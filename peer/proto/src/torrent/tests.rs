@@ -417,6 +417,8 @@ fn h33_a_bad_piece_from_one_peer_alone_bans_it() {
     assert!(said.contains(&Action::Banned(address(1).ip())) && said.contains(&Action::BadPiece(piece)));
     assert_eq!(torrent.handle_opened(at(2), opened(1, Direction::Incoming)), Err(CloseReason::Banned));
     assert!(!torrent.have().get(piece));
+    // Much later nothing of its rate is left.
+    assert_eq!(torrent.obstacle(at(1000)), Some(Obstacle::AllBanned { peers: 1 }));
 }
 
 #[test]

@@ -159,6 +159,11 @@ pub struct LinkStats {
 pub enum Obstacle {
     /// No link.
     NoPeers,
+    /// No link; those that there were sent wrong pieces.
+    AllBanned {
+        /// Hosts that are banned.
+        peers: usize,
+    },
     /// Links, but none has a piece that is missing.
     NobodyHasIt {
         /// Links.
