@@ -2,6 +2,7 @@
 //! another terminal or machine needs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -15,6 +16,9 @@ use super::{Context, block_on, make, seed};
 use crate::cli::ShareArgs;
 use crate::exit::{Exit, failure};
 use crate::output::size::{plural, size};
+
+/// Ports that are tried in order: run again, the same thing is shared at the same address.
+const PORTS: RangeInclusive<u16> = DEFAULT_PORT..=DEFAULT_PORT + 10;
 
 /// What others need, for `--json`.
 #[derive(Serialize)]
@@ -31,7 +35,8 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     let walked = make::walk(&args.path, &args.make, None, context)?;
     let advertised = args.advertise.as_deref().map(host).transpose()?;
     block_on(async {
-        let tracker = bind(args.advertise.as_deref().and_then(|host| host.parse().ok())).await?;
+        let advertise = args.advertise.as_deref().and_then(|host| host.parse().ok());
+        let tracker = bind_any(advertise, context).await?;
         let port = tracker.local_addrs().first().map_or(DEFAULT_PORT, SocketAddr::port);
         let host = advertised.unwrap_or_else(own_host);
         let base = format!("http://{host}:{port}");
@@ -76,15 +81,27 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     })
 }
 
-/// Listens on the usual port, or on any if another tracker has it.
-async fn bind(advertise: Option<IpAddr>) -> Result<Tracker> {
-    let config = TrackerConfig { advertise, ..TrackerConfig::embedded() };
-    match Tracker::bind(config.clone()).await {
-        Ok(tracker) => Ok(tracker),
-        Err(_) => Tracker::bind(TrackerConfig { http: default_addresses(0), ..config })
-            .await
-            .map_err(|error| anyhow!("{error}")),
+/// Listens on the first of these ports that is free; `None` if none is.
+async fn bind(advertise: Option<IpAddr>, ports: impl IntoIterator<Item = u16>) -> Option<Tracker> {
+    for port in ports {
+        let http = default_addresses(port);
+        let config = TrackerConfig { advertise, http, ..TrackerConfig::embedded() };
+        if let Ok(tracker) = Tracker::bind(config).await {
+            return Some(tracker);
+        }
     }
+    None
+}
+
+/// Listens on one of the usual ports, else on any.
+async fn bind_any(advertise: Option<IpAddr>, context: &Context<'_>) -> Result<Tracker> {
+    if let Some(tracker) = bind(advertise, PORTS).await {
+        return Ok(tracker);
+    }
+    let (first, last) = (PORTS.start(), PORTS.end());
+    context.screen.warn(&format!("no port from {first} to {last} is free: the link holds for this run only"));
+    let config = TrackerConfig { advertise, http: default_addresses(0), ..TrackerConfig::embedded() };
+    Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))
 }
 
 /// Prints what others are to do: the line alone for a script, with words around it for people.
@@ -190,6 +207,16 @@ mod tests {
         assert_eq!(quoted("/my files/shoal"), "'/my files/shoal'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("a$(b)"), "'a$(b)'");
+    }
+
+    #[tokio::test]
+    async fn the_first_free_port_is_taken() {
+        let held = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let busy = held.local_addr().unwrap().port();
+        assert!(bind(None, [busy]).await.is_none());
+        let tracker = bind(None, [busy, 0]).await.unwrap();
+        assert!(tracker.local_addrs().iter().all(|address| address.port() != busy));
+        assert_eq!((PORTS.start(), PORTS.end()), (&6969, &6979));
     }
 
     #[test]
