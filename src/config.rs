@@ -12,7 +12,7 @@ use clap::ArgAction;
 use metainfo::display_safe;
 use toml::{Table, Value};
 
-use crate::exit::reason;
+use crate::exit::{Exit, failure, reason};
 use crate::io::Io;
 
 /// Tables and the commands whose options they hold; an empty list is the options of every command.
@@ -54,7 +54,7 @@ pub(crate) fn load(named: Option<&Path>, io: &Io) -> Result<Option<ConfigFile>> 
     let table = text.parse::<Table>().map_err(|error| {
         let line =
             error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        anyhow!("{shown}: line {line}: {}", error.message().replace('\n', ", "))
+        failure(Exit::Usage, format!("{shown}: line {line}: {}", error.message().replace('\n', ", ")))
     })?;
     Ok(Some(ConfigFile { path, table }))
 }
@@ -77,13 +77,16 @@ pub(crate) fn apply(command: clap::Command, file: Option<&ConfigFile>) -> Result
     apply_tables(command, &file.table)
         .with_context(|| display_safe(&file.path.to_string_lossy()))
         // One line: the file, then what is wrong in it.
-        .map_err(|error| anyhow!("{error:#}"))
+        .map_err(|error| failure(Exit::Usage, format!("{error:#}")))
 }
 
 fn apply_tables(mut command: clap::Command, tables: &Table) -> Result<clap::Command> {
     for (name, value) in tables {
         let safe = display_safe(name);
         let Some((_, holders)) = TABLES.iter().find(|(table, _)| table == name) else {
+            if let Some((home, _)) = TABLES.iter().find(|(_, holders)| has_option(&command, holders, name)) {
+                bail!("'{safe}' belongs into [{home}]");
+            }
             let known = TABLES.map(|(table, _)| format!("[{table}]")).join(", ");
             bail!("unknown key '{safe}' (there are {known})");
         };
@@ -136,6 +139,17 @@ fn unknown_key(command: &clap::Command, table: &str, holders: &[&str], key: &str
     known.sort_unstable();
     known.dedup();
     anyhow!("unknown key '{}' in [{table}] (there are {})", display_safe(key), known.join(", "))
+}
+
+/// Whether one of these commands, or with none of them every command, has this option.
+fn has_option(command: &clap::Command, holders: &[&str], key: &str) -> bool {
+    match holders {
+        [] => options_of(command).contains(&key),
+        _ => holders
+            .iter()
+            .filter_map(|holder| command.find_subcommand(holder))
+            .any(|part| options_of(part).contains(&key)),
+    }
 }
 
 fn options_of(command: &clap::Command) -> Vec<&str> {

@@ -123,7 +123,7 @@ fn mistakes_are_told_in_one_line() {
         .failed(Exit::Usage, "--json and --output - both want stdout; give only one of them");
     for announce in ["nonsense", "file:///etc/passwd"] {
         let outcome = run(&["create", "a", "-a", announce]);
-        assert_eq!(outcome.exit, Exit::Error, "{outcome:?}");
+        assert_eq!(outcome.exit, Exit::Usage, "{outcome:?}");
         assert!(outcome.stderr.contains(announce) && outcome.stderr.lines().count() == 1, "{outcome:?}");
     }
     let outcome = run(&["create", "a", "-p", "1MB"]);
@@ -252,8 +252,19 @@ fn h80_a_place_that_takes_no_files_is_named_and_nothing_is_left_there() {
     write(&folder.path().join("a"), b"x");
     inside(folder.path())
         .run(&["create", "a", "-o", "missing/a.torrent"])
-        .failed(Exit::Error, "cannot write missing/a.torrent: No such file or directory");
+        .failed(Exit::Disk, "cannot write missing/a.torrent: No such file or directory");
     let outcome = inside(folder.path()).run(&["create", "a", "-o", "/proc/a.torrent", "--force"]);
-    assert_eq!(outcome.exit, Exit::Error);
+    assert_eq!(outcome.exit, Exit::Disk);
     assert!(outcome.stderr.starts_with("error: cannot write /proc/a.torrent: "), "{outcome:?}");
+}
+
+#[test]
+fn addresses_and_patterns_that_are_none_are_wrong_usage() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1000);
+    for wrong in [["-a", "notaurl"], ["-w", "notaurl"], ["-x", "["]] {
+        let outcome = inside(folder.path()).run(&[&["create", "photos"][..], &wrong].concat());
+        assert_eq!((outcome.exit, outcome.stderr.lines().count()), (Exit::Usage, 1), "{outcome:?}");
+    }
+    assert!(!folder.path().join("photos.torrent").exists());
 }

@@ -69,12 +69,14 @@ fn mistakes_in_the_file_name_the_file_the_table_and_the_key() {
         let path = folder.path().join("bad.toml");
         write(&path, text.as_bytes());
         let outcome = inside(folder.path()).run(&["create", "a.bin", "--config", "bad.toml"]);
-        assert_eq!((outcome.exit, outcome.stderr.lines().count()), (Exit::Error, 1), "{outcome:?}");
+        assert_eq!((outcome.exit, outcome.stderr.lines().count()), (Exit::Usage, 1), "{outcome:?}");
         let start = format!("error: {}: ", path.display());
         outcome.stderr.strip_prefix(&start).unwrap_or_else(|| panic!("{outcome:?}")).trim_end().to_owned()
     };
     assert!(failed("[peer]\nprot = 1\n").starts_with("unknown key 'prot' in [peer] (there are advertise, "));
     assert_eq!(failed("[swarm]\n"), "unknown key 'swarm' (there are [peer], [tracker], [create], [output])");
+    assert_eq!(failed("port = 7000\n"), "'port' belongs into [peer]");
+    assert_eq!(failed("quiet = true\n"), "'quiet' belongs into [output]");
     assert!(failed("[peer]\nport = 70000\n").starts_with("[peer] port: invalid value '70000'"));
     assert!(failed("[peer]\n\nport = = 1\n").starts_with("line 3: "));
 }

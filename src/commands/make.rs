@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use metainfo::{BuildFile, InfoBuilder, TorrentBuilder, TorrentFile, automatic_piece_length};
+use metainfo::{
+    BuildFile, InfoBuilder, TorrentBuilder, TorrentFile, automatic_piece_length, check_tracker_url,
+    check_web_seed_url,
+};
 use storage::{WalkOptions, Walked};
 
 use super::{Context, shown, threads};
 use crate::cli::MakeArgs;
+use crate::exit::{Exit, failure};
 use crate::output::job;
 use crate::output::view::Phase;
 
@@ -27,7 +31,7 @@ pub(crate) struct Choices<'a> {
 /// that it is made of.
 ///
 /// # Errors
-/// If the path cannot be read, or there is nothing in it.
+/// If the path cannot be read, there is nothing in it, or an argument is no URL or pattern.
 pub(crate) fn walk(
     path: &Path,
     args: &MakeArgs,
@@ -47,7 +51,15 @@ pub(crate) fn walk(
         Some(_) => full,
         None => full.canonicalize().map_err(|error| super::path_error(path, error))?,
     };
-    let walked = storage::walk(&resolved, &options).map_err(|error| context.storage_error(&error))?;
+    // Before an hour of hashing, not after it.
+    let trackers = crate::cli::values::tiers(&args.announce);
+    trackers.iter().flatten().try_for_each(|url| check_tracker_url(url)).map_err(usage)?;
+    args.web_seed.iter().try_for_each(|url| check_web_seed_url(url)).map_err(usage)?;
+    let walked = storage::walk(&resolved, &options).map_err(|error| match error.kind {
+        // Nothing but a pattern can be meant wrongly here.
+        storage::StorageErrorKind::Invalid => usage(error),
+        _ => context.storage_error(&error),
+    })?;
     for warning in &walked.warnings {
         context.screen.warn(warning);
     }
@@ -55,6 +67,10 @@ pub(crate) fn walk(
         return Err(anyhow!("{}: there is no file in it to share", shown(path)));
     }
     Ok(walked)
+}
+
+fn usage(error: impl std::fmt::Display) -> anyhow::Error {
+    failure(Exit::Usage, error.to_string())
 }
 
 /// Makes the torrent of what was walked.

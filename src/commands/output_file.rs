@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
-use super::{path_error, shown};
-use crate::exit::{code_of, failure, reason};
+use super::shown;
+use crate::exit::{Exit, failure, reason};
 
 /// What a file is made with before the umask takes its part: as other programs do.
 const MODE: u32 = 0o666;
@@ -21,12 +21,24 @@ const MODE: u32 = 0o666;
 /// If something is there, unless it may be overwritten, or a folder stands there.
 pub(crate) fn check(cwd: &Path, path: &Path, overwrite: bool) -> Result<()> {
     match std::fs::symlink_metadata(cwd.join(path)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(path_error(path, error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Better now than after an hour of hashing.
+            let full = cwd.join(path);
+            match full.parent().map(std::fs::metadata) {
+                Some(Err(error)) => Err(trouble(path, &error)),
+                _ => Ok(()),
+            }
+        }
+        Err(error) => Err(trouble(path, &error)),
         Ok(there) if there.is_dir() => Err(anyhow!("{}: is a folder; name a file", shown(path))),
         Ok(_) if !overwrite => Err(anyhow!("{}: exists; use --force to overwrite it", shown(path))),
         Ok(_) => Ok(()),
     }
+}
+
+/// What cannot be written is the disk's trouble, whatever the reason: the command did all else.
+fn trouble(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    failure(Exit::Disk, format!("cannot write {}: {}", shown(path), reason(error)))
 }
 
 /// Writes a file.
@@ -37,10 +49,7 @@ pub(crate) fn write(cwd: &Path, path: &Path, bytes: &[u8], overwrite: bool) -> R
     check(cwd, path, overwrite)?;
     let full = cwd.join(path);
     let folder = full.parent().unwrap_or(cwd);
-    let trouble = |error: std::io::Error| {
-        let text = format!("cannot write {}: {}", shown(path), reason(&error));
-        failure(code_of(&error.into()), text)
-    };
+    let trouble = |error| trouble(path, &error);
     let mut file = tempfile::Builder::new()
         .prefix(".shoal-")
         .permissions(std::fs::Permissions::from_mode(MODE))
