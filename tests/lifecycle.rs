@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use shoal::Exit;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::data::{assert_same, noise, photos, write};
@@ -290,4 +291,49 @@ fn a_seed_ratio_and_a_seed_time_end_seeding() {
     assert!(last["uploaded_bytes"].as_u64().unwrap() * 10 >= done(&last) * 9, "{last}");
     let timed = start(source.folder.path(), &["seed", &torrent, "--port", "0", "--seed-time", "100ms"]);
     assert_eq!(timed.finish().0, Some(0));
+}
+
+#[test]
+fn what_fails_is_told_once_and_a_file_in_the_place_of_the_folder_is_named() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 100_000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    write(&folder.path().join("to/photos/a/one.raw"), &noise(5, 100_000));
+    let plain = ["--port", "0", "--bind", "127.0.0.1", "--progress", "plain"];
+    let args = [&["download", "photos.torrent", "-d", "to"], &plain[..]].concat();
+    let outcome = inside(folder.path()).run(&args);
+    assert_eq!(outcome.exit, Exit::Mismatch);
+    assert_eq!(outcome.stderr.matches("one.raw").count(), 1, "{outcome:?}");
+    inside(folder.path())
+        .run(&[&["download", "photos.torrent", "-d", "photos.torrent"], &plain[..]].concat())
+        .failed(Exit::Error, "photos.torrent is a file, not a folder; choose another with -d");
+}
+
+#[test]
+fn a_download_that_is_complete_already_says_only_that() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 100_000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    let args = ["download", "photos.torrent", "--port", "0", "--bind", "127.0.0.1", "--progress", "plain"];
+    let outcome = inside(folder.path()).run(&args).done();
+    assert!(outcome.stderr.ends_with("was complete already\n"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("seeding"), "{outcome:?}");
+}
+
+#[test]
+fn a_torrent_file_that_is_there_is_used_if_it_is_of_the_same_data_and_else_left_alone() {
+    let folder = tempdir().unwrap();
+    photos(&folder.path().join("data"), 100_000);
+    let seed = ["seed", "photos", "-d", "data", "--port", "0", "--bind", "127.0.0.1", "--seed-time", "1ms"];
+    let first = inside(folder.path()).run(&seed).done();
+    assert!(first.stderr.contains("made photos.torrent\n"), "{first:?}");
+    let file = folder.path().join("photos.torrent");
+    let made = std::fs::read(&file).unwrap();
+    let again = inside(folder.path()).run(&seed).done();
+    assert!(!again.stderr.contains("photos.torrent"), "{again:?}");
+    write(&folder.path().join("data/photos/a/one.raw"), &noise(5, 50_000));
+    let other = inside(folder.path()).run(&seed).done();
+    let warning = "warning: photos.torrent is another torrent; it is left as it is\n";
+    assert!(other.stderr.contains(warning), "{other:?}");
+    assert_eq!(std::fs::read(&file).unwrap(), made);
 }

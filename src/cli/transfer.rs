@@ -40,7 +40,8 @@ pub(crate) struct SeedArgs {
     /// Torrent files, or files and folders to make torrents of.
     #[arg(required = true, value_name = "TORRENT|PATH")]
     pub(crate) torrents: Vec<OsString>,
-    /// The folder that holds the torrents' files and folders [default: the current one, or a torrent's own].
+    /// The folder that holds the torrents' files and folders, and each PATH that is relative [default: the current
+    /// one, or a torrent's own].
     #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Trust the data, without hashing it first.

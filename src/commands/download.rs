@@ -8,7 +8,7 @@ use peer::AddTorrent;
 
 use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
-use super::{Context, block_on, load, path_error};
+use super::{Context, block_on, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::exit::{Exit, failure};
 
@@ -28,8 +28,11 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             Some(dir) => context.cwd.join(dir),
             None => context.cwd.clone(),
         };
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| path_error(args.dir.as_deref().unwrap_or(&folder), error))?;
+        let named = args.dir.as_deref().unwrap_or(&folder);
+        if folder.is_file() {
+            bail!("{} is a file, not a folder; choose another with -d", shown(named));
+        }
+        std::fs::create_dir_all(&folder).map_err(|error| path_error(named, error))?;
         let rules = Rules {
             seed: args.seed || args.stop.seed_ratio.is_some() || args.stop.seed_time.is_some(),
             ratio: args.stop.seed_ratio,

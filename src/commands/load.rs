@@ -28,6 +28,12 @@ pub(crate) fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<
     parse(&name, &bytes)
 }
 
+/// The torrent in a file, if there is one.
+pub(crate) fn file(path: &Path) -> Option<TorrentFile> {
+    let bytes = limited(std::fs::File::open(path).ok()?).ok()?;
+    (bytes.len() <= MAX_TORRENT_BYTES).then(|| TorrentFile::parse(&bytes).ok()).flatten()
+}
+
 /// Parses a torrent file's bytes; errors have the name in front.
 pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<TorrentFile> {
     if bytes.len() > MAX_TORRENT_BYTES {

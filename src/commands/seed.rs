@@ -77,28 +77,37 @@ fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Resu
         follow_symlinks: args.follow_symlinks,
         ..MakeArgs::default()
     };
-    let path = Path::new(argument);
-    let walked = make::walk(path, &make, None, context)?;
-    let torrent = make::torrent(&walked, &make, make::Choices::default(), context)?;
+    // A path of its own start stays what it is when it is put after the folder.
+    let path = args.dir.as_deref().unwrap_or(Path::new("")).join(argument);
+    let walked = make::walk(&path, &make, None, context)?;
+    let mut torrent = make::torrent(&walked, &make, make::Choices::default(), context)?;
     let file = PathBuf::from(format!("{}.torrent", torrent.info.top_level()));
     let full = context.cwd.join(&file);
-    let same = |bytes: Vec<u8>| {
-        TorrentFile::parse(&bytes)
-            .is_ok_and(|there| there.info_hash() == torrent.info_hash() && there.announce == torrent.announce)
-    };
-    if std::fs::read(&full).is_ok_and(same) {
-        context.screen.say(&format!("{} is of the same data already", shown(&file)));
-    } else {
-        match output_file::write(&context.cwd, &file, &torrent.to_bytes(), false) {
+    let mut trackers = Vec::new();
+    match load::file(&full) {
+        // Others may have that one already: its trackers count too, and those that were named now go before them.
+        Some(there) if there.info_hash() == torrent.info_hash() => {
+            let asked = torrent.announce.into_iter().flatten();
+            trackers.extend(asked.filter(|url| !there.announce.iter().flatten().any(|known| known == url)));
+            torrent = there;
+        }
+        Some(_) => {
+            context.screen.warn(&format!("{} is another torrent; it is left as it is", shown(&file)));
+        }
+        None if full.symlink_metadata().is_ok() => {
+            context.screen.warn(&format!("{} is no torrent; it is left as it is", shown(&file)));
+        }
+        None => match output_file::write(&context.cwd, &file, &torrent.to_bytes(), false) {
             Ok(()) => context.screen.say(&format!("made {}", shown(&file))),
             Err(error) => context.screen.warn(&format!("the torrent file is not written: {error:#}")),
-        }
+        },
     }
-    if torrent.announce.is_empty() {
+    if torrent.announce.is_empty() && trackers.is_empty() {
         let name = display_safe(torrent.info.name());
         context.screen.warn(&format!("{name}: no tracker; others must name this machine with --peer"));
     }
-    own_data(torrent, path, args.follow_symlinks, &context.cwd)
+    let add = own_data(torrent, &path, args.follow_symlinks, &context.cwd)?;
+    Ok(AddTorrent { trackers, ..add })
 }
 
 /// Seeding what was hashed just now, from where it is.

@@ -16,6 +16,8 @@ const EACH: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Record {
     most_peers: usize,
+    /// Bytes went to or came from somebody.
+    exchanged: bool,
     active: Duration,
     /// Time since it was added at which its data had been checked.
     started: Option<Duration>,
@@ -28,6 +30,7 @@ impl Record {
     /// Remembers what will be gone later.
     pub(super) fn look(&mut self, stats: &TorrentStats) {
         self.most_peers = self.most_peers.max(stats.peers);
+        self.exchanged |= stats.uploaded > 0 || stats.downloaded > 0;
         match stats.state {
             State::Checking | State::Stopped => {}
             State::Failed(_) => self.failed = true,
@@ -38,6 +41,11 @@ impl Record {
         if stats.state != State::Stopped {
             self.active = self.active.max(stats.active);
         }
+    }
+
+    /// Whether anybody was ever connected, if only between two looks.
+    pub(super) fn has_met_anyone(&self) -> bool {
+        self.most_peers > 0 || self.exchanged
     }
 
     /// It is complete now.
@@ -163,6 +171,7 @@ mod tests {
     fn record(completed: Option<u64>) -> Record {
         Record {
             most_peers: 9,
+            exchanged: true,
             active: Duration::from_secs(50),
             started: Some(Duration::from_secs(2)),
             completed: completed.map(Duration::from_secs),

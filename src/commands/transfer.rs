@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use metainfo::display_safe;
 use peer::{
-    AddTorrent, Event, FailureKind, Listen, PortChoice, Session, SessionConfig, State, TorrentId,
+    AddTorrent, Event, FailureKind, Listen, Note, PortChoice, Session, SessionConfig, State, TorrentId,
     TorrentStats,
 };
 use tokio::sync::watch;
@@ -82,6 +82,17 @@ struct Watched {
     record: Record,
     seeding_since: Option<Instant>,
     over: bool,
+}
+
+impl Watched {
+    /// What is shown of it. The note that nobody has connected stands only until somebody has.
+    fn view(&self, stats: &TorrentStats) -> View {
+        let mut view = View::of(stats);
+        if matches!(stats.note, Some(Note::NobodyConnected { .. })) && self.record.has_met_anyone() {
+            view.note = None;
+        }
+        view
+    }
 }
 
 /// Torrents in a session.
@@ -181,10 +192,11 @@ impl Transfers {
             }
             let now = Instant::now();
             let views = self.look(now).await;
-            display.update(&views, now);
+            // The summary says what became of them; a line about seeding that is over already would only confuse.
             if self.watched.iter().all(|one| one.over) {
                 return Ended::AllOver;
             }
+            display.update(&views, now);
             let still = progress.look(&views, now);
             if let Some(timeout) = self.rules.timeout.filter(|timeout| still >= *timeout) {
                 return Ended::TimedOut(timed_out(&views, timeout));
@@ -211,8 +223,8 @@ impl Transfers {
         let mut leave = Vec::new();
         for one in &mut self.watched {
             let stats = one.stats.borrow_and_update().clone();
-            let view = View::of(&stats);
             one.record.look(&stats);
+            let view = one.view(&stats);
             for milestone in one.milestones.look(view.phase, one.fetches) {
                 if milestone == Milestone::Complete {
                     one.record.complete(&stats);
@@ -269,7 +281,7 @@ impl Transfers {
     }
 
     fn views(&self) -> Vec<View> {
-        self.watched.iter().map(|one| View::of(&one.stats.borrow())).collect()
+        self.watched.iter().map(|one| one.view(&one.stats.borrow())).collect()
     }
 
     fn summarize(&self, views: &[View], context: &mut Context<'_>) -> Result<()> {

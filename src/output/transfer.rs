@@ -89,6 +89,10 @@ impl Display {
             Mode::Plain => {
                 let all = due(PLAIN_EVERY);
                 for (at, view) in views.iter().enumerate() {
+                    // What went wrong was told once, as an error.
+                    if view.phase == Phase::Failed {
+                        continue;
+                    }
                     let changed = self.phases.get(at) != Some(&view.phase);
                     if changed || (all && views.len() <= PLAIN_EACH) {
                         self.screen.raw_line(&plain::line(view));
