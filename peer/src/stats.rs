@@ -16,7 +16,8 @@ pub struct TorrentStats {
     pub state: State,
     /// Bytes of content.
     pub total_bytes: u64,
-    /// Bytes of pieces that are right, and of blocks of pieces that are not complete.
+    /// Bytes of pieces that are right, and of blocks of pieces that are not complete. Of files that are only seeded
+    /// it is all of them, even if some cannot be read any more: a warning says so.
     pub done_bytes: u64,
     /// Bytes hashed so far, while checking.
     pub checked_bytes: u64,

@@ -204,3 +204,31 @@ async fn a_peer_that_sent_wrong_data_is_named_and_is_the_reason_that_nothing_mov
     assert_eq!(note.unwrap().to_string(), "no peers but 1 that sent wrong data and is banned");
     end(&[&leecher, &seed]).await;
 }
+
+#[tokio::test]
+async fn a_seed_whose_file_is_gone_says_so_once_and_stays_a_seed() {
+    let sample = Sample::folder(&[("a", 200_000), ("b", 200_000)], 16_384);
+    let (seed, leecher, dir) = (session(), session(), tempdir().unwrap());
+    let mut events = seed.events();
+    let given = seed.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
+    until(&seed, given, |stats| stats.state == State::Seeding).await;
+    fs::remove_file(sample.dir.path().join("sample/b")).unwrap();
+    leecher.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    let mut warnings = Vec::new();
+    let stats = seed.stats(given).unwrap();
+    loop {
+        match events.next().await.unwrap() {
+            Event::Warning { message, .. } => {
+                warnings.push(message);
+                seed.remove(given).await;
+            }
+            Event::Stopped { .. } => break,
+            _ => {}
+        }
+    }
+    let last = stats.borrow().clone();
+    assert_eq!((last.state, last.done_bytes), (State::Stopped, 400_000));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("sample/b"), "{warnings:?}");
+    end(&[&leecher, &seed]).await;
+}

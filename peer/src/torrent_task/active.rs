@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::announces::{Announces, Answer, Standing};
 use super::links::Links;
 use super::report::Publisher;
+use super::unreadable::Unreadable;
 use super::{Command, Context};
 use crate::disk::{BlockBuffer, TorrentDisk};
 use crate::net::{Batch, Handshaken, dial};
@@ -78,6 +79,7 @@ pub(super) struct Active<'a> {
     pub(super) to_write: Vec<(Block, BlockBuffer)>,
     /// Blocks that the disk threads have.
     pub(super) unwritten: u32,
+    pub(super) unreadable: Unreadable,
     /// Cutting the files to their lengths and so on, once the last piece is there.
     pub(super) finishing: JoinSet<Result<(), StorageError>>,
 }
@@ -127,6 +129,7 @@ impl<'a> Active<'a> {
             dials: JoinSet::new(),
             to_write: Vec::new(),
             unwritten: 0,
+            unreadable: Unreadable::default(),
             finishing: JoinSet::new(),
         }
     }

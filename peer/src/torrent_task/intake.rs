@@ -63,8 +63,10 @@ impl Active<'_> {
             self.fail(&error);
         }
         for read in results.reads {
-            if let Some(error) = self.links.take_read(now, &mut self.engine, read) {
-                self.warn_of_read(&error);
+            if let Some(error) = self.links.take_read(now, &mut self.engine, read)
+                && let Some(news) = self.unreadable.news(&error.to_string())
+            {
+                self.context.warn(news);
             }
         }
         self.publisher.changed();
@@ -86,10 +88,6 @@ impl Active<'_> {
         self.failure = Some(failure.clone());
         self.context.shared.tell(Event::Failed { id: self.context.id, failure });
         self.publisher.at_once();
-    }
-
-    fn warn_of_read(&self, error: &StorageError) {
-        self.context.warn(format!("{error}; that part is not offered any more"));
     }
 
     pub(super) fn open(&mut self, handshaken: Handshaken) {

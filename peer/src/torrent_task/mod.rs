@@ -13,6 +13,7 @@ mod intake;
 mod links;
 mod report;
 mod start;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use peer_proto::Time;
 use peer_proto::torrent::Obstacle;
 
 use super::active::Active;
-use crate::{Note, State, TorrentStats};
+use crate::{Note, Purpose, State, TorrentStats};
 
 /// Between two publications while something changes.
 const CHANGED: Duration = Duration::from_millis(200);
@@ -96,7 +96,8 @@ impl Active<'_> {
 
     fn current_stats(&self, now: Time) -> TorrentStats {
         let total_bytes = self.disk.info().geometry().total();
-        let left = self.engine.left();
+        // A seed that has lost a part of its files has nothing to fetch: it is no download that goes on.
+        let left = if self.context.add.purpose == Purpose::Seed { 0 } else { self.engine.left() };
         let done_bytes = (total_bytes - left.min(total_bytes)).saturating_add(self.engine.partial_bytes());
         let (down_rate, up_rate) = self.engine.rates(now);
         let totals = self.engine.totals();
