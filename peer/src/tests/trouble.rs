@@ -18,7 +18,8 @@ async fn h72_an_unrelated_file_is_not_overwritten_unless_asked() {
     let id = session.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
     let failure = failure(&session, id).await;
     assert_eq!(failure.kind, FailureKind::DataMismatch);
-    assert_eq!(failure.message, "sample.bin exists and is something else; use --overwrite to replace it");
+    let due = format!("{} exists and is something else; use --overwrite to replace it", path.display());
+    assert_eq!(failure.message, due);
     assert!(fs::read(&path).unwrap() == other, "the file is as it was");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no marker claims it");
     session.remove(id).await;
@@ -55,8 +56,23 @@ async fn h71_a_link_in_the_way_is_refused_and_its_target_left_alone() {
     let id = session.add(sample.download(dir.path(), &[])).await.unwrap();
     let failure = failure(&session, id).await;
     assert_eq!(failure.kind, FailureKind::Disk);
-    assert_eq!(failure.message, "sample.bin is a symbolic link; move it away or choose another folder");
+    let link = dir.path().join("sample.bin");
+    let due = format!("{} is a symbolic link; move it away or choose another folder", link.display());
+    assert_eq!(failure.message, due);
     assert_eq!(fs::read(target).unwrap(), b"precious");
+    end(&[&session]).await;
+}
+
+#[tokio::test]
+async fn a_file_where_the_torrents_folder_must_be_is_named_itself() {
+    let sample = Sample::folder(&[("a", 40_000), ("b", 40_000)], 16_384);
+    let (session, dir) = (session(), tempdir().unwrap());
+    let path = dir.path().join("sample");
+    fs::write(&path, b"precious").unwrap();
+    let id = session.add(sample.download(dir.path(), &[])).await.unwrap();
+    let due = "is a file where a folder must be; move it away or choose another folder";
+    assert_eq!(failure(&session, id).await.message, format!("{} {due}", path.display()));
+    assert_eq!(fs::read(path).unwrap(), b"precious");
     end(&[&session]).await;
 }
 

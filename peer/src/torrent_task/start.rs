@@ -5,6 +5,7 @@
 //!
 //! It blocks; it runs on a thread of its own.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use metainfo::{Info, display_safe};
@@ -127,7 +128,8 @@ fn to_download(
     let info = &add.torrent.info;
     let survey = storage.survey().map_err(disk)?;
     if let Some((file, obstacle)) = survey.obstacle() {
-        let text = format!("{} {obstacle}; move it away or choose another folder", name(info, file));
+        let path = shown(&storage.path_in_the_way(file));
+        let text = format!("{path} {obstacle}; move it away or choose another folder");
         return Err(failed(FailureKind::Disk, text));
     }
     let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
@@ -172,8 +174,8 @@ fn decide(
     let strange =
         survey.files.iter().position(|found| matches!(found, Found::Present { length, .. } if *length > 0));
     if let Some(file) = strange.filter(|_| have.is_empty() && !ours && !add.overwrite) {
-        let text =
-            format!("{} exists and is something else; use --overwrite to replace it", name(info, file));
+        let path = shown(&storage.full_path(file));
+        let text = format!("{path} exists and is something else; use --overwrite to replace it");
         return Err(mismatch(text));
     }
     if let Some(short) = storage.missing_space().map_err(disk)? {
@@ -203,6 +205,11 @@ fn name(info: &Info, file: usize) -> String {
     info.files().get(file).map_or_else(String::new, |entry| display_safe(&entry.path.to_string()))
 }
 
+/// A path with the folder that the user chose, safe to print.
+fn shown(path: &Path) -> String {
+    display_safe(&path.to_string_lossy())
+}
+
 fn failed(kind: FailureKind, message: String) -> Unprepared {
     Unprepared::Failed(Failure { kind, message })
 }
@@ -226,7 +233,7 @@ fn in_use(info: &Info, error: MarkerError) -> Unprepared {
             failed(FailureKind::InUse, text)
         }
         MarkerError::Io(path, error) => {
-            let path = display_safe(&path.to_string_lossy());
+            let path = shown(&path);
             failed(FailureKind::Disk, format!("cannot write {path}: {error}"))
         }
     }

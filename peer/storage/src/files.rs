@@ -309,6 +309,11 @@ impl Storage {
         self.root.path().join(self.relative(file))
     }
 
+    /// The path of what is in the way of a file, if something is.
+    pub(crate) fn first_obstacle(&self, file: usize) -> Option<PathBuf> {
+        self.root.first_obstacle(self.relative(file)).map(|(path, _)| path)
+    }
+
     fn lock_pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -236,7 +236,7 @@ impl Root {
     }
 
     /// The first element on the way that is not what it must be. Only for messages: the answer may be stale.
-    fn first_obstacle(&self, relative: &Path) -> Option<(PathBuf, Obstacle)> {
+    pub(crate) fn first_obstacle(&self, relative: &Path) -> Option<(PathBuf, Obstacle)> {
         let mut parent: Option<OwnedFd> = None;
         let mut at = self.path.clone();
         let mut elements = relative.components().peekable();

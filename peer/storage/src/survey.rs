@@ -3,6 +3,8 @@
 //! Invariant: nothing is opened, made or changed. It says what stands where the files go, not whether it is right:
 //! that is [`crate::check()`].
 
+use std::path::PathBuf;
+
 use crate::error::{Obstacle, StorageError};
 use crate::files::{Role, Storage};
 
@@ -49,6 +51,13 @@ impl Survey {
 }
 
 impl Storage {
+    /// What stands in the way of a file, to be named to the user: the file's own path, or that of a folder on the way
+    /// to it that is none.
+    #[must_use]
+    pub fn path_in_the_way(&self, file: usize) -> PathBuf {
+        self.first_obstacle(file).unwrap_or_else(|| self.full_path(file))
+    }
+
     /// Looks at every file of the torrent.
     ///
     /// # Errors
