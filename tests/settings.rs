@@ -80,3 +80,20 @@ fn mistakes_in_the_file_name_the_file_the_table_and_the_key() {
     assert!(failed("[peer]\nport = 70000\n").starts_with("[peer] port: invalid value '70000'"));
     assert!(failed("[peer]\n\nport = = 1\n").starts_with("line 3: "));
 }
+
+#[test]
+fn a_wrong_value_of_a_variable_is_told_with_the_variables_name() {
+    let folder = folder();
+    let told = |args: &[&str]| {
+        let output = shoal(folder.path()).args(args).env("SHOAL_PORT", "many").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let by_variable = told(&["seed", "a.bin"]);
+    assert!(
+        by_variable.starts_with("error: SHOAL_PORT: invalid value 'many' for '--port <N>'"),
+        "{by_variable}"
+    );
+    assert_eq!(by_variable.lines().count(), 1, "{by_variable}");
+    assert!(!told(&["seed", "a.bin", "--port", "much"]).contains("SHOAL_PORT"));
+}

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use create::{CreateArgs, MakeArgs};
@@ -142,6 +143,11 @@ pub(crate) fn command() -> clap::Command {
     with_variables(Cli::command())
 }
 
+/// The variable of an option.
+fn variable(long: &str) -> String {
+    format!("SHOAL_{}", long.replace('-', "_").to_uppercase())
+}
+
 /// Gives each option of a command and its subcommands its variable.
 fn with_variables(command: clap::Command) -> clap::Command {
     command
@@ -153,8 +159,7 @@ fn with_variables(command: clap::Command) -> clap::Command {
             ) {
                 return arg;
             }
-            let variable = format!("SHOAL_{}", long.replace('-', "_").to_uppercase());
-            let arg = arg.env(variable).hide_env(true);
+            let arg = arg.env(variable(&long)).hide_env(true);
             if matches!(arg.get_action(), ArgAction::SetTrue) {
                 arg.value_parser(BoolishValueParser::new())
             } else {
@@ -178,7 +183,28 @@ pub(crate) fn parse(args: &[OsString], io: &mut Io) -> Result<Cli, Exit> {
             exit::code_of(&error)
         })?;
     let matches = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    matches.map_err(|error| report(&error, io))
+    matches.map_err(|error| match variable_of(&error, args, io) {
+        Some(variable) => {
+            let text = error.render().to_string();
+            let line = text.lines().next().unwrap_or_default();
+            io.complain(&anyhow::anyhow!("{variable}: {}", line.strip_prefix("error: ").unwrap_or(line)));
+            Exit::Usage
+        }
+        None => report(&error, io),
+    })
+}
+
+/// The variable that a wrong value comes from, if it is not one of the arguments: clap does not say.
+fn variable_of(error: &clap::Error, args: &[OsString], io: &Io) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (option, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let long = option.strip_prefix("--")?.split(' ').next()?;
+    let variable = variable(long);
+    let given = args.iter().any(|arg| arg.to_string_lossy().ends_with(value));
+    (!given && (io.env)(&variable).is_some_and(|there| there == value)).then_some(variable)
 }
 
 /// Prints what clap has to say, which may be the help that was asked for.
