@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_readme_is_taken() {
+        let readme = include_str!("../README.md");
+        let (_, from) = readme.split_once("```toml\n").unwrap();
+        let (example, _) = from.split_once("```").unwrap();
+        let matches = applied(example, &["shoal", "seed", "x"]).unwrap();
+        assert_eq!(matches.subcommand_matches("seed").unwrap().get_one::<u16>("port"), Some(&6881));
+    }
+
+    #[test]
     fn a_list_is_an_option_given_several_times() {
         let text = "[create]\nannounce = [\"http://a/announce\", \"http://b/announce\"]\n";
         let matches = applied(text, &["shoal", "create", "x"]).unwrap();
