@@ -70,6 +70,9 @@ fn what_cannot_be_scraped_is_told() {
     inside(folder.path())
         .run(&["scrape", "http://127.0.0.1:1/announce"])
         .failed(Exit::Usage, "name the info-hashes to ask the tracker about");
+    inside(folder.path())
+        .run(&["scrape", "udp://127.0.0.1:1/announce"])
+        .failed(Exit::Error, "udp://127.0.0.1:1/announce: UDP trackers are not supported yet");
     let hash = "ab".repeat(20);
     let outcome = inside(folder.path()).run(&["scrape", "http://127.0.0.1:1/announce", &hash]);
     assert_eq!(outcome.exit, Exit::Error);

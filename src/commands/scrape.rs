@@ -55,6 +55,9 @@ pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> 
 /// Which trackers to ask about which torrents.
 fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>, Vec<InfoHash>)> {
     if let Some(url) = args.target.to_str().filter(|text| text.contains("://")) {
+        if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp://")) {
+            bail!("{}: UDP trackers are not supported yet", display_safe(url));
+        }
         if args.hashes.is_empty() {
             return Err(failure(Exit::Usage, "name the info-hashes to ask the tracker about"));
         }
