@@ -337,3 +337,44 @@ fn a_torrent_file_that_is_there_is_used_if_it_is_of_the_same_data_and_else_left_
     assert!(other.stderr.contains(warning), "{other:?}");
     assert_eq!(std::fs::read(&file).unwrap(), made);
 }
+
+#[test]
+fn of_several_torrents_those_that_are_there_are_downloaded_once_each() {
+    let source = Source::new(&[]);
+    let target = tempdir().unwrap();
+    let (torrent, peer) = (source.torrent(), format!("localhost:{}", source.port));
+    let args = ["download", &torrent, "gone.torrent", &torrent, "--port", "0", "--peer", &peer];
+    let mut running = start(target.path(), &args);
+    assert_eq!(running.event("error")["message"], "gone.torrent: No such file or directory");
+    running.event("complete");
+    assert_eq!(running.finish().0, Some(1));
+    assert_same(&source.top(), &target.path().join("photos"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_what_to_do() {
+    let source = Source::new(&[]);
+    let port = source.port.to_string();
+    let args = ["seed", "photos.torrent", "--port", &port, "--bind", "127.0.0.1"];
+    let error = "Address already in use; choose another with --port (0 = any)";
+    inside(source.folder.path())
+        .run(&args)
+        .failed(Exit::Error, &format!("cannot listen on 127.0.0.1:{port}: {error}"));
+}
+
+#[test]
+fn a_page_in_the_place_of_a_torrent_is_told_as_none() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x.torrent", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>").unwrap();
+    });
+    let folder = tempdir().unwrap();
+    let outcome = inside(folder.path()).run(&["download", &url]);
+    serving.join().unwrap();
+    assert_eq!(outcome.exit, Exit::Error);
+    assert!(outcome.stderr.starts_with(&format!("error: {url}: not a torrent: ")), "{outcome:?}");
+}

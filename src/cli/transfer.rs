@@ -1,7 +1,7 @@
 //! The arguments of `seed`, `download` and `share`.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ pub(crate) struct DownloadArgs {
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// A peer to connect to; give it again for more.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) peer: Vec<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::host_and_port)]
+    pub(crate) peer: Vec<String>,
     /// A tracker to ask before the torrent's own; give it again for more.
     #[arg(long, value_name = "URL")]
     pub(crate) tracker: Vec<String>,

@@ -1,5 +1,6 @@
 //! Sizes, durations, lists of trackers: values as people write them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Multipliers of bytes by their suffix, without the `B`: binary with an `i`, decimal without.
@@ -90,6 +91,18 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A host and a port, as `10.0.0.7:6881`, `[::1]:6881` or `example.org:6881`; the name is looked up later.
+pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
+    let wrong = || format!("'{text}' is no HOST:PORT; write it like 10.0.0.7:6881 or example.org:6881");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let fine = text.parse::<SocketAddr>().is_ok() || (!host.is_empty() && host.chars().all(is_name));
+    match port.parse::<u16>() {
+        Ok(1..) if fine => Ok(text.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
 /// Tracker tiers: each time the option is given is a tier, its URLs parted by commas.
 pub(crate) fn tiers(given: &[String]) -> Vec<Vec<String>> {
     given
@@ -153,6 +166,16 @@ mod tests {
         }
         for bad in ["", "s", "1y", "-5s", "1..5s", "99999999999999d", "1h-3m"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_a_host_and_a_port() {
+        for good in ["10.0.0.7:6881", "[::1]:6881", "localhost:1", "a-b.example.org:65535"] {
+            assert_eq!(host_and_port(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "localhost", ":6881", "a:0", "a:65536", "::1:6881", "a b:1", "http://a:1", "a/b:1"] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `shoal download`: fetches torrents, uploading at the same time.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 
 use anyhow::{Result, anyhow, bail};
 use metainfo::{TorrentFile, display_safe};
@@ -10,20 +11,32 @@ use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, path_error, shown};
 use crate::cli::DownloadArgs;
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, code_of, failure, reason};
+
+/// Addresses of one host name that are tried: more than a peer at home has, and no flood.
+const MAX_ADDRESSES: usize = 8;
 
 pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
-    if let Some(magnet) = args.torrents.iter().filter_map(|argument| argument.to_str()).find(|a| is_magnet(a))
-    {
-        // A wrong link is wrong whether or not it could be used.
-        magnet.parse::<metainfo::Magnet>().map_err(|error| anyhow!("magnet link: {error}"))?;
-        bail!("magnet links cannot be downloaded yet; give a .torrent file or the URL of one");
-    }
     block_on(async {
-        let mut torrents = Vec::with_capacity(args.torrents.len());
+        let mut torrents: Vec<TorrentFile> = Vec::with_capacity(args.torrents.len());
+        let mut worst = None;
         for argument in &args.torrents {
-            torrents.push(torrent(argument, context).await?);
+            match torrent(argument, context).await {
+                // The same one twice, by two names perhaps, is meant once.
+                Ok(torrent) if torrents.iter().any(|other| other.info_hash() == torrent.info_hash()) => {}
+                Ok(torrent) => torrents.push(torrent),
+                // One that is not there must not keep the others.
+                Err(error) if args.torrents.len() > 1 && context.interrupt.received().is_none() => {
+                    context.screen.error(&display_safe(&format!("{error:#}")));
+                    worst.get_or_insert(code_of(&error));
+                }
+                Err(error) => return Err(error),
+            }
         }
+        if let (true, Some(exit)) = (torrents.is_empty(), worst) {
+            return Ok(exit);
+        }
+        let peers = peers(&args.peer, context).await?;
         let folder = match &args.dir {
             Some(dir) => context.cwd.join(dir),
             None => context.cwd.clone(),
@@ -43,18 +56,40 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
         for torrent in torrents {
             let add = AddTorrent {
                 overwrite: args.overwrite,
-                peers: args.peer.clone(),
+                peers: peers.clone(),
                 trackers: args.tracker.clone(),
                 ..AddTorrent::download(torrent, &folder)
             };
             transfers.add(add).await?;
         }
-        transfers.run(context).await
+        let ended = transfers.run(context).await?;
+        Ok(if ended == Exit::Done { worst.unwrap_or(ended) } else { ended })
     })
+}
+
+/// The addresses of peers that were named by address or by host name.
+async fn peers(named: &[String], context: &Context<'_>) -> Result<Vec<SocketAddr>> {
+    let mut peers = Vec::with_capacity(named.len());
+    for name in named {
+        let found = tokio::select! {
+            found = tokio::net::lookup_host(name) => found,
+            signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
+        };
+        match found {
+            Ok(addresses) => peers.extend(addresses.take(MAX_ADDRESSES)),
+            Err(error) => bail!("--peer {}: {}", display_safe(name), reason(&error)),
+        }
+    }
+    Ok(peers)
 }
 
 /// The torrent that an argument names: a file, or the http(s) address of one.
 async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<TorrentFile> {
+    if let Some(magnet) = argument.to_str().filter(|text| is_magnet(text)) {
+        // A wrong link is wrong whether or not it could be used.
+        magnet.parse::<metainfo::Magnet>().map_err(|error| anyhow!("magnet link: {error}"))?;
+        bail!("magnet links cannot be downloaded yet; give a .torrent file or the URL of one");
+    }
     let url = argument.to_str().filter(|text| text.contains("://"));
     let Some(url) = url else { return load::torrent(argument, context) };
     let shown = display_safe(url);
@@ -66,5 +101,6 @@ async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<Torre
         fetched = peer::fetch_torrent(url) => fetched.map_err(|error| anyhow!("{shown}: {error}"))?,
         signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
     };
-    load::parse(&shown, &bytes)
+    // What lies there may well be a page about the torrent.
+    TorrentFile::parse(&bytes).map_err(|error| anyhow!("{shown}: not a torrent: {error}"))
 }

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use metainfo::display_safe;
 use peer::{
-    AddTorrent, Event, FailureKind, Listen, Note, PortChoice, Session, SessionConfig, State, TorrentId,
-    TorrentStats,
+    AddTorrent, Event, FailureKind, Listen, Note, PortChoice, Session, SessionConfig, SessionError, State,
+    TorrentId, TorrentStats,
 };
 use tokio::sync::watch;
 
 use super::Context;
 use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, failure, reason};
 use crate::output::screen::Screen;
 use crate::output::transfer::{Display, Milestone, Milestones};
 use crate::output::view::{Phase, View};
@@ -69,8 +69,20 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
         Some(port) => listen.port = PortChoice::Exact(port),
     }
     let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
-    Session::start(SessionConfig { listen, max_peers, ..SessionConfig::default() })
-        .map_err(|error| anyhow!("{error}"))
+    Session::start(SessionConfig { listen, max_peers, ..SessionConfig::default() }).map_err(|error| {
+        match error {
+            SessionError::Listen { address, source } => {
+                let hint = match source.kind() {
+                    std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
+                    std::io::ErrorKind::PermissionDenied => "; choose one above 1023 with --port",
+                    std::io::ErrorKind::AddrNotAvailable => "; choose one of this machine's with --bind",
+                    _ => "",
+                };
+                anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
+            }
+            other => anyhow!("{other}"),
+        }
+    })
 }
 
 /// One torrent that is watched.
