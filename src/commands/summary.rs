@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn who_was_met_is_remembered_after_they_left() {
+        assert!(!Record::default().has_met_anyone());
+        assert!(Record { most_peers: 1, ..Record::default() }.has_met_anyone());
+        assert!(Record { exchanged: true, ..Record::default() }.has_met_anyone());
+    }
+
+    #[test]
     fn an_interrupted_download_says_how_to_go_on() {
         let drawn = drawn(&[download("a.bin")], &[&record(None)]);
         assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);

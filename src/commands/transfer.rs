@@ -90,6 +90,8 @@ struct Watched {
     id: TorrentId,
     stats: watch::Receiver<TorrentStats>,
     fetches: bool,
+    /// It is there for others once it is complete: whether they come matters.
+    awaits_others: bool,
     milestones: Milestones,
     record: Record,
     seeding_since: Option<Instant>,
@@ -100,7 +102,8 @@ impl Watched {
     /// What is shown of it. The note that nobody has connected stands only until somebody has.
     fn view(&self, stats: &TorrentStats) -> View {
         let mut view = View::of(stats);
-        if matches!(stats.note, Some(Note::NobodyConnected { .. })) && self.record.has_met_anyone() {
+        let waits = self.awaits_others && !self.record.has_met_anyone();
+        if matches!(stats.note, Some(Note::NobodyConnected { .. })) && !waits {
             view.note = None;
         }
         view
@@ -142,6 +145,7 @@ impl Transfers {
             id,
             stats,
             fetches,
+            awaits_others: !fetches || self.rules.seed,
             milestones: Milestones::default(),
             record: Record::default(),
             seeding_since: None,
