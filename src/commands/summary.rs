@@ -16,8 +16,6 @@ const EACH: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Record {
     most_peers: usize,
-    /// Bytes went to or came from somebody.
-    exchanged: bool,
     active: Duration,
     /// Time since it was added at which its data had been checked.
     started: Option<Duration>,
@@ -29,8 +27,7 @@ pub(super) struct Record {
 impl Record {
     /// Remembers what will be gone later.
     pub(super) fn look(&mut self, stats: &TorrentStats) {
-        self.most_peers = self.most_peers.max(stats.peers);
-        self.exchanged |= stats.uploaded > 0 || stats.downloaded > 0;
+        self.most_peers = self.most_peers.max(stats.most_peers);
         match stats.state {
             State::Checking | State::Stopped => {}
             State::Failed(_) => self.failed = true,
@@ -38,14 +35,12 @@ impl Record {
                 self.started.get_or_insert(stats.active);
             }
         }
-        if stats.state != State::Stopped {
-            self.active = self.active.max(stats.active);
-        }
+        self.active = self.active.max(stats.active);
     }
 
     /// Whether anybody was ever connected, if only between two looks.
     pub(super) fn has_met_anyone(&self) -> bool {
-        self.most_peers > 0 || self.exchanged
+        self.most_peers > 0
     }
 
     /// It is complete now.
@@ -171,7 +166,6 @@ mod tests {
     fn record(completed: Option<u64>) -> Record {
         Record {
             most_peers: 9,
-            exchanged: true,
             active: Duration::from_secs(50),
             started: Some(Duration::from_secs(2)),
             completed: completed.map(Duration::from_secs),
@@ -194,7 +188,6 @@ mod tests {
     fn who_was_met_is_remembered_after_they_left() {
         assert!(!Record::default().has_met_anyone());
         assert!(Record { most_peers: 1, ..Record::default() }.has_met_anyone());
-        assert!(Record { exchanged: true, ..Record::default() }.has_met_anyone());
     }
 
     #[test]

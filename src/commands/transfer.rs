@@ -168,6 +168,9 @@ impl Transfers {
         let complete = self.watched.iter().all(|one| one.record.is_complete() || !one.fetches);
         self.shutdown().await;
         // The last numbers: what was sent while it ended counts too.
+        for one in &mut self.watched {
+            one.record.look(&one.stats.borrow());
+        }
         let views = self.views();
         display.objects(&views);
         display.finish();
@@ -222,14 +225,10 @@ impl Transfers {
 
     /// Says what an event says that is in no view.
     fn tell(&self, event: &Event) {
-        match event {
-            Event::Warning { id, message } => {
-                let name = id.and_then(|id| self.watched.iter().find(|one| one.id == id));
-                let name = name.map(|one| format!("{}: ", display_safe(&one.stats.borrow().name)));
-                self.screen.warn(&format!("{}{}", name.unwrap_or_default(), display_safe(message)));
-            }
-            Event::PeerBanned { address, .. } => tracing::info!("{address} sent wrong data and is banned"),
-            _ => {}
+        if let Event::Warning { id, message } = event {
+            let name = id.and_then(|id| self.watched.iter().find(|one| one.id == id));
+            let name = name.map(|one| format!("{}: ", display_safe(&one.stats.borrow().name)));
+            self.screen.warn(&format!("{}{}", name.unwrap_or_default(), display_safe(message)));
         }
     }
 
