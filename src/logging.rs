@@ -13,6 +13,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::output::screen::Screen;
 
+/// The target of what the screen has said already: only a file hears it again.
+pub(crate) const SAID: &str = "shoal::said";
+
 /// Where lines go.
 enum Sink {
     Screen(Screen),
@@ -53,7 +56,9 @@ impl<S: Subscriber> Layer<S> for Lines {
         // Other people's libraries are heard only when much is asked for, and of them only what may matter.
         let ours =
             ["shoal", "peer", "tracker", "storage", "metainfo"].iter().any(|name| target.starts_with(name));
-        if level > self.level || (!ours && (level > Level::WARN || self.level < Level::DEBUG)) {
+        let is_on_screen = target == SAID && matches!(self.sink, Sink::Screen(_));
+        if is_on_screen || level > self.level || (!ours && (level > Level::WARN || self.level < Level::DEBUG))
+        {
             return;
         }
         let mut line = Line::default();

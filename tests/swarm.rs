@@ -183,3 +183,35 @@ fn the_line_that_share_prints_runs_in_a_shell() {
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     assert_same(&source.path().join("photos"), &folder.path().join("photos"));
 }
+
+#[test]
+fn a_seed_on_one_interface_is_reached_there_and_its_log_names_who_came() {
+    let source = tempdir().unwrap();
+    let top = photos(source.path(), 1_000_000);
+    inside(source.path()).run(&["create", "photos"]).done();
+    let args = ["seed", "photos.torrent", "--port", "0", "--bind", "lo", "-v", "--log-file", "seed.log"];
+    let mut seed = start(source.path(), &args);
+    let message = seed.event("seeding")["message"].as_str().unwrap().to_owned();
+    let peer = format!("127.0.0.1:{}", message.rsplit(' ').next().unwrap());
+
+    let target = tempdir().unwrap();
+    let torrent = source.path().join("photos.torrent").into_os_string().into_string().unwrap();
+    let download = start(target.path(), &["download", &torrent, "--peer", &peer, "--port", "0"]);
+    assert_eq!(download.finish().0, Some(0));
+    assert_same(&top, &target.path().join("photos"));
+    seed.signal("INT");
+    assert_eq!(seed.finish().0, Some(0));
+    let log = std::fs::read_to_string(source.path().join("seed.log")).unwrap();
+    assert!(log.contains(": connected, -SH"), "{log}");
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_wrong_usage() {
+    let source = tempdir().unwrap();
+    photos(source.path(), 100_000);
+    inside(source.path()).run(&["create", "photos"]).done();
+    let outcome = inside(source.path()).run(&["seed", "photos.torrent", "--bind", "nosuch0"]);
+    assert_eq!(outcome.exit, shoal::Exit::Usage);
+    let start = "error: --bind nosuch0: neither an address nor an interface with one (there are ";
+    assert!(outcome.stderr.starts_with(start), "{}", outcome.stderr);
+}

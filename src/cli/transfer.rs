@@ -1,7 +1,6 @@
 //! The arguments of `seed`, `download` and `share`.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ pub(crate) struct NetworkArgs {
     /// Listen on this port; 0 is any [default: the first free one of 6881 to 6968].
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// Listen on this address only [default: every one].
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) bind: Option<IpAddr>,
+    /// Listen on this address, or on those of this network interface, only [default: every one].
+    #[arg(long, value_name = "ADDR|INTERFACE")]
+    pub(crate) bind: Option<String>,
     /// The most connections to peers, all torrents together.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_peers: u32,

@@ -2,9 +2,10 @@
 //!
 //! It watches them, shows them, and decides when enough is done. It asks nothing of peers: the session does.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 use peer::{
     AddTorrent, Event, FailureKind, Listen, Note, PortChoice, Session, SessionConfig, SessionError, State,
@@ -60,8 +61,8 @@ impl Rules {
 /// The session that these options ask for.
 pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
     let mut listen = Listen::default();
-    if let Some(address) = args.bind {
-        listen.addresses = vec![address];
+    if let Some(name) = &args.bind {
+        listen.addresses = addresses_of(name)?;
     }
     match args.port {
         None => {}
@@ -83,6 +84,34 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
             other => anyhow!("{other}"),
         }
     })
+}
+
+/// The address that this is, or those of the network interface of this name.
+fn addresses_of(name: &str) -> Result<Vec<IpAddr>> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    let interfaces = if_addrs::get_if_addrs().context("cannot list this machine's network interfaces")?;
+    // A link-local IPv6 address means nothing without its zone, which peers and trackers cannot be told.
+    let addresses: Vec<IpAddr> = interfaces
+        .iter()
+        .filter(|interface| interface.name == name && !interface.is_link_local())
+        .map(if_addrs::Interface::ip)
+        .collect();
+    if addresses.is_empty() {
+        let mut names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        return Err(failure(
+            Exit::Usage,
+            format!(
+                "--bind {}: neither an address nor an interface with one (there are {})",
+                display_safe(name),
+                names.join(", ")
+            ),
+        ));
+    }
+    Ok(addresses)
 }
 
 /// One torrent that is watched.

@@ -15,6 +15,7 @@ use super::style::Style;
 use super::terminal::Terminal;
 use super::view::View;
 use crate::cli::ProgressKind;
+use crate::logging::SAID;
 
 /// Redraws a second: enough to look smooth, little to compute.
 const REDRAWS: u8 = 10;
@@ -144,6 +145,7 @@ impl Screen {
 
     /// Warns: a line `warning: …`, or an event.
     pub(crate) fn warn(&self, text: &str) {
+        tracing::warn!(target: SAID, "{text}");
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("warning", None, text)),
             _ if self.0.quiet => {}
@@ -153,6 +155,7 @@ impl Screen {
 
     /// Reports an error: a line `error: …`, or an event.
     pub(crate) fn error(&self, text: &str) {
+        tracing::error!(target: SAID, "{text}");
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("error", None, text)),
             _ => self.raw_line(&format!("{}{text}", self.0.style.red("error: "))),

@@ -219,7 +219,7 @@ impl<'a> Active<'a> {
             Action::Upload(link, block) => self.links.upload(self.disk, link, block),
             Action::ForgetUploads(link) => self.links.forget_uploads(now, &mut self.engine, link),
             Action::Close(link, reason) => {
-                tracing::debug!("{}: {reason}", self.links.address(link));
+                tracing::info!("{}: closed, {reason}", self.links.address(link));
                 self.links.close(now, &mut self.engine, link);
             }
             Action::GotPiece(piece) => tracing::trace!("piece {piece} is right"),

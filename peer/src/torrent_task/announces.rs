@@ -128,6 +128,7 @@ impl Announces {
                 if let Some(id) = reply.tracker_id {
                     self.tracker_ids.insert(url.clone(), id);
                 }
+                tracing::info!("{url}: {} peers, again in {} s", peers.len(), reply.interval.as_secs());
                 self.announcer.handle_reply(now, reply.interval, reply.min_interval, peers.len());
                 let news =
                     self.complain(&url, reply.warning.map(|text| format!("the tracker warns: {text}")));
@@ -139,6 +140,7 @@ impl Announces {
                     _ => None,
                 };
                 let error = error.to_string();
+                tracing::info!("{url}: {error}");
                 self.announcer.handle_failure(now, &error, retry_in);
                 self.status.last_error = Some(format!("{}: {error}", display_safe(&url)));
                 (Vec::new(), self.complain(&url, Some(error)))

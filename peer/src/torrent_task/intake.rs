@@ -24,10 +24,12 @@ impl Active<'_> {
                 Input::Message(message) => self.engine.handle_message(now, link, message),
                 Input::Sent => self.links.sent(now, &mut self.engine, link),
                 Input::Closed(error) => {
-                    if let Some(error) = error {
-                        tracing::debug!("{}: {error}", self.links.address(link));
-                    }
+                    let address = self.links.address(link);
                     if self.links.close(now, &mut self.engine, link) {
+                        match error {
+                            Some(error) => tracing::info!("{address}: closed, {error}"),
+                            None => tracing::info!("{address}: the other side has closed"),
+                        }
                         self.engine.handle_closed(now, link);
                     }
                 }

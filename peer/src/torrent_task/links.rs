@@ -69,6 +69,7 @@ impl Links {
                 return;
             }
         };
+        tracing::info!("{address}: connected, {peer_id}");
         let conn = Conn::new(stream);
         let decoder = Decoder::new(geometry);
         let tasks = LinkTasks::start(&conn, id, decoder, &self.shared.blocks, &self.inputs, place);
