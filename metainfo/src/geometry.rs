@@ -37,6 +37,27 @@ pub struct FileSpan {
     pub length: u64,
 }
 
+/// The parts of files that hold these bytes of the content, in order, files of no length left out.
+///
+/// `files` lie end to end; `extent` gives a file's offset in the content and its length.
+pub fn file_spans<T>(
+    files: &[T],
+    extent: impl Fn(&T) -> (u64, u64) + Copy,
+    offset: u64,
+    length: u64,
+) -> impl Iterator<Item = FileSpan> {
+    let end = offset.saturating_add(length);
+    let first = files.partition_point(|file| {
+        let (begins, length) = extent(file);
+        begins + length <= offset
+    });
+    let extents = files.iter().map(extent).enumerate().skip(first);
+    extents.take_while(move |&(_, (begins, _))| begins < end).filter_map(move |(file, (begins, length))| {
+        let (from, to) = (offset.max(begins), end.min(begins + length));
+        (from < to).then(|| FileSpan { file, offset: from - begins, length: to - from })
+    })
+}
+
 /// The sizes that fix a torrent's pieces and blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {

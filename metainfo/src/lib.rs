@@ -43,7 +43,7 @@ mod url;
 
 pub use builder::{BuildFile, InfoBuilder, TorrentBuilder};
 pub use error::{Error, ErrorKind};
-pub use geometry::{BLOCK_LENGTH, Block, FileSpan, Geometry, MAX_PIECE_COUNT, MAX_PIECE_LENGTH};
+pub use geometry::{BLOCK_LENGTH, Block, FileSpan, Geometry, MAX_PIECE_COUNT, MAX_PIECE_LENGTH, file_spans};
 pub use hash::{InfoHash, PieceHash};
 pub use info::{FileAttributes, FileEntry, Info, InfoHashes, Layout, Pieces};
 pub use magnet::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer};

@@ -14,7 +14,7 @@ pub(crate) mod tests;
 use bytes::Bytes;
 pub(crate) use parse::{lossy, too_large};
 
-use crate::{Error, FileSpan, Geometry, InfoHash, PieceHash, SafePath};
+use crate::{Error, FileSpan, Geometry, InfoHash, PieceHash, SafePath, file_spans};
 
 /// The names of a torrent: which protocol versions it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,14 +182,6 @@ impl Info {
 
     /// The parts of files that hold these bytes of the content, in order, files of no length left out.
     pub fn file_spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
-        let end = offset.saturating_add(length);
-        let first = self.files.partition_point(|f| f.offset + f.length <= offset);
-        self.files.iter().enumerate().skip(first).take_while(move |(_, f)| f.offset < end).filter_map(
-            move |(file, f)| {
-                let from = offset.max(f.offset);
-                let to = end.min(f.offset + f.length);
-                (from < to).then(|| FileSpan { file, offset: from - f.offset, length: to - from })
-            },
-        )
+        file_spans(&self.files, |f| (f.offset, f.length), offset, length)
     }
 }

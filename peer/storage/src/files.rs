@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metainfo::{FileSpan, Geometry, Info};
+use metainfo::{FileSpan, Geometry, Info, file_spans};
 
 use crate::error::StorageError;
 use crate::open::{Links, Purpose, Root};
@@ -184,13 +184,7 @@ impl Storage {
 
     /// The files of the content that hold these bytes.
     pub(crate) fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
-        let end = offset.saturating_add(length);
-        let first = self.files.partition_point(|f| f.offset + f.length <= offset);
-        let files = self.files.iter().enumerate().skip(first).take_while(move |(_, f)| f.offset < end);
-        files.filter_map(move |(file, f)| {
-            let (from, to) = (offset.max(f.offset), end.min(f.offset + f.length));
-            (from < to).then(|| FileSpan { file, offset: from - f.offset, length: to - from })
-        })
+        file_spans(&self.files, |f| (f.offset, f.length), offset, length)
     }
 
     /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.

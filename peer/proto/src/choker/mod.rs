@@ -59,11 +59,6 @@ impl Choker {
         Self { slots, due: now + RECHOKE_EVERY, optimistic: Optimistic::default() }
     }
 
-    /// Changes the number of slots, from the next [`Choker::rechoke`] on.
-    pub fn set_slots(&mut self, slots: usize) {
-        self.slots = slots;
-    }
-
     /// Whether a peer that has just become interested gets a slot at once, when so many have one.
     #[must_use]
     pub fn may_unchoke_now(&self, unchoked: usize) -> bool {

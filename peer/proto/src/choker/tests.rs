@@ -200,12 +200,15 @@ fn a_round_is_due_every_ten_seconds() {
 
 #[test]
 fn a_free_slot_is_given_at_once() {
-    let mut choker = Choker::new(2, Time::ZERO);
+    let choker = Choker::new(2, Time::ZERO);
     assert!(choker.may_unchoke_now(1));
     assert!(!choker.may_unchoke_now(2));
-    choker.set_slots(3);
-    assert!(choker.may_unchoke_now(2));
-    choker.set_slots(0);
+}
+
+#[test]
+fn who_has_no_slots_gives_none() {
+    let choker = Choker::new(0, Time::ZERO);
+    assert!(!choker.may_unchoke_now(0));
     let mut rig = Rig { choker, standings: vec![peer(0, 9)], rng: ChaCha8Rng::seed_from_u64(1) };
     assert_eq!(rig.round(at(10), false), [0; 0]);
     assert_eq!(rig.round(at(20), true), [0; 0]);
