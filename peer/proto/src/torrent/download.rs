@@ -73,8 +73,14 @@ impl Torrent {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let has = Bitfield::from_bytes(self.config.geometry.piece_count(), bytes)
             .map_err(|_| "sends a bitfield of another torrent")?;
-        if link.has.has_any_not_in(&has) || !has.has_any_not_in(&link.has) {
+        let takes_back = link.has.has_any_not_in(&has);
+        if takes_back || !has.has_any_not_in(&link.has) {
             link.conduct.bitfield()?;
+        } else if !link.has.is_empty() {
+            // As the have messages it stands for: all that a link can grow by costs one pass over the pieces.
+            let news: Vec<u32> = has.iter_ones_not_in(&link.has, 0).collect();
+            news.into_iter().for_each(|piece| self.peer_has(id, piece));
+            return Ok(());
         }
         self.picker.remove_peer(&link.has);
         self.picker.add_peer(&has);

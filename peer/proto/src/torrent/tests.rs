@@ -297,8 +297,12 @@ fn h27_bitfields_that_grow_are_taken_as_often_as_they_come() {
     for piece in 0..PIECES {
         has.set(piece);
         torrent.handle_message(at(0), link, Message::Bitfield(has.to_bytes()));
+        let stats = torrent.link_stats(at(0)).next().unwrap().1;
+        assert_eq!(stats.pieces, piece + 1);
     }
     assert_eq!(close_reason(&actions(&mut torrent, at(0))), None);
+    torrent.handle_message(at(0), link, Message::Unchoke);
+    assert_eq!(requests(&actions(&mut torrent, at(0)), link).len(), 20, "all that it has can be asked for");
 }
 
 #[test]
