@@ -9,6 +9,7 @@ mod magnet;
 mod make;
 mod misc;
 mod output_file;
+mod progress;
 mod scrape;
 mod seed;
 mod share;

@@ -14,12 +14,13 @@ use peer::{
 use tokio::sync::watch;
 
 use super::Context;
+use super::progress::{Progress, timed_out};
 use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
 use crate::exit::{Exit, failure, reason};
 use crate::output::screen::Screen;
 use crate::output::transfer::{Display, Milestone, Milestones};
-use crate::output::view::{Phase, View};
+use crate::output::view::View;
 
 /// Between two looks at all torrents: bars move smoothly, and a thousand torrents cost little.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -342,39 +343,6 @@ impl Transfers {
         }
         Ok(())
     }
-}
-
-/// Since when nothing came.
-struct Progress {
-    seen: Vec<(Phase, u64)>,
-    changed: Instant,
-}
-
-impl Progress {
-    fn new(now: Instant) -> Self {
-        Self { seen: Vec::new(), changed: now }
-    }
-
-    /// How long nothing has come.
-    fn look(&mut self, views: &[View], now: Instant) -> Duration {
-        let seen: Vec<_> = views.iter().map(|view| (view.phase, view.done)).collect();
-        // Once all is there nothing more has to come.
-        if seen != self.seen || views.iter().all(|view| view.phase == Phase::Seeding) {
-            self.seen = seen;
-            self.changed = now;
-        }
-        now.saturating_duration_since(self.changed)
-    }
-}
-
-fn timed_out(views: &[View], timeout: Duration) -> String {
-    let stuck = views.iter().find(|view| view.phase == Phase::Downloading);
-    let (name, why) = match stuck {
-        Some(view) => (view.name.as_str(), view.note.as_deref().unwrap_or("nobody sends anything")),
-        None => ("download", "nobody sends anything"),
-    };
-    let timeout = crate::output::size::duration(timeout);
-    format!("{name}: no progress for {timeout}: {why}; run the same command again to go on")
 }
 
 fn message(milestone: Milestone, view: &View, port: u16) -> String {
