@@ -352,6 +352,28 @@ fn of_several_torrents_those_that_are_there_are_downloaded_once_each() {
 }
 
 #[test]
+fn seeding_that_is_told_to_end_has_the_code_of_what_had_failed() {
+    let source = Source::new(&[]);
+    write(&source.folder.path().join("other.bin"), &noise(7, 100_000));
+    inside(source.folder.path()).run(&["create", "other.bin"]).done();
+    let target = tempdir().unwrap();
+    write(&target.path().join("other.bin"), &noise(8, 100_000));
+    let other = source.folder.path().join("other.bin.torrent").into_os_string().into_string().unwrap();
+    let (torrent, peer) = (source.torrent(), format!("127.0.0.1:{}", source.port));
+    let mut running =
+        start(target.path(), &["download", &other, &torrent, "--seed", "--port", "0", "--peer", &peer]);
+    let (mut failed, mut complete) = (false, false);
+    running.object(|object| {
+        failed |= object["event"] == "error" && object["message"].as_str().unwrap().contains("--overwrite");
+        complete |= object["event"] == "complete";
+        failed && complete
+    });
+    running.signal("INT");
+    assert_eq!(running.finish().0, Some(3));
+    assert_same(&source.top(), &target.path().join("photos"));
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_with_what_to_do() {
     let source = Source::new(&[]);
     let port = source.port.to_string();

@@ -49,8 +49,13 @@ impl Record {
     }
 
     /// Whether it was downloaded to its end.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.completed.is_some()
+    }
+
+    /// Whether nothing more comes of it: it is complete, or has failed for good.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_complete() || self.failed
     }
 
     /// How long bytes could move, of a download until it was complete.

@@ -195,7 +195,7 @@ impl Transfers {
         if matches!(ended, Ended::AllOver) {
             self.linger(&mut display, context).await;
         }
-        let complete = self.watched.iter().all(|one| one.record.is_complete() || !one.fetches);
+        let complete = self.watched.iter().all(|one| !one.fetches || one.record.is_over());
         self.shutdown().await;
         // The last numbers: what was sent while it ended counts too.
         for one in &mut self.watched {
