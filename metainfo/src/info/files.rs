@@ -7,7 +7,10 @@ use bytes::Bytes;
 use super::parse::{layout, lossy, shared};
 use super::{FileAttributes, FileEntry, Layout};
 use crate::bencode::Node;
-use crate::path::{MAX_ALL_PATH_ELEMENTS, MAX_PATH_ELEMENTS, Names, Platform, clean_element, exact_element};
+use crate::path::{
+    MAX_ALL_PATH_ELEMENTS, MAX_ELEMENT_BYTES, MAX_PATH_ELEMENTS, Names, Platform, clean_element,
+    exact_element,
+};
 use crate::{Error, ErrorKind, SafePath};
 
 /// How BitComet names the files that only align the next one, before BEP 47 gave them an attribute.
@@ -29,7 +32,7 @@ struct Stated<'a> {
     attributes: FileAttributes,
     symlink_path: Option<Vec<&'a [u8]>>,
     md5sum: Option<String>,
-    /// The list of path elements; for a single file, its length. Errors with the file are there.
+    /// The list that `path` was read from; for a single file, its length. Errors with the file are there.
     node: Node<'a>,
 }
 
@@ -51,7 +54,7 @@ pub(super) fn read(info: Node<'_>, raw: &Bytes, name: &[u8]) -> Result<Listed, E
             let mut elements = 0;
             let counted = |file| {
                 let file = stated_file(file)?;
-                elements += file.path.len();
+                elements += file.path.len() + file.symlink_path.as_ref().map_or(0, Vec::len);
                 match elements <= MAX_ALL_PATH_ELEMENTS {
                     true => Ok(file),
                     false => Err(Error::at(
@@ -103,11 +106,12 @@ fn stated_file(file: Node<'_>) -> Result<Stated<'_>, Error> {
     let node = file.get("path").ok_or_else(|| Error::at(ErrorKind::Missing("path"), file.offset()))?;
     let utf8 = file
         .get("path.utf-8")
-        .and_then(strings)
-        .filter(|path| !path.is_empty() && path.iter().all(|name| std::str::from_utf8(name).is_ok()));
-    let path = match utf8 {
-        Some(path) => path,
+        .and_then(|node| Some((strings(node)?, node)))
+        .filter(|(path, _)| !path.is_empty() && path.iter().all(|name| std::str::from_utf8(name).is_ok()));
+    let (path, node) = match utf8 {
+        Some(utf8) => utf8,
         None => strings(node)
+            .map(|path| (path, node))
             .ok_or_else(|| Error::at(ErrorKind::WrongType("path", "a list of strings"), node.offset()))?,
     };
     if path.is_empty() {
@@ -117,6 +121,7 @@ fn stated_file(file: Node<'_>) -> Result<Stated<'_>, Error> {
         let text = format!("a file lies more than {MAX_PATH_ELEMENTS} folders deep");
         return Err(Error::at(ErrorKind::Path(text), node.offset()));
     }
+    path.iter().try_for_each(|element| refuse_too_long(element, node))?;
     let mut attributes = attributes(file);
     attributes.padding |= path.last().is_some_and(|name| name.starts_with(BITCOMET_PADDING));
     let length = match file.get("length") {
@@ -129,12 +134,27 @@ fn stated_file(file: Node<'_>) -> Result<Stated<'_>, Error> {
         let text = "a symbolic link has a length, but no content".to_owned();
         return Err(Error::at(ErrorKind::Info(text), file.offset()));
     }
-    let symlink_path = file.get("symlink path").and_then(strings).filter(|_| attributes.symlink);
+    // No file lies deeper, so a longer way leads nowhere.
+    let symlink_path = file
+        .get("symlink path")
+        .filter(|_| attributes.symlink)
+        .and_then(strings)
+        .filter(|path| path.len() <= MAX_PATH_ELEMENTS);
     Ok(Stated { path, length, attributes, symlink_path, md5sum: md5sum(file), node })
 }
 
+/// The strings of a list, no more of them than show that a path is too deep.
 fn strings(list: Node<'_>) -> Option<Vec<&[u8]>> {
-    list.items()?.map(|item| item.as_bytes()).collect()
+    list.items()?.take(MAX_PATH_ELEMENTS + 1).map(|item| item.as_bytes()).collect()
+}
+
+/// Refuses a name that no file system comes near to holding.
+pub(super) fn refuse_too_long(name: &[u8], node: Node<'_>) -> Result<(), Error> {
+    if name.len() <= MAX_ELEMENT_BYTES {
+        return Ok(());
+    }
+    let text = format!("a name of {} bytes is longer than the {MAX_ELEMENT_BYTES} allowed", name.len());
+    Err(Error::at(ErrorKind::Path(text), node.offset()))
 }
 
 fn length(node: Node<'_>) -> Result<u64, Error> {
@@ -167,14 +187,18 @@ struct Placed {
 /// Gives each file its path. Files whose names need no cleaning choose first, so that what one's own folder holds
 /// is found under its own name whatever else the torrent lists.
 fn place(name: &[u8], files: &[Stated<'_>], platform: Platform) -> Result<Vec<Placed>, Error> {
+    // The torrent's own name once for all files: it may be long, and they may be many.
+    let top = clean_element(name, platform);
+    let exact_top = exact_element(name, platform);
+    let top_is_clean = top == name;
     let mut names = Names::new(platform);
     let mut exact_taken = BTreeSet::new();
     let mut placed: Vec<Option<Placed>> = files.iter().map(|_| None).collect();
     for only_clean in [true, false] {
         for (file, slot) in files.iter().zip(&mut placed).filter(|(_, slot)| slot.is_none()) {
-            let raw = || std::iter::once(name).chain(file.path.iter().copied());
-            let clean: Vec<Vec<u8>> = raw().map(|element| clean_element(element, platform)).collect();
-            let is_clean = raw().eq(clean.iter().map(Vec::as_slice));
+            let below = file.path.iter().map(|element| clean_element(element, platform));
+            let clean: Vec<Vec<u8>> = std::iter::once(top.clone()).chain(below).collect();
+            let is_clean = top_is_clean && file.path.iter().eq(clean.iter().skip(1));
             if is_clean != only_clean {
                 continue;
             }
@@ -184,8 +208,10 @@ fn place(name: &[u8], files: &[Stated<'_>], platform: Platform) -> Result<Vec<Pl
             } else {
                 place_at(&mut names, clean, file.node.offset())?
             };
-            let exact_names =
-                || raw().map(|element| exact_element(element, platform)).collect::<Option<Vec<_>>>();
+            let exact_names = || {
+                let below = file.path.iter().map(|element| exact_element(element, platform));
+                std::iter::once(exact_top.clone()).chain(below).collect::<Option<Vec<_>>>()
+            };
             let exact = (!is_clean).then(exact_names).flatten().map(|names| SafePath::from_safe(&names));
             // Of several files of one exact path only the first can be the one on disk.
             let exact = exact.filter(|exact| exact_taken.insert(exact.clone()));

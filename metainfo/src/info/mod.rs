@@ -63,8 +63,8 @@ pub struct FileEntry {
     /// from those of `path` and this system could hold them (a name with a control character, say). For finding
     /// files that exist, never for making one.
     pub exact_path: Option<SafePath>,
-    /// Path elements as the torrent has them, below the torrent's name (empty for a single file). They share the info
-    /// dictionary's memory.
+    /// Path elements as the torrent has them (in `path.utf-8`, where that was read), below the torrent's name (empty
+    /// for a single file). They share the info dictionary's memory.
     pub raw_path: Vec<Bytes>,
     /// Bytes.
     pub length: u64,

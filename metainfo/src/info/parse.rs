@@ -69,11 +69,14 @@ fn refuse_v2_only(info: Node<'_>) -> Result<(), Error> {
 }
 
 fn name_of(info: Node<'_>) -> Result<&[u8], Error> {
-    if let Some(name) = info.get("name.utf-8").and_then(|n| n.as_str()).filter(|n| !n.is_empty()) {
-        return Ok(name.as_bytes());
-    }
-    let name = info.get("name").ok_or_else(|| Error::at(ErrorKind::Missing("name"), info.offset()))?;
-    name.as_bytes().ok_or_else(|| Error::at(ErrorKind::WrongType("name", "a string"), name.offset()))
+    let utf8 = info.get("name.utf-8").filter(|node| node.as_str().is_some_and(|name| !name.is_empty()));
+    let node = utf8
+        .or_else(|| info.get("name"))
+        .ok_or_else(|| Error::at(ErrorKind::Missing("name"), info.offset()))?;
+    let name =
+        node.as_bytes().ok_or_else(|| Error::at(ErrorKind::WrongType("name", "a string"), node.offset()))?;
+    files::refuse_too_long(name, node)?;
+    Ok(name)
 }
 
 fn piece_length(info: Node<'_>) -> Result<(u32, usize), Error> {

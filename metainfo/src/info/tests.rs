@@ -92,6 +92,7 @@ fn the_optional_fields_that_real_torrents_carry_are_read() {
     .unwrap();
     let files = info.files();
     assert_eq!((files[0].path.to_string(), files[0].md5sum.as_deref()), ("t/café".to_owned(), Some("abc")));
+    assert_eq!(files[0].raw_path, ["café".as_bytes()], "the names that `path` was made of");
     assert!(files[1].attributes.executable && files[1].attributes.hidden && !files[1].attributes.padding);
     assert!(files[2..].iter().all(|f| f.attributes.padding));
     assert_eq!(
@@ -251,6 +252,27 @@ fn h14_a_name_too_long_for_the_disk_is_cut() {
 }
 
 #[test]
+fn h14_the_longest_name_is_read_beside_many_files_and_a_longer_one_refused() {
+    let most = crate::path::MAX_ELEMENT_BYTES;
+    let build = |name: usize, element: usize| {
+        let name = vec![b'n'; name];
+        let builder = InfoBuilder { name, piece_length: 16_384, private: false, source: None };
+        let file = |n: u32| BuildFile { path: vec![n.to_string().into(), vec![b'e'; element]], length: 0 };
+        builder.folder(&(0..1000).map(file).collect::<Vec<_>>(), &[])
+    };
+    let info = build(most, 1).unwrap();
+    assert!(info.files().iter().all(|f| f.path.elements().next() == Some("n".repeat(255))));
+    assert_eq!(build(1, most).unwrap().files()[999].path.elements().nth(2), Some("e".repeat(255)));
+    let e = |name, element| build(name, element).unwrap_err().to_string();
+    assert!(e(most + 1, 1).starts_with("a name of 4097 bytes is longer than the 4096 allowed (offset "));
+    assert!(e(1, most + 1).starts_with("a name of 4097 bytes is longer than the 4096 allowed (offset "));
+    // Cleaned anew for each file, a name of this length would take hours.
+    assert!(e(32 * 1024 * 1024, 1).starts_with("a name of 33554432 bytes is longer"));
+    let utf8 = single(1, &[("name.utf-8", "n".repeat(most + 1).as_str().into())]);
+    assert!(error(&utf8).starts_with("a name of 4097 bytes is longer"));
+}
+
+#[test]
 fn h15_files_of_one_path_are_kept_apart() {
     let info = folder(&[
         file(1, &[b"a\x01"], &[]),
@@ -291,6 +313,15 @@ fn h16_the_elements_of_all_paths_together_are_capped() {
     assert_eq!(build(10_000).unwrap().files().len(), 10_000);
     let e = build(10_001).unwrap_err().to_string();
     assert!(e.starts_with("the paths have more than 1000000 elements (offset "), "{e}");
+
+    // What a link points to counts too, and so does `path.utf-8` where that is read.
+    let deep = super::tests::path(&[&b"d"[..]; 99]);
+    let link = file(0, &[b"l"], &[("attr", "l".into()), ("symlink path", deep.clone())]);
+    let named = file(0, &[b"l"], &[("path.utf-8", deep)]);
+    for (file, most) in [(link, 10_000), (named, 10_101)] {
+        let e = folder(&vec![file; most + 1]).unwrap_err().to_string();
+        assert!(e.starts_with("the paths have more than 1000000 elements (offset "), "{e}");
+    }
 }
 
 #[test]

@@ -22,6 +22,10 @@ pub(crate) use unique::Names;
 /// the torrent. libtorrent stops there too, and no real torrent comes near.
 pub(crate) const MAX_PATH_ELEMENTS: usize = 100;
 
+/// The longest name of a torrent or of an element of a path, as it stands there. No file system holds more than a
+/// sixteenth of it; what is longer than the disk holds but not longer than this is cut.
+pub(crate) const MAX_ELEMENT_BYTES: usize = 4096;
+
 /// The most path elements in all files of a torrent together: a hundred thousand files ten folders deep. Each
 /// costs some 150 bytes while the torrent is read, and takes a stranger three to write.
 pub(crate) const MAX_ALL_PATH_ELEMENTS: usize = 1_000_000;
