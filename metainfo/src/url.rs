@@ -9,6 +9,7 @@
 
 use std::net::Ipv6Addr;
 
+use crate::path::is_deceptive;
 use crate::{Error, ErrorKind, display_safe};
 
 /// Schemes that trackers are asked by.
@@ -66,7 +67,7 @@ fn problem(url: &str, schemes: &[&str]) -> Option<Problem> {
     if url.len() > MAX_URL_BYTES {
         return Some(Problem::TooLong);
     }
-    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if url.chars().any(|c| is_deceptive(c) || c.is_whitespace()) {
         return Some(Problem::Character);
     }
     let Some((scheme, rest)) = url.split_once("://") else { return Some(Problem::Scheme) };
@@ -168,6 +169,8 @@ mod tests {
             "http://good.example\\@evil.example/",
             "http://good.example\t.evil.example/",
             "http://tracker.example/a b",
+            "http://tracker.example/\u{202e}ecnuonna",
+            "http://tracker.example/announce?\u{200f}\u{2066}key",
             "http://[::1/announce",
             "http://[tracker]/announce",
         ] {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Whether a character acts on a terminal or on its neighbours instead of being seen: control characters, line and
 /// paragraph separators, and the marks and overrides of writing direction (`U+202E` makes `exe.gpj` of `jpg.exe`).
-pub(super) fn is_deceptive(c: char) -> bool {
+pub(crate) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

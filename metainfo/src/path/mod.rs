@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 pub(crate) use clean::{Platform, clean_element, exact_element};
 pub use display::display_safe;
+pub(crate) use display::is_deceptive;
 pub(crate) use unique::Names;
 
 /// The most elements of a path below the torrent's name, the file's own included: a hundred folders with that of
