@@ -11,7 +11,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::data::{assert_same, noise, photos, write};
 use crate::support::inside::inside;
-use crate::support::process::{Running, start};
+use crate::support::process::{Running, shoal, start};
 use crate::support::relay::Relay;
 
 /// Bytes of the folder that is shared, about.
@@ -256,6 +256,24 @@ fn of_several_torrents_one_that_is_not_there_does_not_keep_the_others_from_being
     assert_eq!(seed.event("error")["message"], "gone.torrent: No such file or directory");
     seed.event("seeding");
     assert_eq!(seed.finish().0, Some(1));
+}
+
+#[test]
+fn a_torrent_that_is_named_twice_is_seeded_once_and_the_others_too() {
+    let source = Source::new(&[]);
+    write(&source.folder.path().join("other.bin"), &noise(7, 100_000));
+    let named = ["photos.torrent", &source.torrent(), "other.bin"];
+    let args = [&["seed"], &named[..], &["--port", "0", "--seed-time", "1ms", "--json"]].concat();
+    let output = shoal(source.folder.path()).args(&args).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let mut names = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>();
+    names.sort_unstable();
+    assert_eq!(names, ["other.bin", "photos"], "{said}");
 }
 
 #[test]

@@ -7,32 +7,24 @@ use anyhow::{Result, anyhow, bail};
 use metainfo::{TorrentFile, display_safe};
 use peer::AddTorrent;
 
+use super::several::Several;
 use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, path_error, shown};
 use crate::cli::DownloadArgs;
-use crate::exit::{Exit, code_of, failure, reason};
+use crate::exit::{Exit, failure, reason};
 
 /// Addresses of one host name that are tried: more than a peer at home has, and no flood.
 const MAX_ADDRESSES: usize = 8;
 
 pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
     block_on(async {
-        let mut torrents: Vec<TorrentFile> = Vec::with_capacity(args.torrents.len());
-        let mut worst = None;
+        let mut several = Several::new(args.torrents.len(), TorrentFile::info_hash);
         for argument in &args.torrents {
-            match torrent(argument, context).await {
-                // The same one twice, by two names perhaps, is meant once.
-                Ok(torrent) if torrents.iter().any(|other| other.info_hash() == torrent.info_hash()) => {}
-                Ok(torrent) => torrents.push(torrent),
-                // One that is not there must not keep the others.
-                Err(error) if args.torrents.len() > 1 && context.interrupt.received().is_none() => {
-                    context.screen.error(&display_safe(&format!("{error:#}")));
-                    worst.get_or_insert(code_of(&error));
-                }
-                Err(error) => return Err(error),
-            }
+            let named = torrent(argument, context).await;
+            several.take(named, context)?;
         }
+        let (torrents, worst) = several.into_found();
         if let (true, Some(exit)) = (torrents.is_empty(), worst) {
             return Ok(exit);
         }
@@ -53,15 +45,13 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             timeout: args.timeout,
         };
         let mut transfers = Transfers::new(start(&args.network)?, rules, context);
-        for torrent in torrents {
-            let add = AddTorrent {
-                overwrite: args.overwrite,
-                peers: peers.clone(),
-                trackers: args.tracker.clone(),
-                ..AddTorrent::download(torrent, &folder)
-            };
-            transfers.add(add).await?;
-        }
+        let add = |torrent| AddTorrent {
+            overwrite: args.overwrite,
+            peers: peers.clone(),
+            trackers: args.tracker.clone(),
+            ..AddTorrent::download(torrent, &folder)
+        };
+        transfers.add_all(torrents.into_iter().map(add).collect()).await?;
         let ended = transfers.run(context).await?;
         Ok(if ended == Exit::Done { worst.unwrap_or(ended) } else { ended })
     })

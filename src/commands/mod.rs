@@ -12,6 +12,7 @@ mod output_file;
 mod progress;
 mod scrape;
 mod seed;
+mod several;
 mod share;
 mod show;
 mod summary;

@@ -7,38 +7,29 @@ use anyhow::Result;
 use metainfo::{TorrentFile, display_safe};
 use peer::{AddTorrent, Verify};
 
+use super::several::Several;
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, make, output_file, path_error, shown};
 use crate::cli::{MakeArgs, SeedArgs};
-use crate::exit::{Exit, code_of};
+use crate::exit::Exit;
 
 pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
-    let mut adds = Vec::with_capacity(args.torrents.len());
-    let mut worst = None;
+    let mut several = Several::new(args.torrents.len(), |add: &AddTorrent| add.torrent.info_hash());
     for argument in &args.torrents {
-        let add = match is_torrent(argument, context) {
+        let named = match is_torrent(argument, context) {
             true => existing(argument, args, context),
             false => made(argument, args, context),
         };
-        match add {
-            Ok(add) => adds.push(add),
-            // Of a thousand, one that is not there must not keep the others.
-            Err(error) if args.torrents.len() > 1 && context.interrupt.received().is_none() => {
-                context.screen.error(&display_safe(&format!("{error:#}")));
-                worst.get_or_insert(code_of(&error));
-            }
-            Err(error) => return Err(error),
-        }
+        several.take(named, context)?;
     }
+    let (adds, worst) = several.into_found();
     if let (true, Some(exit)) = (adds.is_empty(), worst) {
         return Ok(exit);
     }
     let rules = Rules { seed: true, ratio: args.stop.seed_ratio, time: args.stop.seed_time, timeout: None };
     block_on(async {
         let mut transfers = Transfers::new(start(&args.network)?, rules, context);
-        for add in adds {
-            transfers.add(add).await?;
-        }
+        transfers.add_all(adds).await?;
         let ended = transfers.run(context).await?;
         Ok(worst.unwrap_or(ended))
     })

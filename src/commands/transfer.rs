@@ -17,7 +17,7 @@ use super::Context;
 use super::progress::{Progress, timed_out};
 use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
-use crate::exit::{Exit, failure, reason};
+use crate::exit::{Exit, code_of, failure, reason};
 use crate::output::screen::Screen;
 use crate::output::transfer::{Display, Milestone, Milestones};
 use crate::output::view::View;
@@ -160,6 +160,24 @@ impl Transfers {
     /// None yet.
     pub(super) fn new(session: Session, rules: Rules, context: &Context<'_>) -> Self {
         Self { session, rules, screen: context.screen.clone(), watched: Vec::new(), worst: None }
+    }
+
+    /// Adds torrents. One of several that cannot be added is told and gives the exit code: the others go on.
+    ///
+    /// # Errors
+    /// If the only one cannot be added.
+    pub(super) async fn add_all(&mut self, adds: Vec<AddTorrent>) -> Result<()> {
+        let several = adds.len() > 1;
+        for add in adds {
+            match self.add(add).await {
+                Err(error) if several => {
+                    self.screen.error(&display_safe(&format!("{error:#}")));
+                    self.worst.get_or_insert(code_of(&error));
+                }
+                added => added?,
+            }
+        }
+        Ok(())
     }
 
     /// Adds a torrent.
