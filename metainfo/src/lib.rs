@@ -37,6 +37,7 @@ mod magnet;
 #[cfg(test)]
 mod mutations;
 mod path;
+mod percent;
 mod piece_length;
 mod torrent_file;
 mod url;
@@ -48,6 +49,7 @@ pub use hash::{InfoHash, PieceHash};
 pub use info::{FileAttributes, FileEntry, Info, InfoHashes, Layout, Pieces};
 pub use magnet::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer};
 pub use path::{SafePath, display_safe};
+pub use percent::percent_encode;
 pub use piece_length::automatic_piece_length;
 pub use torrent_file::{MAX_NODES, MAX_TORRENT_BYTES, MAX_TRACKERS, MAX_WEB_SEEDS, TorrentFile};
 pub use url::{check_tracker_url, check_web_seed_url};

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use metainfo::InfoHash;
+use metainfo::{InfoHash, percent_encode};
 use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha8Rng;
+use tracker_proto::Time;
 use tracker_proto::http::{ScrapeReply, ScrapeStats};
 use tracker_proto::swarm::{Announce, Answer, Limits, SwarmStore};
-use tracker_proto::{Time, percent};
 
 use crate::{Access, TrackerConfig, TrackerError};
 
@@ -79,10 +79,7 @@ impl TrackerHandle {
 
 /// Where a torrent's file is served.
 pub(crate) fn torrent_path(name: &str) -> String {
-    let mut path = "/t/".to_owned();
-    percent::encode(name.as_bytes(), &mut path);
-    path.push_str(".torrent");
-    path
+    format!("/t/{}.torrent", percent_encode(name.as_bytes()))
 }
 
 impl State {

@@ -4,16 +4,13 @@
 //! the same [`Magnet`].
 
 mod parse;
-mod percent;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
-use percent::Encoded;
-
-use crate::{Error, InfoHashes};
+use crate::{Error, InfoHashes, percent_encode};
 
 /// The longest link that is read, 128 KiB: room for every tracker that is kept.
 pub const MAX_MAGNET_BYTES: usize = 128 * 1024;
@@ -63,10 +60,10 @@ impl fmt::Display for Magnet {
         let InfoHashes::V1(hash) = self.hashes;
         write!(f, "magnet:?xt=urn:btih:{hash}")?;
         if let Some(name) = &self.name {
-            write!(f, "&dn={}", Encoded(name))?;
+            write!(f, "&dn={}", percent_encode(name.as_bytes()))?;
         }
-        self.trackers.iter().try_for_each(|url| write!(f, "&tr={}", Encoded(url)))?;
-        self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", Encoded(url)))?;
+        self.trackers.iter().try_for_each(|url| write!(f, "&tr={}", percent_encode(url.as_bytes())))?;
+        self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", percent_encode(url.as_bytes())))?;
         for MagnetPeer { host, port } in &self.peers {
             match host.contains(':') {
                 true => write!(f, "&x.pe=[{host}]:{port}")?,

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use super::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer, percent};
+use super::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer};
 use crate::url::{TRACKER_SCHEMES, WEB_SEED_SCHEMES, is_host, is_kept};
-use crate::{Error, ErrorKind, InfoHash, InfoHashes, MAX_TRACKERS, MAX_WEB_SEEDS, display_safe};
+use crate::{Error, ErrorKind, InfoHash, InfoHashes, MAX_TRACKERS, MAX_WEB_SEEDS, display_safe, percent};
 
 const SCHEME: &str = "magnet:?";
 

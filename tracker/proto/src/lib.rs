@@ -14,7 +14,7 @@ pub mod compact;
 pub mod http;
 pub mod interval;
 mod peer_id;
-pub mod percent;
+mod percent;
 pub mod swarm;
 mod time;
 

@@ -1,23 +1,10 @@
-//! Percent-encoding of raw bytes in URL queries (RFC 3986), as trackers use it for info-hashes and peer ids.
+//! Reads the percent-encoding of raw bytes in URL queries (RFC 3986), as trackers get info-hashes and peer ids.
 //!
 //! `+` is a plus sign and not a space: the query of an announce is no HTML form. The bytes need not be UTF-8.
-
-use std::fmt::Write as _;
-
-/// Appends `bytes`, everything but RFC 3986's unreserved characters escaped.
-pub fn encode(bytes: &[u8], out: &mut String) {
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-}
+//! [`metainfo::percent_encode`] writes what is read here.
 
 /// The bytes that `text` stands for, or `None` when a `%` is not followed by two hexadecimal digits.
-pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(&byte) = rest.next() {
@@ -57,9 +44,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_survive(bytes: Vec<u8>) {
-            let mut text = String::new();
-            encode(&bytes, &mut text);
-            prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'&' && b != b'=' && b != b'#'));
+            let text = metainfo::percent_encode(&bytes).to_string();
             prop_assert_eq!(decode(text.as_bytes()).unwrap(), bytes);
         }
     }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use metainfo::InfoHash;
+use metainfo::{InfoHash, percent_encode};
 use thiserror::Error;
 
 use super::{AnnounceRequest, Event, MAX_QUERY_BYTES, MAX_SCRAPE_HASHES, MAX_TOKEN_BYTES};
@@ -61,14 +61,12 @@ impl AnnounceRequest {
     /// The query, without `?`.
     pub fn to_query(&self) -> String {
         let mut query = String::with_capacity(320);
-        query.push_str("info_hash=");
-        percent::encode(self.info_hash.as_bytes(), &mut query);
-        query.push_str("&peer_id=");
-        percent::encode(&self.peer_id.0, &mut query);
         // Writing to a String cannot fail.
         let _ = write!(
             query,
-            "&port={}&uploaded={}&downloaded={}&left={}&compact={}",
+            "info_hash={}&peer_id={}&port={}&uploaded={}&downloaded={}&left={}&compact={}",
+            percent_encode(self.info_hash.as_bytes()),
+            percent_encode(&self.peer_id.0),
             self.port,
             self.uploaded,
             self.downloaded,
@@ -87,15 +85,13 @@ impl AnnounceRequest {
         if let Some(numwant) = self.numwant {
             let _ = write!(query, "&numwant={numwant}");
         }
-        for (name, token) in [("&key=", &self.key), ("&trackerid=", &self.tracker_id)] {
+        for (name, token) in [("key", &self.key), ("trackerid", &self.tracker_id)] {
             if let Some(token) = token {
-                query.push_str(name);
-                percent::encode(token, &mut query);
+                let _ = write!(query, "&{name}={}", percent_encode(token));
             }
         }
         if let Some(ip) = self.ip {
-            query.push_str("&ip=");
-            percent::encode(ip.to_string().as_bytes(), &mut query);
+            let _ = write!(query, "&ip={}", percent_encode(ip.to_string().as_bytes()));
         }
         query
     }

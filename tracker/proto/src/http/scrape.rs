@@ -1,14 +1,13 @@
 //! Scrape: how many seeds and leechers each swarm has, without joining one (BEP 48).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use metainfo::InfoHash;
+use metainfo::{InfoHash, percent_encode};
 
 use super::encode::{number, string};
-
 use super::query::{pairs, start_query, twenty_bytes};
 use super::{MAX_SCRAPE_HASHES, RequestError};
-use crate::percent;
 
 /// A scrape of one swarm or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +49,9 @@ impl ScrapeRequest {
     pub fn to_url(&self, scrape: &str) -> String {
         let mut url = start_query(scrape);
         for (at, hash) in self.info_hashes.iter().enumerate() {
-            url.push_str(if at == 0 { "info_hash=" } else { "&info_hash=" });
-            percent::encode(hash.as_bytes(), &mut url);
+            let joint = if at == 0 { "" } else { "&" };
+            // Writing to a String cannot fail.
+            let _ = write!(url, "{joint}info_hash={}", percent_encode(hash.as_bytes()));
         }
         url
     }
