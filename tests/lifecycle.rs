@@ -403,6 +403,21 @@ fn a_port_that_is_taken_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_port_that_is_taken_is_told_before_anything_is_hashed() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1_000_000);
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port().to_string();
+    let args = ["seed", "photos", "--port", &port, "--bind", "127.0.0.1"];
+    let error = "Address already in use; choose another with --port (0 = any)";
+    inside(folder.path())
+        .run(&args)
+        .failed(Exit::Error, &format!("cannot listen on 127.0.0.1:{port}: {error}"));
+    // It is written as soon as all is hashed.
+    assert!(!folder.path().join("photos.torrent").exists());
+}
+
+#[test]
 fn a_page_in_the_place_of_a_torrent_is_told_as_none() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

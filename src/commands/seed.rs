@@ -14,21 +14,24 @@ use crate::cli::{MakeArgs, SeedArgs};
 use crate::exit::Exit;
 
 pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
-    let mut several = Several::new(args.torrents.len(), |add: &AddTorrent| add.torrent.info_hash());
-    for argument in &args.torrents {
-        let named = match is_torrent(argument, context) {
-            true => existing(argument, args, context),
-            false => made(argument, args, context),
-        };
-        several.take(named, context)?;
-    }
-    let (adds, worst) = several.into_found();
-    if let (true, Some(exit)) = (adds.is_empty(), worst) {
-        return Ok(exit);
-    }
-    let rules = Rules { seed: true, ratio: args.stop.seed_ratio, time: args.stop.seed_time, timeout: None };
     block_on(async {
-        let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+        // Before an hour of hashing, not after it: the port may be taken.
+        let session = start(&args.network)?;
+        let mut several = Several::new(args.torrents.len(), |add: &AddTorrent| add.torrent.info_hash());
+        for argument in &args.torrents {
+            let named = match is_torrent(argument, context) {
+                true => existing(argument, args, context),
+                false => made(argument, args, context),
+            };
+            several.take(named, context)?;
+        }
+        let (adds, worst) = several.into_found();
+        if let (true, Some(exit)) = (adds.is_empty(), worst) {
+            return Ok(exit);
+        }
+        let rules =
+            Rules { seed: true, ratio: args.stop.seed_ratio, time: args.stop.seed_time, timeout: None };
+        let mut transfers = Transfers::new(session, rules, context);
         transfers.add_all(adds).await?;
         let ended = transfers.run(context).await?;
         Ok(worst.unwrap_or(ended))

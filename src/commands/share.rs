@@ -35,6 +35,8 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     let walked = make::walk(&args.path, &args.make, None, context)?;
     let advertised = args.advertise.as_deref().map(host).transpose()?;
     block_on(async {
+        // Before an hour of hashing, not after it: the port may be taken.
+        let session = start(&args.network)?;
         let advertise = args.advertise.as_deref().and_then(|host| host.parse().ok());
         let tracker = bind_any(advertise, context).await?;
         let port = tracker.local_addrs().first().map_or(DEFAULT_PORT, SocketAddr::port);
@@ -50,8 +52,6 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
         let mut add = seed::own_data(torrent, &args.path, args.make.follow_symlinks, &context.cwd)?;
         // The advertised name may not lead back to this machine from the inside.
         add.trackers = vec![format!("http://{}/announce", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))];
-
-        let session = start(&args.network)?;
         let (stop, stopping) = oneshot::channel::<()>();
         let serving = tokio::spawn(tracker.run(async move {
             // It is dropped without a word if the command fails: that is a reason to stop too.
