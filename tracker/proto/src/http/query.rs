@@ -1,7 +1,8 @@
 //! Announce queries: the part of the URL after `?`, both directions.
 //!
 //! Parsing is strict where a wrong value would be counted (info-hash, peer id, port, bytes left) and lenient
-//! where it only concerns the client's own comfort (numwant, unknown events and keys).
+//! where it only concerns the client's own comfort (numwant, unknown events and keys) or nobody at all (bytes moved,
+//! tokens, the address it claims): those count as absent when they cannot be read, and the last of several holds.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -104,34 +105,30 @@ impl AnnounceRequest {
         let mut info_hash = Field::new("info_hash");
         let mut peer_id = Field::new("peer_id");
         let mut port = Field::new("port");
-        let mut uploaded = Field::new("uploaded");
-        let mut downloaded = Field::new("downloaded");
         let mut left = Field::new("left");
         let mut event = Field::new("event");
         let mut numwant = Field::new("numwant");
         let mut compact = Field::new("compact");
-        let mut key = Field::new("key");
         let mut no_peer_id = Field::new("no_peer_id");
-        let mut tracker_id = Field::new("trackerid");
-        let mut ip = Field::new("ip");
+        let (mut uploaded, mut downloaded) = (None, None);
+        let (mut key, mut tracker_id, mut ip) = (None, None, None);
         for (name, value) in pairs(query)? {
-            let field = match name {
-                b"info_hash" => &mut info_hash,
-                b"peer_id" => &mut peer_id,
-                b"port" => &mut port,
-                b"uploaded" => &mut uploaded,
-                b"downloaded" => &mut downloaded,
-                b"left" => &mut left,
-                b"event" => &mut event,
-                b"numwant" | b"num_want" => &mut numwant,
-                b"compact" => &mut compact,
-                b"key" => &mut key,
-                b"no_peer_id" => &mut no_peer_id,
-                b"trackerid" => &mut tracker_id,
-                b"ip" => &mut ip,
-                _ => continue,
-            };
-            field.set(value)?;
+            match name {
+                b"info_hash" => info_hash.set(value)?,
+                b"peer_id" => peer_id.set(value)?,
+                b"port" => port.set(value)?,
+                b"left" => left.set(value)?,
+                b"event" => event.set(value)?,
+                b"numwant" | b"num_want" => numwant.set(value)?,
+                b"compact" => compact.set(value)?,
+                b"no_peer_id" => no_peer_id.set(value)?,
+                b"uploaded" => uploaded = read_number(value),
+                b"downloaded" => downloaded = read_number(value),
+                b"key" => key = read_token(value),
+                b"trackerid" => tracker_id = read_token(value),
+                b"ip" => ip = read_ip(value),
+                _ => {}
+            }
         }
         let port = u16::try_from(port.number()?.ok_or(RequestError::Missing("port"))?)
             .map_err(|_| RequestError::Number("port"))?;
@@ -142,8 +139,8 @@ impl AnnounceRequest {
             info_hash: InfoHash::new(info_hash.twenty_bytes()?),
             peer_id: PeerId(peer_id.twenty_bytes()?),
             port,
-            uploaded: uploaded.number()?.unwrap_or(0),
-            downloaded: downloaded.number()?.unwrap_or(0),
+            uploaded: uploaded.unwrap_or(0),
+            downloaded: downloaded.unwrap_or(0),
             left: left.number()?.ok_or(RequestError::Missing("left"))?,
             event: match event.value {
                 Some(b"started") => Event::Started,
@@ -154,10 +151,10 @@ impl AnnounceRequest {
             },
             numwant: numwant.value.and_then(read_numwant),
             compact: compact.value != Some(b"0"),
-            key: key.token()?,
+            key,
             no_peer_id: no_peer_id.value == Some(b"1"),
-            tracker_id: tracker_id.token()?,
-            ip: ip.decoded()?.and_then(|text| read_ip(&text)),
+            tracker_id,
+            ip,
         })
     }
 }
@@ -206,25 +203,13 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    fn decoded(&self) -> Result<Option<Vec<u8>>, RequestError> {
-        self.value.map(|value| percent::decode(value).ok_or(RequestError::Escape(self.name))).transpose()
-    }
-
     fn number(&self) -> Result<Option<u64>, RequestError> {
-        self.value
-            .map(|value| read_digits(value).and_then(|text| text.parse().ok()))
-            .map(|number| number.ok_or(RequestError::Number(self.name)))
-            .transpose()
+        self.value.map(|value| read_number(value).ok_or(RequestError::Number(self.name))).transpose()
     }
 
     fn twenty_bytes(&self) -> Result<[u8; 20], RequestError> {
         let value = self.value.ok_or(RequestError::Missing(self.name))?;
         twenty_bytes(self.name, value)
-    }
-
-    /// An opaque token; one that is too long to be a real one is as good as none.
-    fn token(&self) -> Result<Option<Vec<u8>>, RequestError> {
-        Ok(self.decoded()?.filter(|token| token.len() <= MAX_TOKEN_BYTES))
     }
 }
 
@@ -239,14 +224,23 @@ fn read_digits(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+fn read_number(value: &[u8]) -> Option<u64> {
+    read_digits(value)?.parse().ok()
+}
+
+/// An opaque token; one that is too long to be a real one is as good as none.
+fn read_token(value: &[u8]) -> Option<Vec<u8>> {
+    percent::decode(value).filter(|token| token.len() <= MAX_TOKEN_BYTES)
+}
+
 /// Too many is as many as can be; -1 and anything else that is no number leaves it to the tracker.
 fn read_numwant(value: &[u8]) -> Option<u32> {
     let text = read_digits(value).filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or(u32::MAX))
 }
 
-fn read_ip(text: &[u8]) -> Option<IpAddr> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+fn read_ip(value: &[u8]) -> Option<IpAddr> {
+    String::from_utf8(percent::decode(value)?).ok()?.parse().ok()
 }
 
 #[cfg(test)]
