@@ -185,6 +185,24 @@ fn the_line_that_share_prints_runs_in_a_shell() {
 }
 
 #[test]
+fn a_share_by_a_host_name_is_reached_and_one_that_is_nobodys_is_told() {
+    let source = tempdir().unwrap();
+    photos(source.path(), 100_000);
+    let mut share = start(source.path(), &["share", "photos", "--port", "0", "--advertise", "localhost"]);
+    let line = share.line();
+    let url = line.rsplit(' ').next().unwrap();
+    assert!(url.starts_with("http://localhost:"), "{url}");
+    let target = tempdir().unwrap();
+    assert_eq!(start(target.path(), &["download", url, "--port", "0"]).finish().0, Some(0));
+    assert_same(&source.path().join("photos"), &target.path().join("photos"));
+
+    // A name of the kind that never exists (RFC 6761).
+    let outcome = inside(source.path()).run(&["share", "photos", "--port", "0", "--advertise", "a.invalid"]);
+    assert_eq!((outcome.exit, outcome.stderr.lines().count()), (shoal::Exit::Error, 1), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("error: --advertise a.invalid: "), "{outcome:?}");
+}
+
+#[test]
 fn a_seed_on_one_interface_is_reached_there_and_its_log_names_who_came() {
     let source = tempdir().unwrap();
     let top = photos(source.path(), 1_000_000);

@@ -14,7 +14,7 @@ use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, default_addresses};
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, make, seed};
 use crate::cli::ShareArgs;
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, failure, reason};
 use crate::output::size::{plural, size};
 
 /// Ports that are tried in order: run again, the same thing is shared at the same address.
@@ -33,14 +33,17 @@ struct Shared<'a> {
 
 pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     let walked = make::walk(&args.path, &args.make, None, context)?;
-    let advertised = args.advertise.as_deref().map(host).transpose()?;
+    let named = args.advertise.as_deref().map(host).transpose()?;
     block_on(async {
         // Before an hour of hashing, not after it: the port may be taken.
         let session = start(&args.network)?;
-        let advertise = args.advertise.as_deref().and_then(|host| host.parse().ok());
+        let advertise = match &named {
+            Some(host) => resolve(host, context).await?,
+            None => None,
+        };
         let tracker = bind_any(advertise, context).await?;
         let port = tracker.local_addrs().first().map_or(DEFAULT_PORT, SocketAddr::port);
-        let host = advertised.unwrap_or_else(own_host);
+        let host = named.unwrap_or_else(own_host);
         let base = format!("http://{host}:{port}");
         let choices =
             make::Choices { first_tiers: vec![vec![format!("{base}/announce")]], ..make::Choices::default() };
@@ -137,8 +140,7 @@ fn print(
 
 /// A host as it stands in a URL.
 fn host(text: &str) -> Result<String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = bare.parse::<Ipv6Addr>() {
+    if let Ok(ip) = bare(text).parse::<Ipv6Addr>() {
         return Ok(format!("[{ip}]"));
     }
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -149,6 +151,32 @@ fn host(text: &str) -> Result<String> {
             format!("--advertise: '{}' is no host name or address", display_safe(text)),
         )),
     }
+}
+
+/// The address that the tracker gives for a peer on this machine: that of this host, as [`host`] returns it.
+async fn resolve(host: &str, context: &Context<'_>) -> Result<Option<IpAddr>> {
+    if let Ok(ip) = bare(host).parse() {
+        return Ok(Some(ip));
+    }
+    let found = tokio::select! {
+        found = tokio::net::lookup_host((host, 0)) => found,
+        signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
+    };
+    let addresses = found.map_err(|error| anyhow!("--advertise {host}: {}", reason(&error)))?;
+    Ok(reachable(addresses.map(|address| address.ip())))
+}
+
+/// Of a name's addresses the one that others reach, an IPv4 one if there is one: more of them have that.
+///
+/// `None` if all mean the machine that asks, as the own name does in many a hosts file: the address by which
+/// somebody came to the tracker is better then.
+fn reachable(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
+    addresses.filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).min_by_key(IpAddr::is_ipv6)
+}
+
+/// A host without the brackets that an IPv6 address has in a URL.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// An address of this machine that others may reach, as it stands in a URL.
@@ -224,8 +252,18 @@ mod tests {
         assert_eq!(host("example.org").unwrap(), "example.org");
         assert_eq!(host("::1").unwrap(), "[::1]");
         assert_eq!(host("[fe80::1]").unwrap(), "[fe80::1]");
-        for bad in ["", "a b", "a/b", "a:1", "a\nb"] {
+        for bad in ["", "a b", "a/b", "a:1", "a\nb", "[::1", "::1]", "[a]"] {
             assert!(host(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_a_names_addresses_the_tracker_gets_one_that_others_reach() {
+        let chosen = |texts: &[&str]| {
+            reachable(texts.iter().map(|text| text.parse().unwrap())).map(|ip| ip.to_string())
+        };
+        assert_eq!(chosen(&["2001:db8::7", "192.0.2.7", "192.0.2.8"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(chosen(&["127.0.1.1", "2001:db8::7"]).as_deref(), Some("2001:db8::7"));
+        assert_eq!(chosen(&["127.0.1.1", "::1", "0.0.0.0"]), None);
     }
 }
