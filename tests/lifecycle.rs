@@ -297,7 +297,8 @@ fn a_path_is_made_into_a_torrent_and_seeded() {
 fn a_seed_ratio_and_a_seed_time_end_seeding() {
     let source = Source::new(&[]);
     let torrent = source.torrent();
-    let args = ["seed", &torrent, "--port", "0", "--bind", "127.0.0.1", "--seed-ratio", "0.9"];
+    // Less would let the only seeder leave before all is there.
+    let args = ["seed", &torrent, "--port", "0", "--bind", "127.0.0.1", "--seed-ratio", "1"];
     let mut seed = start(source.folder.path(), &args);
     let seeding = seed.event("seeding");
     let port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
@@ -306,7 +307,7 @@ fn a_seed_ratio_and_a_seed_time_end_seeding() {
     assert_eq!(download(target.path(), &torrent, &relay).finish().0, Some(0));
     let (code, last) = seed.finish();
     assert_eq!(code, Some(0));
-    assert!(last["uploaded_bytes"].as_u64().unwrap() * 10 >= done(&last) * 9, "{last}");
+    assert!(last["uploaded_bytes"].as_u64().unwrap() >= done(&last), "{last}");
     let timed = start(source.folder.path(), &["seed", &torrent, "--port", "0", "--seed-time", "100ms"]);
     assert_eq!(timed.finish().0, Some(0));
 }
