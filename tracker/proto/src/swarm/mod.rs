@@ -21,7 +21,7 @@ use std::time::Duration;
 use metainfo::InfoHash;
 use rand::Rng;
 
-use self::eviction::{EvictionQueue, Rank};
+use self::eviction::{EvictionQueue, Rank, Size};
 use self::peers::Peers;
 use crate::http::{Event, ScrapeStats, granted_numwant};
 use crate::{PeerId, Time};
@@ -48,7 +48,8 @@ pub struct Limits {
     /// The most peers of one swarm in one address family. A new one takes the place of the least recently heard
     /// among [`EVICTION_CANDIDATES`] chosen at random.
     pub peers_per_swarm: usize,
-    /// The most peers in all. Past it, whole swarms go as if there were too many of them.
+    /// The most peers in all. Past it, whole swarms go as if there were too many of them; those without a peer stay,
+    /// since nothing is won by their going. A peer that is known already makes nobody go.
     pub peers: usize,
     /// How long a peer stays after its last announce.
     pub peer_lifetime: Duration,
@@ -160,7 +161,7 @@ impl SwarmStore {
         if announce.event == Event::Stopped {
             return self.stop(announce);
         }
-        self.make_room(announce.info_hash);
+        self.make_room(announce);
         let swarm = self.swarms.entry(announce.info_hash).or_default();
         let before = (swarm.rank(), swarm.len());
         let outcome = match announce.address.ip().to_canonical() {
@@ -224,16 +225,29 @@ impl SwarmStore {
         self.peers
     }
 
-    /// Evicts until one more peer fits, in a new swarm if `wanted` is one. Never evicts `wanted` itself: a swarm
-    /// that alone fills the store is bounded by [`Limits::peers_per_swarm`].
-    fn make_room(&mut self, wanted: InfoHash) {
-        let swarms = self.limits.swarms.saturating_sub(usize::from(!self.swarms.contains_key(&wanted)));
-        while self.swarms.len() > swarms || self.peers >= self.limits.peers.max(1) {
+    /// Evicts until the peer fits, and its swarm if that is new; nobody if it takes a place that is taken already.
+    /// Never evicts the peer's own swarm: one that alone fills the store is bounded by [`Limits::peers_per_swarm`].
+    fn make_room(&mut self, announce: &Announce) {
+        let wanted = announce.info_hash;
+        let swarm = self.swarms.get(&wanted);
+        if swarm.is_some_and(|swarm| !swarm.grows_by(announce, self.limits.peers_per_swarm)) {
+            return;
+        }
+        let swarms = self.limits.swarms.saturating_sub(usize::from(swarm.is_none()));
+        while self.peers >= self.limits.peers.max(1) {
+            let Some(victim) = self.queue.first_with_peers_but(wanted) else { break };
+            self.evict(victim);
+        }
+        while self.swarms.len() > swarms {
             let Some(victim) = self.queue.first_but(wanted) else { break };
-            if let Some(swarm) = self.swarms.remove(&victim) {
-                self.queue.gone(victim, swarm.rank());
-                self.peers -= swarm.len();
-            }
+            self.evict(victim);
+        }
+    }
+
+    fn evict(&mut self, victim: InfoHash) {
+        if let Some(swarm) = self.swarms.remove(&victim) {
+            self.queue.gone(victim, swarm.rank());
+            self.peers -= swarm.len();
         }
     }
 }
@@ -245,7 +259,21 @@ impl Swarm {
 
     /// Its place in the order of eviction.
     fn rank(&self) -> Rank {
-        Rank { shared: self.len() > 1, heard: self.heard }
+        let size = match self.len() {
+            0 => Size::Empty,
+            1 => Size::Lone,
+            _ => Size::Shared,
+        };
+        Rank { size, heard: self.heard }
+    }
+
+    /// Whether this peer would be one more.
+    fn grows_by(&self, announce: &Announce, limit: usize) -> bool {
+        let (port, id) = (announce.address.port(), &announce.peer_id);
+        match announce.address.ip().to_canonical() {
+            IpAddr::V4(ip) => self.v4.grows_by(ip, port, id, limit),
+            IpAddr::V6(ip) => self.v6.grows_by(ip, port, id, limit),
+        }
     }
 
     fn stats(&self) -> ScrapeStats {

@@ -56,6 +56,11 @@ impl<A: Address> Peers<A> {
         self.seeds
     }
 
+    /// Whether [`Self::enter`] would add to the number of peers: not for one that is known, nor at `limit`.
+    pub(super) fn grows_by(&self, ip: A, port: u16, id: &PeerId, limit: usize) -> bool {
+        self.len() < limit.max(1) && self.find(ip, port, id).is_none()
+    }
+
     /// Enters or updates a peer, known by its address and port or by its address and id. At `limit` a peer that
     /// has not been heard of for long makes room.
     pub(super) fn enter(

@@ -338,6 +338,68 @@ fn h58_a_full_store_lets_the_longest_silent_swarm_go() {
     bench.check();
 }
 
+#[test]
+fn h58_who_is_known_already_pushes_nobody_out_of_a_full_store() {
+    let limits = Limits { peers: 6, swarms: 3, peers_per_swarm: 2, ..Limits::for_interval(INTERVAL) };
+    let mut bench = Bench::with(limits);
+    let of = |swarm: u8, n: u32| Announce { info_hash: InfoHash::new([swarm; 20]), ..nth(n) };
+    for swarm in 0..3 {
+        bench.announce(of(swarm, 1));
+        bench.announce(of(swarm, 2));
+    }
+    let full = |bench: &Bench| assert_eq!((bench.store.swarm_count(), bench.store.peer_count()), (3, 6));
+    full(&bench);
+    bench.announce(of(2, 1));
+    full(&bench);
+    // Neither does one that has another port or another id now, nor one for whom its own swarm makes room.
+    bench.announce(Announce { address: SocketAddr::new(nth(1).address.ip(), 7000), ..of(2, 1) });
+    bench.announce(Announce { peer_id: PeerId([0xee; 20]), ..of(2, 2) });
+    full(&bench);
+    bench.announce(of(2, 3));
+    full(&bench);
+    bench.check();
+    // A new swarm makes one go, and not two.
+    bench.announce(of(3, 1));
+    assert_eq!((bench.store.swarm_count(), bench.store.peer_count()), (3, 5));
+    bench.check();
+}
+
+#[test]
+fn h58_a_swarm_of_nobody_is_no_room_for_a_peer() {
+    let mut bench = Bench::with(Limits { peers: 2, ..Limits::for_interval(INTERVAL) });
+    bench.announce(Announce { event: Event::Completed, ..seed("1.0.0.1:1", 1) });
+    bench.announce(Announce { event: Event::Stopped, ..seed("1.0.0.1:1", 1) });
+    for swarm in 0..3 {
+        bench.now += Duration::from_millis(1);
+        bench.announce(Announce { info_hash: InfoHash::new([swarm; 20]), ..nth(1) });
+    }
+    assert_eq!(bench.stats(), ScrapeStats { complete: 0, incomplete: 0, downloaded: 1 });
+    assert_eq!(bench.store.peer_count(), 2);
+    bench.check();
+}
+
+#[test]
+fn h58_for_a_new_swarm_the_longest_silent_of_at_most_one_peer_goes() {
+    let mut bench = Bench::with(Limits { swarms: 3, ..Limits::for_interval(INTERVAL) });
+    let of = |swarm: u8, n: u32| Announce { info_hash: InfoHash::new([swarm; 20]), ..nth(n) };
+    let mut announce = |announce| {
+        bench.now += Duration::from_millis(1);
+        bench.announce(announce);
+        (0..6).filter(|&n| bench.store.scrape(&InfoHash::new([n; 20])).is_some()).collect::<Vec<_>>()
+    };
+    announce(of(0, 1));
+    announce(of(0, 2));
+    announce(of(1, 1));
+    announce(of(2, 1));
+    announce(Announce { event: Event::Stopped, ..of(2, 1) });
+    assert_eq!(announce(of(3, 1)), [0, 2, 3], "the one with a peer was silent for longer than the empty one");
+    assert_eq!(announce(of(4, 1)), [0, 3, 4], "the empty one");
+    announce(of(3, 2));
+    announce(of(4, 2));
+    assert_eq!(announce(of(5, 1)), [3, 4, 5], "only shared ones were left");
+    bench.check();
+}
+
 proptest! {
     /// Whatever happens in whatever order, the store's own books agree, and a model agrees with its counts.
     #[test]
