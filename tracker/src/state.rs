@@ -57,11 +57,17 @@ pub struct TrackerHandle {
 
 impl TrackerHandle {
     /// Serves a torrent: its swarm, and its file (the exact bytes) at the path that is returned, such as
-    /// `/t/NAME.torrent`. `name` is without `.torrent`; one that is registered already is replaced.
+    /// `/t/NAME.torrent`. `name` is without `.torrent`; one that is registered already is replaced, and its swarm is
+    /// served no longer unless another name has it too.
     pub fn register(&self, name: &str, torrent: Bytes, info_hash: InfoHash) -> String {
         let mut inner = self.state.lock();
+        let replaced = inner.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
+        if let Some(old) = replaced.map(|torrent| torrent.info_hash)
+            && inner.torrents.values().all(|torrent| torrent.info_hash != old)
+        {
+            inner.registered.remove(&old);
+        }
         inner.registered.insert(info_hash);
-        inner.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
         torrent_path(name)
     }
 
@@ -91,6 +97,7 @@ impl State {
         Ok(Self { config, started: Instant::now(), inner: Mutex::new(inner) })
     }
 
+    /// To be read with the lock held: read before, two threads could bring their times to the store in the wrong order.
     fn now(&self) -> Time {
         Time::ZERO + self.started.elapsed()
     }
@@ -102,8 +109,8 @@ impl State {
 
     /// The store's answer, or `None` when this tracker does not serve the swarm.
     pub(crate) fn announce(&self, announce: &Announce) -> Option<Answer> {
-        let now = self.now();
         let Inner { store, rng, registered, .. } = &mut *self.lock();
+        let now = self.now();
         if self.config.access == Access::Registered && !registered.contains(&announce.info_hash) {
             return None;
         }
@@ -121,8 +128,9 @@ impl State {
     }
 
     pub(crate) fn expire(&self) {
+        let mut inner = self.lock();
         let now = self.now();
-        self.lock().store.expire(now);
+        inner.store.expire(now);
     }
 
     /// The bytes of a registered torrent's file.

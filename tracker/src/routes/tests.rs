@@ -224,6 +224,26 @@ async fn an_embedded_tracker_serves_its_own_torrents_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_torrent_registered_again_serves_its_old_swarm_only_under_another_name() {
+    let bench = Bench::new(TrackerConfig::embedded());
+    let asker = link("127.0.0.1:5", "127.0.0.1:6969");
+    let other = InfoHash::new([8; 20]);
+    let served = async |info_hash| {
+        let request = AnnounceRequest { info_hash, ..request(1, 6881, 5) };
+        bench.announce(&request, asker).await.is_ok()
+    };
+    let register = |name, info_hash| bench.handle.register(name, Bytes::new(), info_hash);
+    register("x", HASH);
+    register("y", HASH);
+    register("x", other);
+    assert!(served(HASH).await && served(other).await, "y still has it");
+    register("y", other);
+    assert!(!served(HASH).await && served(other).await);
+    register("y", other);
+    assert!(served(other).await, "replaced by itself");
+}
+
+#[tokio::test]
 async fn a_registered_torrent_that_nobody_has_announced_scrapes_as_empty() {
     let bench = Bench::new(TrackerConfig::embedded());
     bench.handle.register("x", Bytes::new(), HASH);
