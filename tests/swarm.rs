@@ -122,6 +122,22 @@ fn progress_objects_have_the_keys_of_the_contract() {
 }
 
 #[test]
+fn a_download_that_is_to_seed_says_where_and_never_fetches_the_rest_of_all() {
+    let source = tempdir().unwrap();
+    photos(source.path(), 100_000);
+    inside(source.path()).run(&["create", "photos"]).done();
+    let args = ["download", "photos.torrent", "--seed", "--port", "0", "--bind", "127.0.0.1"];
+    let mut download = start(source.path(), &args);
+    assert_eq!(download.event("started")["message"], "all is there");
+    download.event("complete");
+    let message = download.event("seeding")["message"].as_str().unwrap().to_owned();
+    let port: u16 = message.strip_prefix("seeding on port ").unwrap().parse().unwrap();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    download.signal("INT");
+    assert_eq!(download.finish().0, Some(0));
+}
+
+#[test]
 fn piped_output_is_plain_lines_and_ends_with_a_summary() {
     let source = tempdir().unwrap();
     photos(source.path(), 1_000_000);

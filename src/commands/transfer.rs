@@ -19,7 +19,7 @@ use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
 use crate::exit::{Exit, code_of, failure, reason};
 use crate::output::screen::Screen;
-use crate::output::transfer::{Display, Milestone, Milestones};
+use crate::output::transfer::{Course, Display, Milestone, Milestones};
 use crate::output::view::View;
 
 /// Between two looks at all torrents: bars move smoothly, and a thousand torrents cost little.
@@ -187,6 +187,11 @@ impl Transfers {
     pub(super) async fn add(&mut self, add: AddTorrent) -> Result<()> {
         let name = display_safe(add.torrent.info.name());
         let fetches = add.purpose == peer::Purpose::Download;
+        let course = match (fetches, self.rules.seed) {
+            (false, _) => Course::Seed,
+            (true, false) => Course::Download,
+            (true, true) => Course::DownloadAndSeed,
+        };
         let id = self.session.add(add).await.map_err(|error| anyhow!("{name}: {error}"))?;
         let stats = self.session.stats(id).ok_or_else(|| anyhow!("{name}: it has left the session"))?;
         self.watched.push(Watched {
@@ -194,7 +199,7 @@ impl Transfers {
             stats,
             fetches,
             awaits_others: !fetches || self.rules.seed,
-            milestones: Milestones::default(),
+            milestones: Milestones::new(course),
             record: Record::default(),
             seeding_since: None,
             over: false,
@@ -288,7 +293,7 @@ impl Transfers {
             let stats = one.stats.borrow_and_update().clone();
             one.record.look(&stats);
             let view = one.view(&stats);
-            for milestone in one.milestones.look(view.phase, one.fetches) {
+            for milestone in one.milestones.look(view.phase) {
                 if milestone == Milestone::Complete {
                     one.record.complete(&stats);
                 }
@@ -367,6 +372,7 @@ fn message(milestone: Milestone, view: &View, port: u16) -> String {
     let sizes = crate::output::size::size_of(view.done, view.total);
     match milestone {
         Milestone::Checking => "checking the data that is there".to_owned(),
+        Milestone::Started if view.done == view.total => "all is there".to_owned(),
         Milestone::Started => format!("{sizes} are there, fetching the rest"),
         Milestone::Complete => "complete".to_owned(),
         Milestone::Seeding => format!("seeding on port {port}"),

@@ -44,20 +44,40 @@ impl Milestone {
     }
 }
 
+/// What a torrent was added for, as far as it passes other milestones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// To be seeded.
+    Seed,
+    /// To be downloaded, and no more.
+    Download,
+    /// To be downloaded and then seeded.
+    DownloadAndSeed,
+}
+
 /// Which milestones one torrent has passed. Phases that are too short to be seen are passed all the same.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Milestones {
+    course: Course,
     passed: Vec<Milestone>,
 }
 
 impl Milestones {
-    /// What is passed newly in this phase, in order; `fetches` is whether the torrent was added to be downloaded.
-    pub(crate) fn look(&mut self, phase: Phase, fetches: bool) -> Vec<Milestone> {
-        let reached: &[Milestone] = match (phase, fetches) {
+    /// None yet, on this course.
+    pub(crate) fn new(course: Course) -> Self {
+        Self { course, passed: Vec::new() }
+    }
+
+    /// What is passed newly in this phase, in order.
+    pub(crate) fn look(&mut self, phase: Phase) -> Vec<Milestone> {
+        let reached: &[Milestone] = match (phase, self.course) {
             (Phase::Checking, _) => &[Milestone::Checking],
             (Phase::Downloading, _) => &[Milestone::Started],
-            (Phase::Seeding, true) => &[Milestone::Started, Milestone::Complete],
-            (Phase::Seeding, false) => &[Milestone::Seeding],
+            (Phase::Seeding, Course::Seed) => &[Milestone::Seeding],
+            (Phase::Seeding, Course::Download) => &[Milestone::Started, Milestone::Complete],
+            (Phase::Seeding, Course::DownloadAndSeed) => {
+                &[Milestone::Started, Milestone::Complete, Milestone::Seeding]
+            }
             _ => &[],
         };
         let new: Vec<_> = reached.iter().copied().filter(|one| !self.passed.contains(one)).collect();
@@ -197,11 +217,15 @@ mod tests {
 
     #[test]
     fn a_milestone_is_passed_once_even_if_its_phase_was_not_seen() {
-        let mut milestones = Milestones::default();
-        assert_eq!(milestones.look(Phase::Checking, true), [Milestone::Checking]);
-        assert_eq!(milestones.look(Phase::Checking, true), []);
-        assert_eq!(milestones.look(Phase::Seeding, true), [Milestone::Started, Milestone::Complete]);
-        assert_eq!(milestones.look(Phase::Seeding, true), []);
-        assert_eq!(Milestones::default().look(Phase::Seeding, false), [Milestone::Seeding]);
+        let mut milestones = Milestones::new(Course::Download);
+        assert_eq!(milestones.look(Phase::Checking), [Milestone::Checking]);
+        assert_eq!(milestones.look(Phase::Checking), []);
+        assert_eq!(milestones.look(Phase::Seeding), [Milestone::Started, Milestone::Complete]);
+        assert_eq!(milestones.look(Phase::Seeding), []);
+        assert_eq!(Milestones::new(Course::Seed).look(Phase::Seeding), [Milestone::Seeding]);
+        let mut both = Milestones::new(Course::DownloadAndSeed);
+        assert_eq!(both.look(Phase::Downloading), [Milestone::Started]);
+        assert_eq!(both.look(Phase::Seeding), [Milestone::Complete, Milestone::Seeding]);
+        assert_eq!(both.look(Phase::Seeding), []);
     }
 }
