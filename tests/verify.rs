@@ -69,25 +69,43 @@ fn a_piece_of_two_files_names_both() {
 }
 
 #[test]
-fn a_missing_and_a_cut_file_are_named() {
+fn a_missing_and_a_cut_file_are_named_with_their_pieces() {
     let folder = hundred();
     std::fs::remove_file(path(folder.path(), 10)).unwrap();
     let file = std::fs::File::options().write(true).open(path(folder.path(), 90)).unwrap();
     file.set_len(20_000).unwrap();
+    // Of the cut file the pieces before the cut are right, of the missing one none is.
+    let (missing, cut) = (
+        10 * LENGTH / 16_384..=(11 * LENGTH - 1) / 16_384,
+        (90 * LENGTH + 20_000) / 16_384..=(91 * LENGTH - 1) / 16_384,
+    );
     let outcome = inside(folder.path()).run(&["verify", "hundred.torrent"]);
     assert_eq!(outcome.exit, Exit::Mismatch);
     let lines: Vec<_> = outcome.out().lines().collect();
-    assert!(lines.contains(&"missing    hundred/10.bin"), "{lines:#?}");
-    assert!(
-        lines.contains(&"cut        hundred/90.bin: has 19.5/48.8 KiB (20000 of 50000 bytes)"),
-        "{lines:#?}"
-    );
+    let line = format!("missing    hundred/10.bin: pieces {}-{}", missing.start(), missing.end());
+    assert!(lines.contains(&line.as_str()), "{lines:#?}");
+    let has = "has 19.5/48.8 KiB (20000 of 50000 bytes)";
+    let line = format!("cut        hundred/90.bin: {has}; pieces {}-{}", cut.start(), cut.end());
+    assert!(lines.contains(&line.as_str()), "{lines:#?}");
     // Their neighbours share pieces with them and cannot be judged; nothing else is wrong.
     assert!(lines.iter().filter(|line| !line.starts_with("unsure")).count() == 2, "{lines:#?}");
     let json = inside(folder.path()).run(&["verify", "hundred.torrent", "--json"]).json();
     assert_eq!(json["files"][10]["status"], "missing");
     assert_eq!(json["files"][90]["status"], "wrong_length");
     assert_eq!(json["files"][90]["found_length"], 20_000);
+    assert_eq!(json["files"][10]["bad_pieces"], missing.clone().collect::<serde_json::Value>());
+    assert_eq!(json["files"][90]["bad_pieces"], cut.clone().collect::<serde_json::Value>());
+    assert_eq!(json["bad_pieces"], missing.chain(cut).collect::<serde_json::Value>());
+}
+
+#[test]
+fn a_file_that_is_only_too_long_has_no_bad_piece() {
+    let folder = hundred();
+    let file = std::fs::File::options().write(true).open(path(folder.path(), 3)).unwrap();
+    file.set_len(LENGTH as u64 + 1).unwrap();
+    let outcome = inside(folder.path()).run(&["verify", "hundred.torrent"]);
+    assert_eq!(outcome.exit, Exit::Mismatch);
+    assert_eq!(outcome.out(), "too long   hundred/03.bin: has 50001 bytes instead of 50000\n");
 }
 
 #[test]

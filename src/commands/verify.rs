@@ -84,15 +84,16 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> 
 
 fn print_json(torrent: &TorrentFile, report: &CheckReport, context: &mut Context<'_>) -> Result<()> {
     let files = torrent.info.files().iter().zip(&report.files).map(|(file, verdict)| {
-        let (status, found_length, bad_pieces) = match verdict {
-            FileReport::Ok => ("ok", None, Vec::new()),
-            FileReport::Missing => ("missing", None, Vec::new()),
-            FileReport::InTheWay(_) => ("in_the_way", None, Vec::new()),
-            FileReport::WrongLength { found } => ("wrong_length", Some(*found), Vec::new()),
-            FileReport::Unreadable(_) => ("unreadable", None, Vec::new()),
-            FileReport::BadPieces(pieces) => ("bad_pieces", None, pieces.clone()),
-            FileReport::Unsure(pieces) => ("unsure", None, pieces.clone()),
+        let (status, found_length) = match verdict {
+            FileReport::Ok => ("ok", None),
+            FileReport::Missing => ("missing", None),
+            FileReport::InTheWay(_) => ("in_the_way", None),
+            FileReport::WrongLength { found } => ("wrong_length", Some(*found)),
+            FileReport::Unreadable(_) => ("unreadable", None),
+            FileReport::BadPieces(_) => ("bad_pieces", None),
+            FileReport::Unsure(_) => ("unsure", None),
         };
+        let bad_pieces = bad_pieces(torrent, report, file, verdict);
         VerifiedFile { path: file.path.to_string(), length: file.length, status, found_length, bad_pieces }
     });
     let bad = (0..).zip(&report.pieces).filter(|(_, good)| !**good).map(|(piece, _)| piece);
@@ -115,7 +116,8 @@ fn print_text(torrent: &TorrentFile, report: &CheckReport, context: &mut Context
         if unsure > MAX_UNSURE && matches!(verdict, FileReport::Unsure(_)) {
             continue;
         }
-        if let Some((label, detail)) = verdict_text(file, verdict) {
+        let pieces = bad_pieces(torrent, report, file, verdict);
+        if let Some((label, detail)) = verdict_text(file, verdict, &pieces) {
             let path = display_safe(&file.path.to_string());
             context.results.line(&format!("{} {path}{detail}", style.red(&format!("{label:<10}"))))?;
         }
@@ -140,22 +142,49 @@ fn print_text(torrent: &TorrentFile, report: &CheckReport, context: &mut Context
     Ok(())
 }
 
-/// What is wrong with a file: a word, and what follows its path.
-fn verdict_text(file: &FileEntry, verdict: &FileReport) -> Option<(&'static str, String)> {
-    Some(match verdict {
+/// The pieces that a file has a part of and that are not right; none of a file that is.
+fn bad_pieces(
+    torrent: &TorrentFile,
+    report: &CheckReport,
+    file: &FileEntry,
+    verdict: &FileReport,
+) -> Vec<u32> {
+    match verdict {
+        FileReport::Ok => Vec::new(),
+        FileReport::BadPieces(pieces) | FileReport::Unsure(pieces) => pieces.clone(),
+        FileReport::Missing
+        | FileReport::InTheWay(_)
+        | FileReport::WrongLength { .. }
+        | FileReport::Unreadable(_) => {
+            let good = |piece: u32| report.pieces.get(piece as usize).is_some_and(|good| *good);
+            let pieces = torrent.info.geometry().pieces_of(file.offset, file.length);
+            pieces.filter(|piece| !good(*piece)).collect()
+        }
+    }
+}
+
+/// What is wrong with a file that has these bad pieces: a word, and what follows its path.
+fn verdict_text(file: &FileEntry, verdict: &FileReport, pieces: &[u32]) -> Option<(&'static str, String)> {
+    let (label, text) = match verdict {
         FileReport::Ok => return None,
         FileReport::Missing => ("missing", String::new()),
-        FileReport::InTheWay(obstacle) => ("in the way", format!(": it {obstacle}")),
+        FileReport::InTheWay(obstacle) => ("in the way", format!("it {obstacle}")),
         FileReport::WrongLength { found } if *found < file.length => {
-            ("cut", format!(": has {} ({found} of {} bytes)", size_of(*found, file.length), file.length))
+            ("cut", format!("has {} ({found} of {} bytes)", size_of(*found, file.length), file.length))
         }
         FileReport::WrongLength { found } => {
-            ("too long", format!(": has {found} bytes instead of {}", file.length))
+            ("too long", format!("has {found} bytes instead of {}", file.length))
         }
-        FileReport::Unreadable(why) => ("unreadable", format!(": {}", display_safe(why))),
-        FileReport::BadPieces(pieces) => ("bad", format!(": {}", pieces_text(pieces))),
-        FileReport::Unsure(pieces) => ("unsure", format!(": {} shared with a bad file", pieces_text(pieces))),
-    })
+        FileReport::Unreadable(why) => ("unreadable", display_safe(why)),
+        FileReport::BadPieces(_) => ("bad", String::new()),
+        FileReport::Unsure(_) => {
+            return Some(("unsure", format!(": {} shared with a bad file", pieces_text(pieces))));
+        }
+    };
+    // A file that is only too long, or holds no bytes, has no bad piece.
+    let pieces = if pieces.is_empty() { String::new() } else { pieces_text(pieces) };
+    let detail = [text, pieces].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    Some((label, if detail.is_empty() { detail } else { format!(": {detail}") }))
 }
 
 /// `piece 3`, `pieces 3, 17-20`.
