@@ -8,6 +8,7 @@
 
 mod active;
 mod announces;
+mod claim;
 mod ending;
 mod intake;
 mod links;

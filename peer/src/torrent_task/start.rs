@@ -1,7 +1,7 @@
 //! Before a torrent can run: look at what is there, lock it, hash it.
 //!
-//! Invariant: nothing that exists is touched until it is known to be ours: a piece of it is right, or our marker
-//! stands beside it, or the user said so.
+//! Invariant: no file that exists is touched until it is known to be ours: a part of that very file is right (see
+//! `claim`), or our marker stands beside it, or the user said so.
 //!
 //! It blocks; it runs on a thread of its own.
 
@@ -15,6 +15,7 @@ use storage::{
     Survey,
 };
 
+use super::claim::{Strange, strange_file};
 use crate::resume::{Marker, MarkerError};
 use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig, Verify};
 
@@ -167,16 +168,12 @@ fn decide(
     for (piece, _) in (0..).zip(&report.pieces).filter(|(_, good)| **good) {
         have.set(piece);
     }
+    if !ours && !add.overwrite {
+        refuse_strange_files(storage, info, survey, &report)?;
+    }
     if have.is_full() {
         storage.finish().map_err(disk)?;
         return Ok(have);
-    }
-    let strange =
-        survey.files.iter().position(|found| matches!(found, Found::Present { length, .. } if *length > 0));
-    if let Some(file) = strange.filter(|_| have.is_empty() && !ours && !add.overwrite) {
-        let path = shown(&storage.full_path(file));
-        let text = format!("{path} exists and is something else; use --overwrite to replace it");
-        return Err(mismatch(text));
     }
     if let Some(short) = storage.missing_space().map_err(disk)? {
         let (needed, free) = (human(short.needed), human(short.free));
@@ -187,6 +184,24 @@ fn decide(
         return Err(failed(FailureKind::Disk, text));
     }
     Ok(have)
+}
+
+/// What is somebody else's stays as it is.
+fn refuse_strange_files(
+    storage: &Storage,
+    info: &Info,
+    survey: &Survey,
+    report: &CheckReport,
+) -> Result<(), Unprepared> {
+    let Some((file, strange)) = strange_file(info, survey, &report.pieces) else { return Ok(()) };
+    let path = shown(&storage.full_path(file));
+    let length = info.files().get(file).map_or(0, |entry| entry.length);
+    Err(mismatch(match strange {
+        Strange::Other => format!("{path} exists and is something else; use --overwrite to replace it"),
+        Strange::Longer => {
+            format!("{path} is longer than the torrent's {length} bytes; use --overwrite to cut it")
+        }
+    }))
 }
 
 fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
