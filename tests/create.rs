@@ -154,7 +154,7 @@ fn h77_files_of_no_bytes_small_files_and_very_many_files_all_work() {
     assert_eq!(outcome.exit, Exit::Mismatch);
     let lines: Vec<_> = outcome.out().lines().collect();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert_eq!(lines[0], "missing    many/99/99999");
+    assert_eq!(lines[0], format!("missing    many/99/99999: piece {}", 150_000 / (16 << 10)));
     assert!(
         lines[1].starts_with("unsure     ") && lines[1].ends_with("share pieces with these"),
         "{lines:#?}"
