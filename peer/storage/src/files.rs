@@ -164,20 +164,10 @@ impl Storage {
                 continue;
             }
             let handle = self.handle(span.file, true)?;
+            let written = write_all(&handle, span.offset, wanted, &mut parts);
+            // Not before: a sync in between would forget the file. After an error some of it may be there.
             self.unsynced().written.insert(span.file);
-            let (mut at, mut left) = (span.offset, wanted);
-            while left > 0 {
-                let slices = parts.front(left);
-                let done = match rustix::io::pwritev(&*handle, &slices, at) {
-                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                    Err(rustix::io::Errno::INTR) => continue,
-                    done => done.map_err(io::Error::from),
-                }
-                .map_err(|e| StorageError::io("write", &self.full_path(span.file), e))?;
-                parts.advance(done);
-                at += done as u64;
-                left = left.saturating_sub(done);
-            }
+            written.map_err(|e| StorageError::io("write", &self.full_path(span.file), e))?;
         }
         Ok(())
     }
@@ -326,6 +316,21 @@ fn place(root: &Root, entry: &metainfo::FileEntry, links: Links) -> PathBuf {
         Some(exact) if !stands(&safe) && stands(&exact) => exact,
         _ => safe,
     }
+}
+
+/// Writes the next `left` bytes of `parts` to a file from `at`.
+fn write_all(file: &File, mut at: u64, mut left: usize, parts: &mut Parts<'_>) -> io::Result<()> {
+    while left > 0 {
+        let done = match rustix::io::pwritev(file, &parts.front(left), at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(rustix::io::Errno::INTR) => continue,
+            done => done?,
+        };
+        parts.advance(done);
+        at += done as u64;
+        left = left.saturating_sub(done);
+    }
+    Ok(())
 }
 
 /// A span's length as a length in memory; it is never longer than the buffer that it was cut from.

@@ -245,6 +245,23 @@ fn h77_finishing_makes_empty_files_cuts_long_ones_and_sets_executable_bits() {
 }
 
 #[test]
+fn h69_a_sync_during_a_write_does_not_take_the_file_for_synced() {
+    const LENGTH: u64 = 64 << 20;
+    let info = folder_of(&[file("a", LENGTH)], 1 << 24, &[0; 4 * 20]);
+    let root = tempfile::tempdir().unwrap();
+    let storage = writable(root.path(), &info);
+    let all = vec![7; usize::try_from(LENGTH).unwrap()];
+    std::thread::scope(|scope| {
+        scope.spawn(|| storage.write(0, &[&all]).unwrap());
+        while !storage.unsynced().written.contains(&0) {
+            std::thread::yield_now();
+        }
+        // What a sync would take now is written to the last byte.
+        assert_eq!(read(&storage, LENGTH - 1, 1).unwrap(), [7]);
+    });
+}
+
+#[test]
 fn finishing_does_not_hide_a_file_that_is_missing_or_short() {
     let (_, info, _) = three();
     let root = tempfile::tempdir().unwrap();
