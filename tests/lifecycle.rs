@@ -329,6 +329,21 @@ fn what_fails_is_told_once_and_a_file_in_the_place_of_the_folder_is_named() {
 }
 
 #[test]
+fn a_torrent_with_web_seeds_is_told_to_be_fetched_from_peers_only() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 100_000);
+    let download =
+        ["download", "photos.torrent", "--port", "0", "--bind", "127.0.0.1", "--progress", "plain"];
+    inside(folder.path()).run(&["create", "photos", "-w", "http://a.example/x/"]).done();
+    let warning = "warning: photos: web seeds are not used yet; only peers are asked\n";
+    let outcome = inside(folder.path()).run(&download).done();
+    assert_eq!(outcome.stderr.matches(warning).count(), 1, "{outcome:?}");
+    inside(folder.path()).run(&["create", "photos", "--force"]).done();
+    let outcome = inside(folder.path()).run(&download).done();
+    assert!(!outcome.stderr.contains("web seed"), "{outcome:?}");
+}
+
+#[test]
 fn a_download_that_is_complete_already_says_only_that() {
     let folder = tempdir().unwrap();
     photos(folder.path(), 100_000);

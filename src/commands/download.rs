@@ -45,6 +45,12 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             timeout: args.timeout,
         };
         let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+        for torrent in &torrents {
+            if !torrent.web_seeds.is_empty() || !torrent.http_seeds.is_empty() {
+                let name = display_safe(torrent.info.name());
+                context.screen.warn(&format!("{name}: web seeds are not used yet; only peers are asked"));
+            }
+        }
         let add = |torrent| AddTorrent {
             overwrite: args.overwrite,
             peers: peers.clone(),
