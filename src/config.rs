@@ -16,10 +16,11 @@ use crate::exit::{Exit, failure, reason};
 use crate::io::Io;
 
 /// Tables and the commands whose options they hold; an empty list is the options of every command.
-const TABLES: [(&str, &[&str]); 4] = [
+const TABLES: [(&str, &[&str]); 5] = [
     ("peer", &["seed", "download", "share"]),
     ("tracker", &["tracker"]),
     ("create", &["create"]),
+    ("verify", &["verify"]),
     ("output", &[]),
 ];
 
@@ -229,6 +230,21 @@ mod tests {
         let (example, _) = from.split_once("```").unwrap();
         let matches = applied(example, &["shoal", "seed", "x"]).unwrap();
         assert_eq!(matches.subcommand_matches("seed").unwrap().get_one::<u16>("port"), Some(&6881));
+    }
+
+    #[test]
+    fn every_option_of_every_command_has_a_key() {
+        let mut command = crate::cli::command();
+        command.build();
+        let everywhere = options_of(&command);
+        for part in command.get_subcommands() {
+            for option in options_of(part).into_iter().filter(|option| !everywhere.contains(option)) {
+                let is_held = TABLES.iter().any(|(_, holders)| holders.contains(&part.get_name()));
+                assert!(is_held, "{} --{option} is in no table", part.get_name());
+            }
+        }
+        let matches = applied("[verify]\nthreads = 3\n", &["shoal", "verify", "x"]).unwrap();
+        assert_eq!(matches.subcommand_matches("verify").unwrap().get_one::<u16>("threads"), Some(&3));
     }
 
     #[test]

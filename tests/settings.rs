@@ -74,7 +74,10 @@ fn mistakes_in_the_file_name_the_file_the_table_and_the_key() {
         outcome.stderr.strip_prefix(&start).unwrap_or_else(|| panic!("{outcome:?}")).trim_end().to_owned()
     };
     assert!(failed("[peer]\nprot = 1\n").starts_with("unknown key 'prot' in [peer] (there are advertise, "));
-    assert_eq!(failed("[swarm]\n"), "unknown key 'swarm' (there are [peer], [tracker], [create], [output])");
+    assert_eq!(
+        failed("[swarm]\n"),
+        "unknown key 'swarm' (there are [peer], [tracker], [create], [verify], [output])"
+    );
     assert_eq!(failed("port = 7000\n"), "'port' belongs into [peer]");
     assert_eq!(failed("quiet = true\n"), "'quiet' belongs into [output]");
     assert!(failed("[peer]\nport = 70000\n").starts_with("[peer] port: invalid value '70000'"));
