@@ -70,7 +70,7 @@ mod tests {
     }
 
     fn found(lengths: [u64; 2]) -> Survey {
-        let found = |length| Found::Present { length, allocated: 0 };
+        let found = |length| Found::Present { length, allocated: 0, mode: 0 };
         Survey { files: lengths.map(found).to_vec() }
     }
 

@@ -178,7 +178,7 @@ impl Storage {
     }
 
     /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.
-    fn handle(&self, file: usize, write: bool) -> Result<Arc<File>, StorageError> {
+    pub(crate) fn handle(&self, file: usize, write: bool) -> Result<Arc<File>, StorageError> {
         if let Some(handle) = self.lock_pool().get(file, write) {
             return Ok(handle);
         }
@@ -219,13 +219,6 @@ impl Storage {
             let grown = handle.set_len(self.length(file));
             grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
         }
-        Ok(handle)
-    }
-
-    /// Makes sure that the file exists, and gives it.
-    pub(crate) fn make(&self, file: usize) -> Result<Arc<File>, StorageError> {
-        let handle = self.handle(file, true)?;
-        self.unsynced().written.insert(file);
         Ok(handle)
     }
 

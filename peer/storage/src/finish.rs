@@ -1,59 +1,74 @@
 //! What is left to do on disk when every piece is there.
 //!
-//! Invariant: it never makes a file shorter than the torrent says, and touches only the torrent's own files.
+//! Invariant: it never makes a file shorter than the torrent says, touches only the torrent's own files, and opens
+//! only those that must change. That a file cannot be made executable costs nobody his data: it is logged.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
+use crate::open::{Links, Purpose};
 use crate::survey::Found;
 
 /// Who may read, moved by two bits, is who may run.
 const READ_BITS: u32 = 0o444;
 
+/// How a file's mode is set; tests have their own.
+type SetMode = fn(&File, Permissions) -> io::Result<()>;
+
 impl Storage {
     /// Completes the files: those of no length and their folders exist, files that were longer are cut, and those
-    /// that the torrent calls executable (BEP 47) can be run by whoever can read them.
+    /// that the torrent calls executable (BEP 47) can be run by whoever can read them, if the disk has such a thing.
     ///
     /// # Errors
     /// If the disk refuses, something is in the way, a file with content is missing or too short, or the storage is
     /// read-only.
     pub fn finish(&self) -> Result<(), StorageError> {
-        self.writable()?;
-        (0..self.file_count())
-            .filter(|&f| self.role(f) == Role::Content)
-            .try_for_each(|file| self.finish_file(file))
+        self.finish_with(File::set_permissions)
     }
 
-    fn finish_file(&self, file: usize) -> Result<(), StorageError> {
+    pub(crate) fn finish_with(&self, set_mode: SetMode) -> Result<(), StorageError> {
+        self.writable()?;
+        for file in (0..self.file_count()).filter(|&file| self.role(file) == Role::Content) {
+            self.fit(file)?;
+            if self.executable(file)
+                && let Err(error) = self.make_executable(file, set_mode)
+            {
+                tracing::warn!("{error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a file its length.
+    fn fit(&self, file: usize) -> Result<(), StorageError> {
         let wanted = self.length(file);
         let path = || self.full_path(file);
         match self.inspect(file)? {
-            Found::Present { length, .. } if length == wanted && !self.executable(file) => return Ok(()),
+            Found::Present { length, .. } if length == wanted => return Ok(()),
             Found::Present { length, .. } if length < wanted => return Err(StorageError::too_short(&path())),
             Found::Missing if wanted > 0 => {
-                return Err(StorageError::io(
-                    "finish",
-                    &path(),
-                    std::io::Error::from(std::io::ErrorKind::NotFound),
-                ));
+                return Err(StorageError::io("finish", &path(), io::Error::from(io::ErrorKind::NotFound)));
             }
             _ => {}
         }
-        let handle = self.make(file)?;
+        let handle = self.handle(file, true)?;
         let metadata = handle.metadata().map_err(|e| StorageError::io("look at", &path(), e))?;
-        if metadata.len() > wanted {
-            handle.set_len(wanted).map_err(|e| StorageError::io("cut", &path(), e))?;
-        }
-        let mode = metadata.permissions().mode();
+        let cut = if metadata.len() > wanted { handle.set_len(wanted) } else { Ok(()) };
+        self.unsynced().written.insert(file);
+        cut.map_err(|e| StorageError::io("cut", &path(), e))
+    }
+
+    fn make_executable(&self, file: usize, set_mode: SetMode) -> Result<(), StorageError> {
+        let Found::Present { mode, .. } = self.inspect(file)? else { return Ok(()) };
         let executable = mode | ((mode & READ_BITS) >> 2);
-        if self.executable(file) && executable != mode {
-            let permissions = Permissions::from_mode(executable);
-            handle
-                .set_permissions(permissions)
-                .map_err(|e| StorageError::io("make executable", &path(), e))?;
+        if executable == mode {
+            return Ok(());
         }
-        Ok(())
+        let (handle, _) = self.root().file(self.relative(file), Purpose::Read, Links::Refuse)?;
+        set_mode(&handle, Permissions::from_mode(executable))
+            .map_err(|e| StorageError::io("make executable", &self.full_path(file), e))
     }
 }

@@ -143,6 +143,7 @@ impl Root {
             FileType::RegularFile => Found::Present {
                 length: u64::try_from(stat.st_size).unwrap_or(0),
                 allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
+                mode: wide(stat.st_mode) & 0o7777,
             },
             FileType::Directory => Found::InTheWay(Obstacle::Folder),
             FileType::Symlink => Found::InTheWay(Obstacle::SymbolicLink),
@@ -268,6 +269,11 @@ impl Root {
 fn open_folder(parent: BorrowedFd<'_>, element: Component<'_>) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, Path::new(&element), flags, Mode::empty())
+}
+
+/// A mode as everybody else writes it: some systems use fewer bits.
+fn wide(mode: impl Into<u32>) -> u32 {
+    mode.into()
 }
 
 /// Whether a path has ordinary elements only, at least one: not absolute, no `.`, no `..`, no NUL.

@@ -21,6 +21,8 @@ pub enum Found {
         length: u64,
         /// Bytes that it takes on disk: fewer than `length` where it has holes.
         allocated: u64,
+        /// What may be done with it and by whom: the bits that `chmod` sets.
+        mode: u32,
     },
     /// Something that is refused.
     InTheWay(Obstacle),

@@ -245,6 +245,31 @@ fn h77_finishing_makes_empty_files_cuts_long_ones_and_sets_executable_bits() {
 }
 
 #[test]
+fn a_disk_without_executable_bits_does_not_fail_a_download_that_is_complete() {
+    let mut files = vec![file("run", 3), file("none", 0)];
+    files[0].attributes = "x";
+    let info = folder(&files, 100, b"abc");
+    let root = tempfile::tempdir().unwrap();
+    let storage = writable(root.path(), &info);
+    storage.write(0, &[b"abc"]).unwrap();
+    storage.finish_with(|_, _| Err(io::ErrorKind::PermissionDenied.into())).unwrap();
+    assert!(root.path().join("top/none").exists(), "the files after it are completed all the same");
+}
+
+#[test]
+fn finishing_opens_no_file_that_is_as_it_should_be() {
+    let mut files = vec![file("run", 3), file("none", 0)];
+    files[0].attributes = "x";
+    let info = folder(&files, 100, b"abc");
+    let root = tempfile::tempdir().unwrap();
+    writable(root.path(), &info).write(0, &[b"abc"]).unwrap();
+    writable(root.path(), &info).finish().unwrap();
+    let storage = writable(root.path(), &info);
+    storage.finish_with(|_, _| panic!("the mode is right")).unwrap();
+    assert_eq!(storage.lock_pool().files(), [], "nothing was opened to write");
+}
+
+#[test]
 fn h69_a_sync_during_a_write_does_not_take_the_file_for_synced() {
     const LENGTH: u64 = 64 << 20;
     let info = folder_of(&[file("a", LENGTH)], 1 << 24, &[0; 4 * 20]);
