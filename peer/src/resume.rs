@@ -29,7 +29,7 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Marker {
     path: PathBuf,
-    _locked: File,
+    locked: File,
     /// Whether one of this torrent was there before: the data is ours.
     pub(crate) found: bool,
     /// What was wrong with the one that was there.
@@ -46,7 +46,8 @@ pub(crate) enum MarkerError {
 }
 
 impl Marker {
-    /// Makes or takes over the marker of `info` in `root`, and locks it.
+    /// Makes or takes over the marker of `info` in `root`, and locks it. A new one says nothing yet: if this process
+    /// is killed while it only looks at what is there, that is not ours afterwards.
     pub(crate) fn take(root: &Path, info: &Info) -> Result<Self, MarkerError> {
         let path = root.join(file_name(info));
         let io = |error| MarkerError::Io(path.clone(), error);
@@ -65,17 +66,22 @@ impl Marker {
                 true => (false, None),
                 false => read(&mut file, info),
             };
-            if !found {
-                write(&mut file, info).map_err(io)?;
-            }
-            return Ok(Self { path, _locked: file, found, warning });
+            return Ok(Self { path, locked: file, found, warning });
         }
         Err(MarkerError::InUse)
     }
 
-    /// The download is complete, or was never begun: nothing there is partial.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+    /// The download of `info` begins: what is there may be written to from now on.
+    pub(crate) fn claim(&self, info: &Info) -> Result<(), MarkerError> {
+        if self.found {
+            return Ok(());
+        }
+        write(&mut &self.locked, info).map_err(|error| MarkerError::Io(self.path.clone(), error))
+    }
+
+    /// The download is complete, or was never begun: nothing there is partial. Another's marker in its place is left.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        if is_still_there(&self.path, &self.locked)? { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
 }
 
@@ -134,7 +140,7 @@ fn read(file: &mut File, info: &Info) -> (bool, Option<String>) {
     }
 }
 
-fn write(file: &mut File, info: &Info) -> io::Result<()> {
+fn write(file: &mut &File, info: &Info) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     let text = format!(

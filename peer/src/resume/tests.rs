@@ -26,11 +26,31 @@ fn a_marker_is_found_again_after_its_holder_is_gone() {
     let first = Marker::take(dir.path(), &info).unwrap();
     assert!(!first.found);
     assert!(matches!(Marker::take(dir.path(), &info), Err(MarkerError::InUse)));
+    first.claim(&info).unwrap();
     drop(first);
     let second = Marker::take(dir.path(), &info).unwrap();
     assert!(second.found && second.warning.is_none());
     second.remove().unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn h72_a_marker_whose_holder_is_killed_before_the_download_began_claims_nothing() {
+    let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
+    drop(Marker::take(dir.path(), &info).unwrap());
+    assert!(!Marker::take(dir.path(), &info).unwrap().found);
+}
+
+#[test]
+fn the_marker_of_another_download_is_not_removed() {
+    let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
+    let first = Marker::take(dir.path(), &info).unwrap();
+    first.remove().unwrap();
+    let second = Marker::take(dir.path(), &info).unwrap();
+    first.remove().unwrap();
+    assert!(dir.path().join(file_name(&info)).exists());
+    second.remove().unwrap();
+    assert!(!dir.path().join(file_name(&info)).exists());
 }
 
 #[test]

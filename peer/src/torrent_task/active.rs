@@ -43,7 +43,7 @@ pub(super) struct Left {
     /// Pieces that are ours.
     pub(super) have: Bitfield,
     /// If the download is not complete.
-    pub(super) marker: Option<Marker>,
+    pub(super) marker: Option<Arc<Marker>>,
 }
 
 /// What woke the task.
@@ -53,10 +53,13 @@ enum Woken {
     Dialled(Result<Dialled, JoinError>),
     Answer(Answer),
     Command(Option<Command>),
-    Finished(Result<Result<(), StorageError>, JoinError>),
+    Finished(Result<Finished, JoinError>),
     Disk,
     Time,
 }
+
+/// What came of completing the files: whether that failed, and if not, why the marker could not be removed.
+pub(super) type Finished = Result<Option<std::io::Error>, StorageError>;
 
 /// What came of a dial.
 pub(super) type Dialled = (SocketAddr, std::io::Result<Handshaken>);
@@ -71,7 +74,10 @@ pub(super) struct Active<'a> {
     pub(super) publisher: Publisher,
     /// While this is `Some`, nothing is fetched.
     pub(super) failure: Option<Failure>,
-    pub(super) marker: Option<Marker>,
+    /// Until the files are complete too.
+    pub(super) marker: Option<Arc<Marker>>,
+    /// Whether this run has told that it seeds: of a piece that is lost later and comes again nobody needs to know.
+    pub(super) told: bool,
     opened: mpsc::Receiver<Handshaken>,
     pub(super) inputs: mpsc::Receiver<Batch>,
     pub(super) dials: JoinSet<Dialled>,
@@ -81,7 +87,7 @@ pub(super) struct Active<'a> {
     pub(super) unwritten: u32,
     pub(super) unreadable: Unreadable,
     /// Cutting the files to their lengths and so on, once the last piece is there.
-    pub(super) finishing: JoinSet<Result<(), StorageError>>,
+    pub(super) finishing: JoinSet<Finished>,
 }
 
 impl<'a> Active<'a> {
@@ -89,7 +95,7 @@ impl<'a> Active<'a> {
         context: &'a mut Context,
         disk: &'a Arc<TorrentDisk>,
         have: Bitfield,
-        marker: Option<Marker>,
+        marker: Option<Arc<Marker>>,
     ) -> Self {
         let shared = &context.shared;
         let identity = (shared.peer_id, shared.port);
@@ -124,6 +130,7 @@ impl<'a> Active<'a> {
             announces,
             failure: None,
             marker,
+            told: false,
             opened,
             inputs,
             dials: JoinSet::new(),
@@ -140,6 +147,7 @@ impl<'a> Active<'a> {
             // It was told to rest just when the last piece had come.
             self.start_finishing();
         } else if self.engine.is_complete() {
+            self.told = true;
             self.context.shared.tell(Event::Seeding { id: self.context.id });
         }
         let sleep = tokio::time::sleep_until(Instant::now());
@@ -233,10 +241,13 @@ impl<'a> Active<'a> {
         }
     }
 
-    /// The last piece is there: files get their lengths, and empty ones are made.
-    fn start_finishing(&mut self) {
-        let disk = Arc::clone(self.disk);
-        self.finishing.spawn_blocking(move || disk.storage.finish());
+    /// The last piece is there: files get their lengths, empty ones are made, and the marker goes.
+    pub(super) fn start_finishing(&mut self) {
+        let (disk, marker) = (Arc::clone(self.disk), self.marker.clone());
+        self.finishing.spawn_blocking(move || {
+            disk.storage.finish()?;
+            Ok(marker.and_then(|marker| marker.remove().err()))
+        });
     }
 
     fn obey(&mut self, command: Command) -> Option<Exit> {

@@ -5,11 +5,10 @@ use peer_proto::{BlockVerdict, Time};
 use storage::StorageError;
 use tokio::task::JoinError;
 
-use super::active::{Active, Dialled};
+use super::active::{Active, Dialled, Finished};
 use super::announces::Answer;
 use crate::disk::Results;
 use crate::net::{Batch, Handshaken, Input};
-use crate::resume::Marker;
 use crate::{Event, Failure, FailureKind, limits};
 
 impl Active<'_> {
@@ -120,15 +119,24 @@ impl Active<'_> {
     }
 
     /// The files are as they should be, or cannot be made so.
-    pub(super) fn take_finished(&mut self, finished: Result<Result<(), StorageError>, JoinError>) {
+    pub(super) fn take_finished(&mut self, finished: Result<Finished, JoinError>) {
         let now = self.now();
         match finished {
-            Ok(Ok(())) => {}
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(error))) => {
+                self.context.warn(format!("cannot remove the marker of the download: {error}"));
+            }
             Ok(Err(error)) => return self.fail(&error),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-        if let Some(Err(error)) = self.marker.take().map(Marker::remove) {
-            self.context.warn(format!("cannot remove the marker of the download: {error}"));
+        if !self.engine.is_complete() {
+            // A piece could not be read meanwhile: when it has come again, the files are completed again.
+            return;
+        }
+        self.marker = None;
+        if std::mem::replace(&mut self.told, true) {
+            self.publisher.at_once();
+            return;
         }
         self.announces.completed(now);
         // The state first: whoever hears the event looks at it.

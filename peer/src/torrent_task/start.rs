@@ -25,7 +25,7 @@ pub(super) struct Prepared {
     pub(super) storage: Arc<Storage>,
     pub(super) have: Bitfield,
     /// While it is not complete.
-    pub(super) marker: Option<Marker>,
+    pub(super) marker: Option<Arc<Marker>>,
 }
 
 /// Why it cannot.
@@ -125,7 +125,7 @@ fn to_download(
     storage: &Storage,
     add: &AddTorrent,
     means: &Means<'_>,
-) -> Result<(Bitfield, Option<Marker>), Unprepared> {
+) -> Result<(Bitfield, Option<Arc<Marker>>), Unprepared> {
     let info = &add.torrent.info;
     let survey = storage.survey().map_err(disk)?;
     if let Some((file, obstacle)) = survey.obstacle() {
@@ -137,17 +137,22 @@ fn to_download(
     if let Some(warning) = marker.warning.take() {
         (means.warn)(format!("{}: {warning}", display_safe(info.name())));
     }
-    let decided = decide(storage, add, means, &survey, marker.found);
+    let decided = decide(storage, add, means, &survey, marker.found).and_then(|have| {
+        if !have.is_full() {
+            marker.claim(info).map_err(|error| in_use(info, error))?;
+        }
+        Ok(have)
+    });
     match decided {
         Ok(have) if have.is_full() => {
-            remove(marker, means);
+            remove(&marker, means);
             Ok((have, None))
         }
-        Ok(have) => Ok((have, Some(marker))),
+        Ok(have) => Ok((have, Some(Arc::new(marker)))),
         Err(error) => {
             // Nothing was written: a marker that was not there before would claim what is not ours.
             if !marker.found {
-                remove(marker, means);
+                remove(&marker, means);
             }
             Err(error)
         }
@@ -209,7 +214,7 @@ fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckRepor
     storage::check(storage, info, threads, means.cancel, means.progress).map_err(disk)
 }
 
-fn remove(marker: Marker, means: &Means<'_>) {
+fn remove(marker: &Marker, means: &Means<'_>) {
     if let Err(error) = marker.remove() {
         (means.warn)(format!("cannot remove the marker of the download: {error}"));
     }

@@ -6,7 +6,82 @@ use rand_chacha::rand_core::SeedableRng;
 use super::*;
 use crate::SessionConfig;
 use crate::disk::DiskThreads;
+use crate::resume::Marker;
 use crate::tests::support::Sample;
+
+/// A torrent that downloads `sample` to `root`, of which it has all pieces.
+fn context(sample: &Sample, root: &std::path::Path) -> Context {
+    let disk = DiskThreads::start(1).unwrap();
+    let shared = Shared::new(SessionConfig::default(), 1, disk, ChaCha8Rng::from_seed([0; 32]));
+    let add = sample.download(root, &[]);
+    Context {
+        shared: Arc::new(shared),
+        client: Arc::default(),
+        id: TorrentId(1),
+        stats: Arc::new(watch::channel(first_stats(&add)).0),
+        add: Arc::new(add),
+        commands: mpsc::channel(1).1,
+        peers: vec![],
+        rest_first: false,
+        added: Instant::now(),
+    }
+}
+
+fn disk(context: &Context) -> Arc<TorrentDisk> {
+    let options = storage::StorageOptions { access: storage::Access::ReadWrite, ..Default::default() };
+    let storage = storage::Storage::new(&context.add.root, &context.add.torrent.info, options).unwrap();
+    let add = Arc::clone(&context.add);
+    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), add, inbox: Inbox::default() })
+}
+
+/// What was told since it was asked last.
+fn told(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<Event> {
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
+}
+
+#[tokio::test]
+async fn a_download_tells_once_that_it_is_complete_and_its_marker_is_gone_by_then() {
+    let (sample, dir) = (Sample::single(100_000, 16_384), tempfile::tempdir().unwrap());
+    sample.write_to(dir.path());
+    let mut context = context(&sample, dir.path());
+    let mut events = context.shared.events.subscribe();
+    let disk = disk(&context);
+    let marker = Arc::new(Marker::take(dir.path(), disk.info()).unwrap());
+    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), Some(marker));
+    active.start_finishing();
+    let finished = active.finishing.join_next().await.unwrap();
+    // The marker is gone before the torrent's task hears of it, which must not wait for the disk.
+    sample.assert_complete_in(dir.path());
+    assert_eq!(active.state(), State::Downloading);
+    active.take_finished(finished);
+    assert_eq!(active.state(), State::Seeding);
+    let said = told(&mut events);
+    assert!(matches!(said[..], [Event::Complete { .. }, Event::Seeding { .. }]), "{said:?}");
+    // A piece was lost and came again.
+    active.start_finishing();
+    let finished = active.finishing.join_next().await.unwrap();
+    active.take_finished(finished);
+    let said = told(&mut events);
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[tokio::test]
+async fn h68_a_download_that_lost_a_piece_while_its_files_were_completed_is_not_complete() {
+    let (sample, dir) = (Sample::single(100_000, 16_384), tempfile::tempdir().unwrap());
+    sample.write_to(dir.path());
+    let mut context = context(&sample, dir.path());
+    let mut events = context.shared.events.subscribe();
+    let disk = disk(&context);
+    let mut have = Bitfield::full(7);
+    have.clear(3);
+    let mut active = Active::new(&mut context, &disk, have, None);
+    active.start_finishing();
+    let finished = active.finishing.join_next().await.unwrap();
+    active.take_finished(finished);
+    assert_eq!(active.state(), State::Downloading);
+    let said = told(&mut events);
+    assert!(said.is_empty(), "{said:?}");
+}
 
 #[tokio::test]
 async fn a_panic_ends_one_torrent_and_is_told_without_its_text() {
