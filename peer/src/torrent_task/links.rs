@@ -149,7 +149,8 @@ impl Links {
         }
     }
 
-    /// Queues blocks that were read, or tells the engine that they could not be. Answers why not.
+    /// Queues blocks that were read, or tells the engine that they could not be. Answers why not, unless that says
+    /// nothing about the file: then only the request is dropped.
     pub(super) fn take_read(
         &mut self,
         now: Time,
@@ -162,6 +163,11 @@ impl Links {
             Ok(run) => run,
             Err(error) => {
                 link.owed = link.owed.saturating_sub(bytes);
+                if error.is_shortage() {
+                    tracing::warn!("{error}");
+                    engine.handle_upload_sent(now, read.link, bytes, false);
+                    return None;
+                }
                 read.blocks.iter().for_each(|block| engine.handle_upload_failed(now, read.link, *block));
                 return Some(error);
             }

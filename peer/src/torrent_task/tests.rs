@@ -1,11 +1,15 @@
 //! The edge of a torrent's task.
 
+use peer_proto::PeerId;
+use peer_proto::torrent::Direction;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use storage::{StorageError, StorageErrorKind};
 
 use super::*;
 use crate::SessionConfig;
-use crate::disk::DiskThreads;
+use crate::disk::{DiskThreads, ReadDone, Results};
+use crate::net::Handshaken;
 use crate::resume::Marker;
 use crate::tests::support::Sample;
 
@@ -81,6 +85,43 @@ async fn h68_a_download_that_lost_a_piece_while_its_files_were_completed_is_not_
     assert_eq!(active.state(), State::Downloading);
     let said = told(&mut events);
     assert!(said.is_empty(), "{said:?}");
+}
+
+/// A connection of which only the link matters.
+async fn handshaken(shared: &Arc<Shared>) -> (Handshaken, tokio::net::TcpStream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (theirs, address) = listener.accept().await.unwrap();
+    let (peer_id, place) = (PeerId([b'x'; 20]), shared.place(address).unwrap());
+    (Handshaken { stream, address, direction: Direction::Incoming, peer_id, reserved: [0; 8], place }, theirs)
+}
+
+#[tokio::test]
+async fn h76_a_read_that_fails_for_want_of_descriptors_costs_no_piece() {
+    use rustix::io::Errno;
+    let (sample, dir) = (Sample::single(100_000, 16_384), tempfile::tempdir().unwrap());
+    let mut context = context(&sample, dir.path());
+    let (connection, _theirs) = handshaken(&context.shared).await;
+    let mut events = context.shared.events.subscribe();
+    let disk = disk(&context);
+    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), None);
+    active.open(connection);
+    let now = active.now();
+    let link = active.engine.link_stats(now).next().unwrap().0;
+    let read = |errno: Errno| {
+        let (path, kind) = (dir.path().join("sample.bin"), StorageErrorKind::Io);
+        let error = StorageError { path, operation: "open", kind, source: errno.into() };
+        let blocks = vec![disk.info().geometry().block(3, 0)];
+        Results { reads: vec![ReadDone { link, epoch: 0, blocks, run: Err(error) }], ..Results::default() }
+    };
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+        active.take_results(now, read(errno));
+    }
+    assert!(active.engine.is_complete());
+    assert!(told(&mut events).is_empty());
+    active.take_results(now, read(Errno::IO));
+    assert!(!active.engine.is_complete());
+    assert_eq!(told(&mut events).len(), 1);
 }
 
 #[tokio::test]

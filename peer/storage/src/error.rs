@@ -109,6 +109,14 @@ impl StorageError {
         self.source.kind()
     }
 
+    /// Whether the system had run out of open files or memory: the file may be as good as ever.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        use rustix::io::Errno;
+        let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+        self.source.raw_os_error().is_some_and(|code| shortages.contains(&code))
+    }
+
     /// The same error once more, to be told again after the first was handed out.
     pub(crate) fn again(&self) -> Self {
         let source = match self.source.raw_os_error() {
@@ -172,6 +180,15 @@ mod tests {
         assert_eq!(error.to_string(), "cannot write movie.bin: No space left on device");
         assert_eq!(error.io_kind(), io::ErrorKind::StorageFull);
         assert_eq!(error.again().io_kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn h76_running_out_of_open_files_or_memory_is_told_from_a_file_that_is_bad() {
+        let is_shortage = |errno| StorageError::io("open", Path::new("a"), errno).is_shortage();
+        use rustix::io::Errno;
+        assert!([Errno::MFILE, Errno::NFILE, Errno::NOMEM].into_iter().all(is_shortage));
+        assert!(![Errno::IO, Errno::NOENT, Errno::ACCESS].into_iter().any(is_shortage));
+        assert!(!StorageError::too_short(Path::new("a")).is_shortage());
     }
 
     #[test]
