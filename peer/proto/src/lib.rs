@@ -15,10 +15,12 @@ mod backoff;
 pub mod bitfield;
 pub mod candidates;
 pub mod choker;
+mod copies;
 pub mod ids;
 pub mod link;
 pub mod picker;
 pub mod rate;
+mod reveal;
 pub mod scope;
 #[cfg(test)]
 mod testing;

@@ -108,6 +108,7 @@ impl<'a> Active<'a> {
             max_links: shared.config.max_peers,
             max_dials: limits::TORRENT_DIALS,
             upload_slots: limits::UPLOAD_SLOTS,
+            super_seeding: true,
             disk_budget: limits::DISK_BUDGET,
             upload_budget: limits::UPLOAD_BUDGET,
         };

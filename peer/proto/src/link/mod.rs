@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::rate::RateMeter;
+use crate::reveal::Shown;
 use crate::torrent::{Direction, LinkStats, Opened};
 use crate::{Bitfield, PeerId, Time};
 use conduct::Conduct;
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) direction: Direction,
     pub(crate) peer_id: PeerId,
     pub(crate) has: Bitfield,
+    /// What of ours it was shown; `None` if that is everything.
+    pub(crate) shown: Option<Shown>,
     /// Pieces that it has and we lack.
     pub(crate) wanted: u32,
     pub(crate) we_choke: bool,
@@ -59,6 +62,7 @@ impl Link {
             direction: opened.direction,
             peer_id: opened.peer_id,
             has: Bitfield::new(piece_count),
+            shown: None,
             wanted: 0,
             we_choke: true,
             it_chokes: true,

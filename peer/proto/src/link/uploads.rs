@@ -30,10 +30,15 @@ const START_WINDOW: u32 = 256 * 1024;
 /// The window is so many milliseconds of the measured rate.
 const WINDOW_MILLIS: u64 = 200;
 
+/// Requests looked at for the one to serve next.
+const SEARCH: usize = 128;
+
 /// The uploads of one link.
 #[derive(Debug, Default)]
 pub struct Uploads {
     queue: VecDeque<Block>,
+    /// Bytes of those in the queue.
+    queued: u64,
     on_the_way: u32,
 }
 
@@ -46,6 +51,7 @@ impl Uploads {
         // Looking through a long queue for each request would be quadratic; a repeat costs the asker its own turn.
         if self.queue.back() != Some(&block) {
             self.queue.push_back(block);
+            self.queued += u64::from(block.length);
         }
         true
     }
@@ -54,12 +60,14 @@ impl Uploads {
     pub fn cancel(&mut self, block: Block) {
         if let Some(at) = self.queue.iter().position(|&b| b == block) {
             self.queue.remove(at);
+            self.queued -= u64::from(block.length);
         }
     }
 
     /// All that waits is thrown away (choke).
     pub fn clear(&mut self) {
         self.queue.clear();
+        self.queued = 0;
     }
 
     /// Bytes that may be on the way to a peer that takes `rate` bytes a second.
@@ -71,13 +79,22 @@ impl Uploads {
         u32::try_from(bytes).unwrap_or(MAX_WINDOW).clamp(MIN_WINDOW, MAX_WINDOW)
     }
 
-    /// The next block to send to a peer that takes `rate` bytes a second, if the window and `budget` allow.
-    pub fn next(&mut self, rate: u64, started: bool, budget: u32) -> Option<Block> {
-        let block = *self.queue.front()?;
+    /// The next block to send to a peer that takes `rate` bytes a second, if the window and `budget` allow: of those
+    /// that have waited longest the one of the least `rank`, in the order in which they came among equals.
+    pub fn next(
+        &mut self,
+        rate: u64,
+        started: bool,
+        budget: u32,
+        rank: impl Fn(Block) -> u32,
+    ) -> Option<Block> {
+        let (at, &block) =
+            self.queue.iter().enumerate().take(SEARCH).min_by_key(|(_, block)| rank(**block))?;
         if block.length > budget || self.on_the_way + block.length > Self::window(rate, started) {
             return None;
         }
-        self.queue.pop_front();
+        self.queue.remove(at);
+        self.queued -= u64::from(block.length);
         self.on_the_way += block.length;
         Some(block)
     }
@@ -93,6 +110,12 @@ impl Uploads {
     #[must_use]
     pub fn on_the_way(&self) -> u32 {
         self.on_the_way
+    }
+
+    /// Bytes that were asked for and wait.
+    #[must_use]
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued
     }
 
     /// Requests that wait.
@@ -116,10 +139,10 @@ mod tests {
         for (rate, blocks) in [(10_000, 4), (2_000_000, 24), (1_000_000_000, 64)] {
             let mut uploads = Uploads::default();
             (0..100).for_each(|n| assert!(uploads.push(block(n))));
-            let sent = std::iter::from_fn(|| uploads.next(rate, true, u32::MAX)).count();
+            let sent = std::iter::from_fn(|| uploads.next(rate, true, u32::MAX, |_| 0)).count();
             assert_eq!(sent, blocks, "{rate}");
             assert_eq!(uploads.done(BLOCK_LENGTH), BLOCK_LENGTH);
-            assert!(uploads.next(rate, true, u32::MAX).is_some());
+            assert!(uploads.next(rate, true, u32::MAX, |_| 0).is_some());
         }
     }
 
@@ -127,11 +150,11 @@ mod tests {
     fn the_shared_budget_holds_back_and_cancelled_or_cleared_requests_are_not_served() {
         let mut uploads = Uploads::default();
         (0..4).for_each(|n| assert!(uploads.push(block(n))));
-        assert_eq!(uploads.next(0, false, BLOCK_LENGTH - 1), None);
+        assert_eq!(uploads.next(0, false, BLOCK_LENGTH - 1, |_| 0), None);
         uploads.cancel(block(0));
-        assert_eq!(uploads.next(0, false, BLOCK_LENGTH), Some(block(1)));
+        assert_eq!(uploads.next(0, false, BLOCK_LENGTH, |_| 0), Some(block(1)));
         uploads.clear();
-        assert_eq!(uploads.next(0, false, u32::MAX), None);
+        assert_eq!(uploads.next(0, false, u32::MAX, |_| 0), None);
         assert_eq!(uploads.done(u32::MAX), BLOCK_LENGTH);
         assert_eq!(uploads.on_the_way(), 0);
     }

@@ -93,6 +93,7 @@ impl Swarm {
             max_links: 50,
             max_dials: 10,
             upload_slots: 8,
+            super_seeding: true,
             disk_budget: 1024,
             upload_budget: 8 << 20,
         };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Action, CloseReason, Direction, Opened, Torrent};
 use crate::candidates::Source;
 use crate::link::Link;
+use crate::reveal::Shown;
 use crate::wire::Message;
 use crate::{LinkId, Time};
 
@@ -43,12 +44,15 @@ impl Torrent {
         }
         let id = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
-        let link = Link::new(now, &opened, self.config.geometry.piece_count());
+        let hides = self.hides();
+        let pieces = self.config.geometry.piece_count();
+        let mut link = Link::new(now, &opened, pieces);
+        link.shown = hides.then(|| Shown::new(pieces));
         let due = link.deadline();
         self.links_due = Some(self.links_due.map_or(due, |other| other.min(due)));
         self.links.insert(id, link);
         self.touched.insert(id);
-        if !self.have.is_empty() {
+        if !self.have.is_empty() && !hides {
             let bits = self.have.to_bytes();
             self.send(now, id, Message::Bitfield(bits));
         }
@@ -89,6 +93,7 @@ impl Torrent {
 
     /// The connection is gone.
     pub fn handle_closed(&mut self, now: Time, id: LinkId) {
+        self.take_back_given(id);
         let Some(mut link) = self.links.remove(&id) else { return };
         self.touched.remove(&id);
         if self.former.len() == MAX_FORMER {

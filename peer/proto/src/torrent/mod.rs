@@ -15,6 +15,7 @@
 mod download;
 mod links;
 mod plan;
+mod reveal;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -31,9 +32,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::candidates::Candidates;
 use crate::choker::Choker;
+use crate::copies::Copies;
 use crate::link::Link;
 use crate::picker::Picker;
 use crate::rate::RateMeter;
+use crate::reveal::Reveal;
 use crate::wire::Message;
 use crate::{Bitfield, LinkId, Time};
 
@@ -48,6 +51,9 @@ pub struct Torrent {
     lost: BTreeSet<u32>,
     picker: Picker,
     choker: Choker,
+    copies: Copies,
+    /// While we are the only seed.
+    reveal: Option<Reveal>,
     candidates: Candidates,
     links: BTreeMap<LinkId, Link>,
     /// Addresses of links that are gone, the latest only: a piece may fail after its sender left.
@@ -83,6 +89,8 @@ impl Torrent {
         Self {
             picker: Picker::new(config.geometry, &have),
             choker: Choker::new(config.upload_slots, now),
+            copies: Copies::new(config.geometry),
+            reveal: None,
             candidates: Candidates::new(),
             rng,
             have,

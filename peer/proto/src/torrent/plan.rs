@@ -20,11 +20,15 @@ impl Torrent {
         if let Some(&first) = touched.first() {
             self.turn = first;
         }
+        self.look_for_seeds(now, &touched);
         for &id in &touched {
             self.update_interest(now, id);
             self.close_if_pointless(now, id);
         }
         self.share_slots(now);
+        for &id in &touched {
+            self.show_more(now, id);
+        }
         for &id in &touched {
             self.ask(now, id);
             self.serve(now, id);

@@ -26,6 +26,7 @@ fn torrent(have: Bitfield) -> Torrent {
         max_links: 4,
         max_dials: 2,
         upload_slots: 2,
+        super_seeding: false,
         disk_budget: 20,
         upload_budget: 1 << 20,
     };
@@ -541,4 +542,72 @@ fn h33_a_poisoner_is_banned_and_no_honest_peer_is() {
             );
         }
     }
+}
+
+#[test]
+fn the_only_seed_shows_each_peer_other_pieces_and_everything_once_each_was_given() {
+    let mut torrent = seeder();
+    torrent.config.super_seeding = true;
+    let links = [1, 2].map(|n| torrent.handle_opened(Time::ZERO, opened(n, Direction::Incoming)).unwrap());
+    let haves = |said: &[Action], link| -> Vec<u32> {
+        let have = |action: &Action| match action {
+            Action::Send(to, Message::Have(piece)) if *to == link => Some(*piece),
+            _ => None,
+        };
+        said.iter().filter_map(have).collect()
+    };
+    let said = actions(&mut torrent, Time::ZERO);
+    assert!(
+        links.iter().all(|&link| haves(&said, link).len() == 1),
+        "one piece each, so that they ask: {said:?}"
+    );
+    for link in links {
+        torrent.handle_message(at(1), link, Message::Interested);
+        actions(&mut torrent, at(1));
+    }
+    let shown = links.map(|link| -> Vec<u32> {
+        torrent.links[&link].shown.as_ref().unwrap().pieces.iter_ones().collect()
+    });
+    // 256 KiB ahead are four pieces of 64 KiB: all eight are given.
+    let both = shown.iter().flatten().collect::<BTreeSet<_>>();
+    assert_eq!((both.len(), shown[0].len().abs_diff(shown[1].len()) <= 1), (8, true), "{shown:?}");
+
+    // A peer that has taken all that it was given is shown the rest.
+    let mine = &shown[0];
+    for &piece in mine {
+        (0..BLOCKS).for_each(|b| torrent.handle_message(at(2), links[0], Message::Request(block(piece, b))));
+    }
+    let rest = haves(&actions(&mut torrent, at(2)), links[0]);
+    assert_eq!(rest.len() + mine.len(), PIECES as usize);
+    assert!(torrent.links[&links[0]].shown.is_none());
+}
+
+#[test]
+fn what_a_peer_was_given_and_did_not_take_is_given_to_another_when_it_leaves() {
+    let mut torrent = seeder();
+    torrent.config.super_seeding = true;
+    let first = torrent.handle_opened(Time::ZERO, opened(1, Direction::Incoming)).unwrap();
+    torrent.handle_message(Time::ZERO, first, Message::Interested);
+    actions(&mut torrent, Time::ZERO);
+    let given = torrent.links[&first].shown.as_ref().unwrap().pieces.clone();
+    torrent.handle_closed(at(1), first);
+    let second = torrent.handle_opened(at(1), opened(2, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(1), second, Message::Interested);
+    actions(&mut torrent, at(1));
+    let again = &torrent.links[&second].shown.as_ref().unwrap().pieces;
+    assert!(given.iter_ones().all(|piece| again.get(piece)), "{given:?} {again:?}");
+}
+
+#[test]
+fn a_second_seed_ends_the_showing_piece_by_piece() {
+    let mut torrent = seeder();
+    torrent.config.super_seeding = true;
+    let link = torrent.handle_opened(Time::ZERO, opened(1, Direction::Incoming)).unwrap();
+    let other = torrent.handle_opened(Time::ZERO, opened(2, Direction::Incoming)).unwrap();
+    actions(&mut torrent, Time::ZERO);
+    torrent.handle_message(at(1), other, Message::Bitfield(Bitfield::full(PIECES).to_bytes()));
+    actions(&mut torrent, at(1));
+    assert!(torrent.links[&link].shown.is_none());
+    let late = torrent.handle_opened(at(2), opened(3, Direction::Incoming)).unwrap();
+    assert!(torrent.links[&late].shown.is_none());
 }

@@ -23,6 +23,9 @@ impl Torrent {
             // It was offered before it turned out that it cannot be read.
             return if self.lost.contains(&block.piece) { Ok(()) } else { link.conduct.bad_request() };
         }
+        if !link.shown.as_ref().is_none_or(|shown| shown.pieces.get(block.piece)) {
+            return link.conduct.bad_request();
+        }
         link.uploads.push(block);
         Ok(())
     }
@@ -138,6 +141,7 @@ impl Torrent {
     }
 
     fn choke(&mut self, now: Time, id: LinkId) {
+        self.take_back_given(id);
         if let Some(link) = self.links.get_mut(&id) {
             link.we_choke = true;
             link.conduct.choked();
@@ -147,15 +151,22 @@ impl Torrent {
         }
     }
 
-    /// Sends a link what its window and the shared budget allow.
+    /// Sends a link what its window and the shared budget allow, what has left us least often first.
     pub(super) fn serve(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let (rate, started) = (link.up.rate(now), link.up.total() > 0);
         loop {
             let budget = self.config.upload_budget.saturating_sub(self.upload_in_use);
-            let Some(block) = link.uploads.next(rate, started, budget) else { break };
+            let copies = &self.copies;
+            let Some(block) = link.uploads.next(rate, started, budget, |block| copies.of(block.piece)) else {
+                break;
+            };
             if self.have.get(block.piece) {
                 self.upload_in_use += block.length;
+                self.copies.sent(block);
+                if let Some(shown) = &mut link.shown {
+                    shown.sent(block.piece, block.length);
+                }
                 self.actions.push_back(Action::Upload(id, block));
             } else {
                 // It could not be read meanwhile.

@@ -1,0 +1,194 @@
+//! Which piece to show to whom, while we are the only one that has it.
+//!
+//! Purpose: a swarm is as fast as its only seed lets new pieces out, so what the seed sends twice is time lost for
+//! all. A seed that says at once that it has everything leaves the choice to its peers, who choose without knowing of
+//! each other: near the end most of what it sends has left it before. So it shows to each peer pieces that it has
+//! given to no other, a few at a time and at the pace at which the peer takes them, until each piece was given once;
+//! from then on it shows everything. To peers it looks like one that has few pieces and gets more (BEP 16 has the
+//! idea; there a peer gets one piece and waits until another has it, which leaves links idle).
+//!
+//! Invariant: [`Reveal`] gives each piece to one link until that gives it back. What was shown stays shown.
+//!
+//! It sends nothing and knows no links: the torrent asks it for a link's next piece, and shows that.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+
+use crate::Bitfield;
+
+/// A torrent of more pieces is shown whole at once: in the end each piece is shown by a message of its own.
+pub(crate) const MAX_PIECES: u32 = 32 * 1024;
+
+/// Bytes that a peer can ask for and has not, at the least: blocks for a round trip of a fast link that has just
+/// begun.
+const MIN_AHEAD: u64 = 256 * 1024;
+
+/// The same as a time of the link's rate: more than a long round trip, so that a peer never waits to be shown more.
+const AHEAD: Duration = Duration::from_millis(300);
+
+/// The same as a part of what it has had: while its rate is not known, it may ask for ever more.
+const AHEAD_SHARE: u64 = 8;
+
+/// The most that it may be ahead for that.
+const MAX_SHARE: u64 = 16 * 1024 * 1024;
+
+/// Pieces that are looked at for one that a link lacks.
+const SEARCH: usize = 64;
+
+/// Pieces that were given to nobody.
+#[derive(Debug)]
+pub(crate) struct Reveal {
+    queue: VecDeque<u32>,
+}
+
+impl Reveal {
+    /// So many pieces, none given, in random order.
+    pub(crate) fn new(pieces: u32, rng: &mut impl rand::Rng) -> Self {
+        let mut order: Vec<u32> = (0..pieces).collect();
+        order.shuffle(rng);
+        Self { queue: order.into() }
+    }
+
+    /// Nothing to give.
+    pub(crate) fn over() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+
+    /// Nothing is left to give.
+    pub(crate) fn is_over(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Gives a piece for which `lacks` holds; pieces that some peer has are given no more (`is_out`).
+    pub(crate) fn give(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.find(lacks, is_out)?;
+        self.queue.remove(at)
+    }
+
+    /// A piece that would be given, without giving it.
+    pub(crate) fn peek(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.find(lacks, is_out)?;
+        self.queue.get(at).copied()
+    }
+
+    fn find(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<usize> {
+        while self.queue.front().is_some_and(|&piece| is_out(piece)) {
+            self.queue.pop_front();
+        }
+        self.queue.iter().take(SEARCH).position(|&piece| !is_out(piece) && lacks(piece))
+    }
+
+    /// A piece was given to a link that will not take it.
+    pub(crate) fn give_back(&mut self, piece: u32) {
+        self.queue.push_front(piece);
+    }
+}
+
+/// What was shown to one link.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) pieces: Bitfield,
+    /// Pieces given to it, with the bytes of each that have not been sent.
+    given: BTreeMap<u32, u32>,
+    unsent: u64,
+    sent: u64,
+}
+
+impl Shown {
+    /// None of so many pieces.
+    pub(crate) fn new(pieces: u32) -> Self {
+        Self { pieces: Bitfield::new(pieces), given: BTreeMap::new(), unsent: 0, sent: 0 }
+    }
+
+    /// A piece of so many bytes was given to it.
+    pub(crate) fn give(&mut self, piece: u32, bytes: u32) {
+        self.pieces.set(piece);
+        if self.given.insert(piece, bytes).is_none() {
+            self.unsent += u64::from(bytes);
+        }
+    }
+
+    /// So many bytes of a piece are sent.
+    pub(crate) fn sent(&mut self, piece: u32, bytes: u32) {
+        self.sent += u64::from(bytes);
+        if let Some(left) = self.given.get_mut(&piece) {
+            let part = bytes.min(*left);
+            *left -= part;
+            self.unsent -= u64::from(part);
+            if *left == 0 {
+                self.given.remove(&piece);
+            }
+        }
+    }
+
+    /// It has the piece, from wherever. Whether it was one given to it and not sent whole.
+    pub(crate) fn has(&mut self, piece: u32) -> bool {
+        let Some(left) = self.given.remove(&piece) else { return false };
+        self.unsent -= u64::from(left);
+        true
+    }
+
+    /// It takes no more: the pieces that it was given and has not got.
+    pub(crate) fn take_back(&mut self) -> Vec<u32> {
+        self.unsent = 0;
+        std::mem::take(&mut self.given).into_keys().collect()
+    }
+
+    /// Whether it needs more to ask for: `queued` bytes are asked for and not sent, and it takes `rate` bytes a second.
+    pub(crate) fn needs_more(&self, rate: u64, queued: u64) -> bool {
+        let by_time = u64::try_from(u128::from(rate) * AHEAD.as_micros() / 1_000_000).unwrap_or(u64::MAX);
+        let by_share = (self.sent / AHEAD_SHARE).min(MAX_SHARE);
+        self.unsent.saturating_sub(queued) < by_time.max(by_share).max(MIN_AHEAD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn each_piece_is_given_once_in_random_order_until_it_is_given_back() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut reveal = Reveal::new(100, &mut rng);
+        let mut given: Vec<u32> = std::iter::from_fn(|| reveal.give(|_| true, |_| false)).collect();
+        assert!(reveal.is_over());
+        assert!(!given.is_sorted());
+        given.sort_unstable();
+        assert_eq!(given, (0..100).collect::<Vec<_>>());
+        reveal.give_back(42);
+        assert_eq!(reveal.peek(|_| true, |_| false), Some(42));
+        assert_eq!(reveal.give(|_| true, |_| false), Some(42));
+    }
+
+    #[test]
+    fn what_is_out_is_not_given_and_what_a_link_has_goes_to_another() {
+        let mut reveal = Reveal::new(10, &mut ChaCha8Rng::seed_from_u64(7));
+        assert_eq!(reveal.give(|piece| piece == 3, |piece| piece > 3), Some(3));
+        assert_eq!(reveal.give(|piece| piece == 3, |piece| piece > 3), None);
+        let others: Vec<u32> = std::iter::from_fn(|| reveal.give(|_| true, |piece| piece > 3)).collect();
+        assert_eq!(others.len(), 3);
+        assert!(others.iter().all(|&piece| piece < 3));
+    }
+
+    #[test]
+    fn a_link_is_kept_ahead_of_what_it_takes() {
+        let mut shown = Shown::new(100);
+        assert!(shown.needs_more(0, 0));
+        shown.give(0, 1 << 18);
+        assert!(!shown.needs_more(0, 0));
+        assert!(shown.needs_more(0, 1), "what it has asked for is no longer ahead");
+        assert!(shown.needs_more(10_000_000, 0), "a fast link needs more");
+        shown.give(1, 1 << 18);
+        shown.sent(0, 1 << 18);
+        assert!(!shown.needs_more(0, 0));
+        assert!(shown.has(1) && !shown.has(1) && !shown.has(0));
+        shown.give(2, 5);
+        assert_eq!(shown.take_back(), [2]);
+        assert!(shown.needs_more(0, 0));
+    }
+}

@@ -1,0 +1,100 @@
+//! What of ours a peer is shown: everything, or a few pieces at a time while nobody else has them.
+
+use super::Torrent;
+use crate::reveal::{MAX_PIECES, Reveal};
+use crate::wire::Message;
+use crate::{LinkId, Time};
+
+impl Torrent {
+    /// Whether a new link is shown a few pieces at a time.
+    pub(super) fn hides(&mut self) -> bool {
+        let pieces = self.config.geometry.piece_count();
+        if !self.config.super_seeding
+            || !self.have.is_full()
+            || pieces > MAX_PIECES
+            || self.links.values().any(|link| link.has.is_full())
+        {
+            return false;
+        }
+        let rng = &mut self.rng;
+        !self.reveal.get_or_insert_with(|| Reveal::new(pieces, rng)).is_over()
+    }
+
+    /// With another seed in the swarm nobody depends on us alone: everything is shown.
+    pub(super) fn look_for_seeds(&mut self, now: Time, touched: &[LinkId]) {
+        let hiding = self.reveal.as_ref().is_some_and(|reveal| !reveal.is_over());
+        if hiding && touched.iter().any(|id| self.links.get(id).is_some_and(|link| link.has.is_full())) {
+            let ids: Vec<LinkId> = self.links.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.show_all(now, id));
+            self.reveal = Some(Reveal::over());
+        }
+    }
+
+    /// Shows a link more where it needs that.
+    pub(super) fn show_more(&mut self, now: Time, id: LinkId) {
+        match self.links.get(&id) {
+            Some(link) if link.shown.is_none() => {}
+            Some(link) if link.we_choke => self.bait(now, id),
+            Some(_) => self.give(now, id),
+            None => {}
+        }
+    }
+
+    /// A peer that gets nothing yet must see something that it wants, or it would never ask for a slot.
+    fn bait(&mut self, now: Time, id: LinkId) {
+        let (Some(link), Some(reveal)) = (self.links.get_mut(&id), &mut self.reveal) else { return };
+        let Some(shown) = &mut link.shown else { return };
+        if shown.pieces.has_any_not_in(&link.has) {
+            return;
+        }
+        let picker = &self.picker;
+        let bait = reveal.peek(|piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
+        match bait {
+            Some(piece) => {
+                shown.pieces.set(piece);
+                self.send(now, id, Message::Have(piece));
+            }
+            None => self.show_all(now, id),
+        }
+    }
+
+    fn give(&mut self, now: Time, id: LinkId) {
+        loop {
+            let (Some(link), Some(reveal)) = (self.links.get_mut(&id), &mut self.reveal) else { return };
+            let Some(shown) = &mut link.shown else { return };
+            if !shown.needs_more(link.up.rate(now), link.uploads.queued_bytes()) {
+                return;
+            }
+            let picker = &self.picker;
+            let piece = reveal.give(|piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
+            let Some(piece) = piece else { return self.show_all(now, id) };
+            let news = !shown.pieces.get(piece);
+            shown.give(piece, self.config.geometry.piece_size(piece));
+            if news {
+                self.send(now, id, Message::Have(piece));
+            }
+        }
+    }
+
+    /// Nothing is left that only this link should get: it may choose.
+    fn show_all(&mut self, now: Time, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(mut shown) = link.shown.take() else { return };
+        // What it was given it will ask for all the same.
+        shown.take_back();
+        let hidden: Vec<u32> =
+            self.have.iter_ones_not_in(&shown.pieces, 0).filter(|&piece| !link.has.get(piece)).collect();
+        for piece in hidden {
+            self.send(now, id, Message::Have(piece));
+        }
+    }
+
+    /// What a link was given and has not got goes to others: it is choked, or gone.
+    pub(super) fn take_back_given(&mut self, id: LinkId) {
+        let Some(shown) = self.links.get_mut(&id).and_then(|link| link.shown.as_mut()) else { return };
+        let given = shown.take_back();
+        if let Some(reveal) = &mut self.reveal {
+            given.into_iter().for_each(|piece| reveal.give_back(piece));
+        }
+    }
+}
