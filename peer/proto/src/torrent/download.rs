@@ -42,6 +42,9 @@ impl Torrent {
                 link.uploads.cancel(block);
                 Ok(())
             }
+            // We do not claim the extensions yet, so nobody may expect that these are read.
+            Message::Suggest(_) | Message::HaveAll | Message::HaveNone | Message::Reject(_) => Ok(()),
+            Message::AllowedFast(_) | Message::Extended(..) => Ok(()),
             Message::KeepAlive | Message::Port(_) | Message::Unknown(_) => Ok(()),
         };
         if let Err(rule) = verdict {

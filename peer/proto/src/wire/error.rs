@@ -1,6 +1,6 @@
 //! Why a peer's bytes are not the protocol. All of these are the peer's doing: the connection is closed.
 
-use super::message::{MAX_FRAME, name};
+use super::message::{MAX_EXTENDED, MAX_FRAME, name};
 use crate::BLOCK_LENGTH;
 use crate::bitfield::BitfieldError;
 
@@ -24,19 +24,22 @@ pub enum WireError {
     /// A bitfield that is not one of this torrent.
     #[error("sent a {0}")]
     Bitfield(#[from] BitfieldError),
-    /// A have, request, cancel or piece of bytes that the torrent does not have.
+    /// A have, suggest, allowed fast, request, cancel, reject or piece of bytes that the torrent does not have.
     #[error("sent a {} message past the end (piece {piece}, offset {begin}, {length} bytes)", name(*.id))]
     PastEnd {
         /// Which message.
         id: u8,
         /// The piece it named.
         piece: u32,
-        /// The offset in it; 0 in a have.
+        /// The offset in it; 0 where only a piece is named.
         begin: u32,
-        /// The number of bytes; 0 in a have.
+        /// The number of bytes; 0 where only a piece is named.
         length: u32,
     },
     /// A block of no bytes or of more than [`BLOCK_LENGTH`], which is the most that we ever ask for.
     #[error("sent a block of {0} bytes, where 1 to {BLOCK_LENGTH} are allowed")]
     BlockLength(u32),
+    /// An extended message with a payload over [`MAX_EXTENDED`].
+    #[error("sent an extended message of {0} bytes, over the limit of {MAX_EXTENDED}")]
+    ExtendedTooLong(u32),
 }

@@ -16,7 +16,7 @@ const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// What a peer says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// Which extensions it speaks; each BEP says which bit is its own.
+    /// Which extensions it speaks: see [`super::supports_fast`] and [`super::supports_extensions`].
     pub reserved: [u8; 8],
     /// The torrent it is here for.
     pub info_hash: InfoHash,

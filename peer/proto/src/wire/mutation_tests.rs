@@ -21,10 +21,10 @@ fn some_block(rng: &mut impl Rng) -> Block {
 
 fn valid_stream(rng: &mut impl Rng) -> Vec<u8> {
     let handshake =
-        Handshake { reserved: [0; 8], info_hash: InfoHash::new([1; 20]), peer_id: PeerId([2; 20]) };
+        Handshake { reserved: OUR_RESERVED, info_hash: InfoHash::new([1; 20]), peer_id: PeerId([2; 20]) };
     let mut out = handshake.encode().to_vec();
     for _ in 0..rng.random_range(1..12) {
-        let message = match rng.random_range(0..12) {
+        let message = match rng.random_range(0..18) {
             0 => Message::KeepAlive,
             1 => Message::Choke,
             2 => Message::Unchoke,
@@ -35,7 +35,13 @@ fn valid_stream(rng: &mut impl Rng) -> Vec<u8> {
             7 => Message::Request(some_block(rng)),
             8 => Message::Cancel(some_block(rng)),
             9 => Message::Port(rng.random()),
-            10 => Message::Unknown(rng.random_range(10..=255)),
+            10 => Message::Unknown(rng.random_range(21..=255)),
+            11 => Message::Suggest(rng.random_range(0..geometry().piece_count())),
+            12 => Message::HaveAll,
+            13 => Message::HaveNone,
+            14 => Message::Reject(some_block(rng)),
+            15 => Message::AllowedFast(rng.random_range(0..geometry().piece_count())),
+            16 => Message::Extended(rng.random(), vec![0x65; rng.random_range(0..200)].into()),
             _ => {
                 let length = rng.random_range(1..200);
                 out.extend_from_slice(&piece_header(Block { length, ..some_block(rng) }));
@@ -82,11 +88,15 @@ fn accepted(stream: &[u8], rng: &mut impl Rng) -> bool {
             match decoder.next(&mut chunk) {
                 Err(_) => return false,
                 Ok(None) => break,
-                Ok(Some(Item::Message(Message::Have(piece)))) => assert!(piece < geometry().piece_count()),
+                Ok(Some(Item::Message(
+                    Message::Have(piece) | Message::Suggest(piece) | Message::AllowedFast(piece),
+                ))) => assert!(piece < geometry().piece_count()),
                 Ok(Some(Item::Message(Message::Bitfield(bytes)))) => {
                     assert!(crate::Bitfield::from_bytes(geometry().piece_count(), &bytes).is_ok());
                 }
-                Ok(Some(Item::Message(Message::Request(block) | Message::Cancel(block)))) => {
+                Ok(Some(Item::Message(
+                    Message::Request(block) | Message::Cancel(block) | Message::Reject(block),
+                ))) => {
                     assert!(block.length == 0 || geometry().contains(block));
                 }
                 Ok(Some(Item::Message(_))) => assert!(open.is_none()),

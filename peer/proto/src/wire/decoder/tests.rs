@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bitfield::BitfieldError;
+use crate::wire::{encode, piece_header};
 
 /// Twelve pieces of 40,000 bytes, the last of 20,000.
 fn geometry() -> Geometry {
@@ -22,7 +23,14 @@ enum Said {
 
 /// Feeds the chunks one by one. Every payload slice is checked to be the caller's own memory.
 fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Said>, WireError> {
-    let (mut decoder, mut said, mut open) = (Decoder::new(geometry()), Vec::new(), None);
+    decode_with(Decoder::new(geometry()), chunks)
+}
+
+fn decode_with<'a>(
+    mut decoder: Decoder,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<Said>, WireError> {
+    let (mut said, mut open) = (Vec::new(), None);
     for chunk in chunks {
         let mut input = chunk;
         while let Some(item) = decoder.next(&mut input)? {
@@ -75,8 +83,8 @@ fn words(fields: &[u32]) -> Vec<u8> {
 }
 
 #[test]
-fn every_message_has_the_layout_of_bep_3() {
-    let cases: [(Message, &[u8]); 11] = [
+fn every_message_has_the_layout_of_its_bep() {
+    let cases: [(Message, &[u8]); 18] = [
         (Message::KeepAlive, &[0, 0, 0, 0]),
         (Message::Choke, &[0, 0, 0, 1, 0]),
         (Message::Unchoke, &[0, 0, 0, 1, 1]),
@@ -87,7 +95,14 @@ fn every_message_has_the_layout_of_bep_3() {
         (Message::Request(block(1, 256, 16_384)), &[0, 0, 0, 13, 6, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0x40, 0]),
         (Message::Cancel(block(1, 256, 16_384)), &[0, 0, 0, 13, 8, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0x40, 0]),
         (Message::Port(6881), &[0, 0, 0, 3, 9, 0x1a, 0xe1]),
-        (Message::Unknown(20), &[0, 0, 0, 1, 20]),
+        (Message::Suggest(11), &[0, 0, 0, 5, 13, 0, 0, 0, 11]),
+        (Message::HaveAll, &[0, 0, 0, 1, 14]),
+        (Message::HaveNone, &[0, 0, 0, 1, 15]),
+        (Message::Reject(block(1, 256, 16_384)), &[0, 0, 0, 13, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0x40, 0]),
+        (Message::AllowedFast(11), &[0, 0, 0, 5, 17, 0, 0, 0, 11]),
+        (Message::Extended(0, Bytes::from_static(b"de")), &[0, 0, 0, 4, 20, 0, b'd', b'e']),
+        (Message::Extended(255, Bytes::new()), &[0, 0, 0, 2, 20, 255]),
+        (Message::Unknown(200), &[0, 0, 0, 1, 200]),
     ];
     for (message, bytes) in cases {
         let mut out = Vec::new();
@@ -156,7 +171,9 @@ fn h25_a_length_prefix_over_the_limit_is_refused_before_anything_is_held() {
 
 #[test]
 fn h26_a_known_message_of_the_wrong_length_is_refused_when_its_id_is_in() {
-    let right = [(0u8, 1u32), (1, 1), (2, 1), (3, 1), (4, 5), (6, 13), (8, 13), (9, 3)];
+    let bep_3 = [(0u8, 1u32), (1, 1), (2, 1), (3, 1), (4, 5), (6, 13), (8, 13), (9, 3)];
+    let bep_6 = [(13, 5), (14, 1), (15, 1), (16, 13), (17, 5)];
+    let right = [&bep_3[..], &bep_6].concat();
     for (id, due) in right {
         for length in (1..40).chain([MAX_FRAME]).filter(|&length| length != due) {
             let [a, b, c, d] = length.to_be_bytes();
@@ -207,10 +224,12 @@ fn h27_a_bitfield_sent_again_or_late_is_given_to_the_link_as_any_other() {
 }
 
 #[test]
-fn h28_have_request_piece_and_cancel_past_the_end_are_refused() {
+fn h28_pieces_and_blocks_past_the_end_are_refused() {
     let past = |id, piece, begin, length| Err(WireError::PastEnd { id, piece, begin, length });
     for piece in [12, 13, u32::MAX] {
-        assert_eq!(decode([frame_of(4, &words(&[piece])).as_slice()]), past(4, piece, 0, 0));
+        for id in [4, 13, 17] {
+            assert_eq!(decode([frame_of(id, &words(&[piece])).as_slice()]), past(id, piece, 0, 0));
+        }
     }
     let outside = [
         (12, 0, 1),
@@ -225,7 +244,7 @@ fn h28_have_request_piece_and_cancel_past_the_end_are_refused() {
         (0, 40_001, 0),
     ];
     for (piece, begin, length) in outside {
-        for id in [6, 8] {
+        for id in [6, 8, 16] {
             let bytes = frame_of(id, &words(&[piece, begin, length]));
             assert_eq!(decode([bytes.as_slice()]), past(id, piece, begin, length));
         }
@@ -243,9 +262,53 @@ fn h29_requests_of_no_bytes_or_too_many_within_a_piece_are_left_to_the_link() {
     for odd in
         [block(0, 0, 0), block(3, 40_000, 0), block(0, 0, 32_768), block(0, 0, 40_000), block(5, 1, 20_000)]
     {
-        let said = vec![Said::Message(Message::Request(odd)), Said::Message(Message::Cancel(odd))];
+        let said =
+            [Message::Request(odd), Message::Cancel(odd), Message::Reject(odd)].map(Said::Message).to_vec();
         assert_eq!(decode([encode_all(&said).as_slice()]), Ok(said));
     }
+}
+
+#[test]
+fn h35_an_extended_message_without_extended_id_is_refused() {
+    assert_eq!(decode([&[0, 0, 0, 1, 20][..]]), Err(WireError::MessageLength { id: 20, length: 1 }));
+}
+
+#[test]
+fn h35_an_extended_message_over_the_limit_is_refused_before_its_payload() {
+    let most = MAX_EXTENDED as usize;
+    let stream = frame_of(20, &vec![7; 1 + most]);
+    let due = Said::Message(Message::Extended(7, vec![7; most].into()));
+    assert_eq!(decode(stream.chunks(1000)), Ok(vec![due]));
+    for payload in [MAX_EXTENDED + 1, MAX_FRAME - 2] {
+        let [a, b, c, d] = (payload + 2).to_be_bytes();
+        for decoder in [Decoder::new(geometry()), Decoder::without_geometry()] {
+            let got = decode_with(decoder, [&[a, b, c, d, 20][..]]);
+            assert_eq!(got, Err(WireError::ExtendedTooLong(payload)));
+        }
+    }
+    let said = WireError::ExtendedTooLong(200_000).to_string();
+    assert_eq!(said, "sent an extended message of 200000 bytes, over the limit of 131072");
+}
+
+#[test]
+fn an_extended_message_takes_no_memory_ahead_of_its_bytes() {
+    let mut decoder = Decoder::new(geometry());
+    let [a, b, c, d] = (MAX_EXTENDED + 2).to_be_bytes();
+    assert_eq!(decoder.next(&mut &[a, b, c, d, 20, 1, 9, 9][..]), Ok(None));
+    let State::Gather(_, held, left) = &decoder.state else { panic!("{:?}", decoder.state) };
+    assert!(held.capacity() < 100);
+    assert_eq!((held.as_slice(), *left), (&[9, 9][..], MAX_EXTENDED - 2));
+}
+
+#[test]
+fn without_geometry_a_bitfield_of_any_size_is_skipped() {
+    let mut stream = frame_of(5, &vec![0xff; MAX_FRAME as usize - 1]);
+    stream.extend_from_slice(&[0, 0, 0, 2, 20, 0]);
+    let due = [Message::Unknown(5), Message::Extended(0, Bytes::new())].map(Said::Message).to_vec();
+    assert_eq!(decode_with(Decoder::without_geometry(), stream.chunks(1000)), Ok(due));
+    let too_long = [&u32::MAX.to_be_bytes()[..], &[5]].concat();
+    let got = decode_with(Decoder::without_geometry(), [too_long.as_slice()]);
+    assert_eq!(got, Err(WireError::FrameTooLong(u32::MAX)));
 }
 
 #[test]
@@ -279,7 +342,14 @@ fn any_said() -> impl Strategy<Value = Said> {
         any_block(40_000).prop_map(Message::Request),
         any_block(40_000).prop_map(Message::Cancel),
         any::<u16>().prop_map(Message::Port),
-        (10u8..).prop_map(Message::Unknown),
+        (0u32..12).prop_map(Message::Suggest),
+        Just(Message::HaveAll),
+        Just(Message::HaveNone),
+        any_block(40_000).prop_map(Message::Reject),
+        (0u32..12).prop_map(Message::AllowedFast),
+        (any::<u8>(), prop::collection::vec(any::<u8>(), 0..100))
+            .prop_map(|(id, payload)| Message::Extended(id, payload.into())),
+        (21u8..).prop_map(Message::Unknown),
     ];
     let piece = (any_block(300), any::<u8>()).prop_map(|(block, seed)| {
         Said::Piece(block, (0..block.length).map(|i| i.to_be_bytes()[3].wrapping_mul(seed)).collect())
@@ -306,6 +376,27 @@ proptest! {
             }
         }
         prop_assert_eq!(decode(chunks).unwrap(), said);
+    }
+
+    #[test]
+    fn without_geometry_the_rest_is_the_same(said in prop::collection::vec(any_said(), 0..20)) {
+        let stream = encode_all(&said);
+        let due: Vec<Said> = said
+            .into_iter()
+            .map(|said| match said {
+                Said::Piece(..) => Said::Message(Message::Unknown(7)),
+                Said::Message(Message::Have(_)) => Said::Message(Message::Unknown(4)),
+                Said::Message(Message::Bitfield(_)) => Said::Message(Message::Unknown(5)),
+                Said::Message(Message::Request(_)) => Said::Message(Message::Unknown(6)),
+                Said::Message(Message::Cancel(_)) => Said::Message(Message::Unknown(8)),
+                Said::Message(Message::Suggest(_)) => Said::Message(Message::Unknown(13)),
+                Said::Message(Message::Reject(_)) => Said::Message(Message::Unknown(16)),
+                Said::Message(Message::AllowedFast(_)) => Said::Message(Message::Unknown(17)),
+                other => other,
+            })
+            .collect();
+        prop_assert_eq!(decode_with(Decoder::without_geometry(), [stream.as_slice()]), Ok(due.clone()));
+        prop_assert_eq!(decode_with(Decoder::without_geometry(), stream.chunks(1)), Ok(due));
     }
 
     #[test]
