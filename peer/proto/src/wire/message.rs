@@ -72,7 +72,7 @@ pub enum Message {
     /// Requests for this piece are served even while the sender chokes; it need not have the piece (BEP 6).
     AllowedFast(u32),
     /// A message of the extension protocol (BEP 10): the extended id, 0 for the handshake and otherwise a number that
-    /// its receiver chose, and up to [`MAX_EXTENDED`] bytes of its own.
+    /// its receiver chose, and up to [`MAX_EXTENDED`] bytes that [`super::extension`] reads.
     Extended(u8, Bytes),
     /// A message of a kind unknown here; its payload was skipped.
     Unknown(u8),

@@ -1,4 +1,5 @@
-//! What goes over a connection between two peers (BEP 3, 6, 10): one [`Handshake`] each way, then [`Message`]s.
+//! What goes over a connection between two peers (BEP 3, 6, 10): one [`Handshake`] each way, then [`Message`]s, some
+//! of which carry the payloads of [`extension`].
 //!
 //! Invariant: what comes out of [`Handshake::decode`] and [`Decoder`] is well-formed and lies within the torrent, so
 //! that nothing behind them checks lengths or piece numbers again.
@@ -9,6 +10,7 @@
 mod decoder;
 mod encode;
 mod error;
+pub mod extension;
 mod handshake;
 mod message;
 mod reserved;
