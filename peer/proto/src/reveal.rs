@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 
-use crate::Bitfield;
+use crate::{Bitfield, Geometry, LinkId};
 
 /// A torrent of more pieces is shown whole at once: in the end each piece is shown by a message of its own.
 pub(crate) const MAX_PIECES: u32 = 32 * 1024;
@@ -34,6 +34,13 @@ const AHEAD_SHARE: u64 = 8;
 /// The most that it may be ahead for that.
 const MAX_SHARE: u64 = 16 * 1024 * 1024;
 
+/// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what the quickest of them has:
+/// so that those who pass pieces on faster get more of them.
+const CARE: u32 = 1024 * 1024;
+
+/// The same in pieces, at the least.
+const MIN_CARE: u32 = 2;
+
 /// Pieces that are looked at for one that a link lacks.
 const SEARCH: usize = 64;
 
@@ -41,19 +48,23 @@ const SEARCH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Reveal {
     queue: VecDeque<u32>,
+    /// To whom each piece was given that no other peer has.
+    carers: BTreeMap<u32, LinkId>,
+    slack: u32,
 }
 
 impl Reveal {
     /// So many pieces, none given, in random order.
-    pub(crate) fn new(pieces: u32, rng: &mut impl rand::Rng) -> Self {
-        let mut order: Vec<u32> = (0..pieces).collect();
+    pub(crate) fn new(geometry: Geometry, rng: &mut impl rand::Rng) -> Self {
+        let mut order: Vec<u32> = (0..geometry.piece_count()).collect();
         order.shuffle(rng);
-        Self { queue: order.into() }
+        let slack = (CARE / geometry.piece_length()).max(MIN_CARE);
+        Self { queue: order.into(), carers: BTreeMap::new(), slack }
     }
 
     /// Nothing to give.
     pub(crate) fn over() -> Self {
-        Self { queue: VecDeque::new() }
+        Self { queue: VecDeque::new(), carers: BTreeMap::new(), slack: 0 }
     }
 
     /// Nothing is left to give.
@@ -61,10 +72,31 @@ impl Reveal {
         self.queue.is_empty()
     }
 
-    /// Gives a piece for which `lacks` holds; pieces that some peer has are given no more (`is_out`).
-    pub(crate) fn give(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<u32> {
+    /// Whether a link that has so many pieces in its care may be given another, when the quickest has `least`.
+    pub(crate) fn may_give(&self, in_care: u32, least: u32) -> bool {
+        in_care <= least.saturating_add(self.slack)
+    }
+
+    /// Gives a link a piece for which `lacks` holds; pieces that some peer has are given no more (`is_out`).
+    pub(crate) fn give(
+        &mut self,
+        to: LinkId,
+        lacks: impl Fn(u32) -> bool,
+        is_out: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
         let at = self.find(lacks, is_out)?;
-        self.queue.remove(at)
+        let piece = self.queue.remove(at)?;
+        self.carers.insert(piece, to);
+        Some(piece)
+    }
+
+    /// A peer has a piece: the link in whose care it was, if that is another.
+    pub(crate) fn is_passed_on(&mut self, piece: u32, by: LinkId) -> Option<LinkId> {
+        let carer = *self.carers.get(&piece)?;
+        if carer == by {
+            return None;
+        }
+        self.carers.remove(&piece)
     }
 
     /// A piece that would be given, without giving it.
@@ -82,6 +114,7 @@ impl Reveal {
 
     /// A piece was given to a link that will not take it.
     pub(crate) fn give_back(&mut self, piece: u32) {
+        self.carers.remove(&piece);
         self.queue.push_front(piece);
     }
 }
@@ -94,17 +127,20 @@ pub(crate) struct Shown {
     given: BTreeMap<u32, u32>,
     unsent: u64,
     sent: u64,
+    /// Pieces given to it that no other peer has yet.
+    pub(crate) in_care: u32,
 }
 
 impl Shown {
     /// None of so many pieces.
     pub(crate) fn new(pieces: u32) -> Self {
-        Self { pieces: Bitfield::new(pieces), given: BTreeMap::new(), unsent: 0, sent: 0 }
+        Self { pieces: Bitfield::new(pieces), given: BTreeMap::new(), unsent: 0, sent: 0, in_care: 0 }
     }
 
     /// A piece of so many bytes was given to it.
     pub(crate) fn give(&mut self, piece: u32, bytes: u32) {
         self.pieces.set(piece);
+        self.in_care += 1;
         if self.given.insert(piece, bytes).is_none() {
             self.unsent += u64::from(bytes);
         }
@@ -133,7 +169,9 @@ impl Shown {
     /// It takes no more: the pieces that it was given and has not got.
     pub(crate) fn take_back(&mut self) -> Vec<u32> {
         self.unsent = 0;
-        std::mem::take(&mut self.given).into_keys().collect()
+        let given: Vec<u32> = std::mem::take(&mut self.given).into_keys().collect();
+        self.in_care = self.in_care.saturating_sub(u32::try_from(given.len()).unwrap_or(u32::MAX));
+        given
     }
 
     /// Whether it needs more to ask for: `queued` bytes are asked for and not sent, and it takes `rate` bytes a second.
@@ -151,26 +189,33 @@ mod tests {
 
     use super::*;
 
+    const LINK: LinkId = LinkId(1);
+
+    fn geometry(pieces: u32) -> Geometry {
+        Geometry::new(u64::from(pieces) << 18, 1 << 18).unwrap()
+    }
+
     #[test]
     fn each_piece_is_given_once_in_random_order_until_it_is_given_back() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let mut reveal = Reveal::new(100, &mut rng);
-        let mut given: Vec<u32> = std::iter::from_fn(|| reveal.give(|_| true, |_| false)).collect();
+        let mut reveal = Reveal::new(geometry(100), &mut rng);
+        let mut given: Vec<u32> = std::iter::from_fn(|| reveal.give(LINK, |_| true, |_| false)).collect();
         assert!(reveal.is_over());
         assert!(!given.is_sorted());
         given.sort_unstable();
         assert_eq!(given, (0..100).collect::<Vec<_>>());
         reveal.give_back(42);
         assert_eq!(reveal.peek(|_| true, |_| false), Some(42));
-        assert_eq!(reveal.give(|_| true, |_| false), Some(42));
+        assert_eq!(reveal.give(LINK, |_| true, |_| false), Some(42));
     }
 
     #[test]
     fn what_is_out_is_not_given_and_what_a_link_has_goes_to_another() {
-        let mut reveal = Reveal::new(10, &mut ChaCha8Rng::seed_from_u64(7));
-        assert_eq!(reveal.give(|piece| piece == 3, |piece| piece > 3), Some(3));
-        assert_eq!(reveal.give(|piece| piece == 3, |piece| piece > 3), None);
-        let others: Vec<u32> = std::iter::from_fn(|| reveal.give(|_| true, |piece| piece > 3)).collect();
+        let mut reveal = Reveal::new(geometry(10), &mut ChaCha8Rng::seed_from_u64(7));
+        assert_eq!(reveal.give(LINK, |piece| piece == 3, |piece| piece > 3), Some(3));
+        assert_eq!(reveal.give(LINK, |piece| piece == 3, |piece| piece > 3), None);
+        let others: Vec<u32> =
+            std::iter::from_fn(|| reveal.give(LINK, |_| true, |piece| piece > 3)).collect();
         assert_eq!(others.len(), 3);
         assert!(others.iter().all(|&piece| piece < 3));
     }
@@ -190,5 +235,15 @@ mod tests {
         shown.give(2, 5);
         assert_eq!(shown.take_back(), [2]);
         assert!(shown.needs_more(0, 0));
+    }
+
+    #[test]
+    fn who_passes_pieces_on_is_given_more_than_who_keeps_them() {
+        let mut reveal = Reveal::new(geometry(100), &mut ChaCha8Rng::seed_from_u64(7));
+        let piece = reveal.give(LINK, |_| true, |_| false).unwrap();
+        assert_eq!(reveal.is_passed_on(piece, LINK), None, "it has it itself");
+        assert_eq!(reveal.is_passed_on(piece, LinkId(2)), Some(LINK));
+        assert_eq!(reveal.is_passed_on(piece, LinkId(3)), None, "once is enough");
+        assert!(reveal.may_give(4, 0) && !reveal.may_give(5, 0) && reveal.may_give(5, 1));
     }
 }

@@ -72,6 +72,7 @@ impl Torrent {
                 link.wanted += 1;
                 link.starved = false;
             }
+            self.passed_on(id, piece);
         }
     }
 

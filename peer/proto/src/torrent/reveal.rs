@@ -1,6 +1,7 @@
 //! What of ours a peer is shown: everything, or a few pieces at a time while nobody else has them.
 
 use super::Torrent;
+use crate::link::Link;
 use crate::reveal::{MAX_PIECES, Reveal};
 use crate::wire::Message;
 use crate::{LinkId, Time};
@@ -8,16 +9,16 @@ use crate::{LinkId, Time};
 impl Torrent {
     /// Whether a new link is shown a few pieces at a time.
     pub(super) fn hides(&mut self) -> bool {
-        let pieces = self.config.geometry.piece_count();
+        let geometry = self.config.geometry;
         if !self.config.super_seeding
             || !self.have.is_full()
-            || pieces > MAX_PIECES
+            || geometry.piece_count() > MAX_PIECES
             || self.links.values().any(|link| link.has.is_full())
         {
             return false;
         }
         let rng = &mut self.rng;
-        !self.reveal.get_or_insert_with(|| Reveal::new(pieces, rng)).is_over()
+        !self.reveal.get_or_insert_with(|| Reveal::new(geometry, rng)).is_over()
     }
 
     /// With another seed in the swarm nobody depends on us alone: everything is shown.
@@ -58,15 +59,30 @@ impl Torrent {
         }
     }
 
+    /// A peer has a piece of ours: who was to pass it on has done so.
+    pub(super) fn passed_on(&mut self, id: LinkId, piece: u32) {
+        let carer = self.reveal.as_mut().and_then(|reveal| reveal.is_passed_on(piece, id));
+        let Some(link) = carer.and_then(|carer| self.links.get_mut(&carer)) else { return };
+        if let Some(shown) = &mut link.shown {
+            shown.in_care = shown.in_care.saturating_sub(1);
+            self.touched.extend(carer);
+        }
+    }
+
     fn give(&mut self, now: Time, id: LinkId) {
+        let in_care = |link: &Link| link.shown.as_ref().filter(|_| !link.we_choke).map(|shown| shown.in_care);
+        let least = self.links.values().filter_map(in_care).min().unwrap_or(0);
         loop {
             let (Some(link), Some(reveal)) = (self.links.get_mut(&id), &mut self.reveal) else { return };
             let Some(shown) = &mut link.shown else { return };
             if !shown.needs_more(link.up.rate(now), link.uploads.queued_bytes()) {
                 return;
             }
+            if !reveal.may_give(shown.in_care, least) {
+                return;
+            }
             let picker = &self.picker;
-            let piece = reveal.give(|piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
+            let piece = reveal.give(id, |piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
             let Some(piece) = piece else { return self.show_all(now, id) };
             let news = !shown.pieces.get(piece);
             shown.give(piece, self.config.geometry.piece_size(piece));
