@@ -22,8 +22,8 @@ pub mod picker;
 pub mod rate;
 mod reveal;
 pub mod scope;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 pub mod torrent;
 pub mod wire;
 

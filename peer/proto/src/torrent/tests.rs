@@ -8,7 +8,6 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
 use crate::candidates::Source;
-use crate::testing::{NodeSpec, Swarm};
 use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
 
 const PIECES: u32 = 8;
@@ -444,104 +443,6 @@ fn a_pause_gives_up_what_was_asked_and_a_resume_asks_again() {
 fn an_idle_torrent_has_no_deadline() {
     assert_eq!(leecher().poll_timeout(), None);
     assert_eq!(seeder().poll_timeout(), None);
-}
-
-const SEED: NodeSpec = NodeSpec { complete: true, upload_rate: 1_000_000, poisons: false };
-const LEECH: NodeSpec = NodeSpec { complete: false, upload_rate: 1_000_000, poisons: false };
-const POISON: NodeSpec = NodeSpec { complete: true, upload_rate: 1_000_000, poisons: true };
-
-fn swarm(seed: u64, specs: &[NodeSpec]) -> Swarm {
-    let geometry = Geometry::new(16 * 1024 * 1024 - 5_000, 256 * 1024).unwrap();
-    Swarm::new(seed, geometry, Duration::from_millis(20), specs)
-}
-
-fn all_complete(swarm: &Swarm) -> bool {
-    swarm.nodes.iter().all(|node| node.torrent.is_complete())
-}
-
-#[test]
-fn a_swarm_completes_and_its_leechers_feed_each_other() {
-    for seed in 0..5 {
-        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
-        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
-        let size = 16.0 * 1024.0 * 1024.0 - 5_000.0;
-        let sent = swarm.nodes[0].torrent.totals().uploaded as f64 / size;
-        assert!(sent < 1.5, "seed {seed}: the seeder sent {sent} copies");
-        for node in &swarm.nodes {
-            let totals = node.torrent.totals();
-            assert!((totals.wasted as f64) < 0.03 * size, "seed {seed}: {totals:?}");
-        }
-    }
-}
-
-#[test]
-fn one_seed_makes_one_run() {
-    let runs = [7, 7, 8].map(|seed| {
-        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
-        assert!(swarm.run(Duration::from_secs(120), all_complete));
-        swarm.log
-    });
-    assert!(runs[0] == runs[1], "two runs of one seed differ");
-    assert!(runs[0] != runs[2], "two seeds give the same run");
-}
-
-#[test]
-fn the_swarm_goes_on_when_the_seeder_leaves_after_the_pieces_are_out() {
-    for seed in 0..5 {
-        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH, LEECH]);
-        let out = |swarm: &Swarm| {
-            let mut held = Bitfield::new(64);
-            for node in &swarm.nodes[1..] {
-                node.torrent.have().iter_ones().for_each(|piece| {
-                    held.set(piece);
-                });
-            }
-            held.is_full()
-        };
-        assert!(swarm.run(Duration::from_secs(120), out), "seed {seed}");
-        swarm.leave(0);
-        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
-    }
-}
-
-#[test]
-fn a_seeder_that_leaves_and_comes_back_is_found_again() {
-    for seed in 0..3 {
-        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH]);
-        assert!(!swarm.run(Duration::from_secs(5), all_complete), "seed {seed}");
-        swarm.leave(0);
-        assert!(!swarm.run(Duration::from_secs(60), all_complete), "seed {seed}");
-        swarm.join(99, SEED);
-        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
-    }
-}
-
-#[test]
-fn a_newcomer_gets_started_in_a_busy_swarm() {
-    for seed in 0..3 {
-        let mut swarm = swarm(seed, &[SEED, LEECH, LEECH, LEECH]);
-        swarm.run(Duration::from_secs(6), all_complete);
-        let late = swarm.join(55, LEECH);
-        let started = |swarm: &Swarm| swarm.nodes[late].torrent.have().count() > 0;
-        assert!(swarm.run(Duration::from_secs(35), started), "seed {seed}");
-        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {seed}");
-    }
-}
-
-#[test]
-fn h33_a_poisoner_is_banned_and_no_honest_peer_is() {
-    for seed in 0..5 {
-        let mut swarm = swarm(seed, &[SEED, SEED, POISON, LEECH, LEECH]);
-        let honest = |swarm: &Swarm| swarm.nodes[3..].iter().all(|node| node.torrent.is_complete());
-        assert!(swarm.run(Duration::from_secs(300), honest), "seed {seed}");
-        for node in &swarm.nodes[3..] {
-            assert!(
-                node.banned.iter().all(|ip| ip.to_string() == "10.0.0.3"),
-                "seed {seed}: {:?}",
-                node.banned
-            );
-        }
-    }
 }
 
 #[test]

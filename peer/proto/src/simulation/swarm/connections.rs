@@ -1,0 +1,129 @@
+//! How connections of simulated nodes come about and end.
+
+use std::net::SocketAddr;
+
+use rand::RngExt;
+
+use super::{Swarm, What};
+use crate::LinkId;
+use crate::simulation::link::{Chunk, End};
+use crate::simulation::network::FlowId;
+use crate::simulation::node::{address, index_at};
+use crate::torrent::{Direction, Opened};
+
+impl Swarm {
+    /// What a dial needs: one round trip for TCP, half of one until the other side has our handshake, half of one back.
+    pub(super) fn dial(&mut self, from: u32, address: SocketAddr) {
+        let to = index_at(address.ip()).filter(|&to| self.nodes.get(to as usize).is_some());
+        let Some(to) = to else {
+            let latency = self.node(from).spec.host.latency;
+            return self.after(2 * latency, What::Dialled { from, to: from, address, flows: None });
+        };
+        let latency = self.network.latency(self.node(from).host, self.node(to).host);
+        self.after(3 * latency, What::Accept { from, to, address });
+    }
+
+    pub(super) fn accept(&mut self, from: u32, to: u32, address: SocketAddr) {
+        let now = self.now;
+        let latency = self.network.latency(self.node(from).host, self.node(to).host);
+        let mut flows = None;
+        if self.node(to).alive && self.node(from).alive {
+            let mut theirs = self.opened(from, Direction::Incoming);
+            // A dialler's port says nothing about where it listens.
+            theirs.address.set_port(self.rng.random_range(32_768..61_000));
+            if let Ok(link) = self.node_mut(to).torrent.handle_opened(now, theirs) {
+                let ends = (self.node(from).host, self.node(to).host);
+                let out = self.network.open(ends.0, ends.1);
+                let back = self.network.open(ends.1, ends.0);
+                self.attach(to, link, back, out);
+                flows = Some((out, back));
+            }
+            self.mark(to);
+        }
+        self.after(latency, What::Dialled { from, to, address, flows });
+    }
+
+    pub(super) fn dialled(
+        &mut self,
+        from: u32,
+        to: u32,
+        address: SocketAddr,
+        flows: Option<(FlowId, FlowId)>,
+    ) {
+        let now = self.now;
+        let flows = flows.filter(|&(out, back)| self.network.is_open(out) && self.network.is_open(back));
+        let Some((out, back)) = flows else {
+            self.node_mut(from).torrent.handle_dial_failed(now, address);
+            return self.mark(from);
+        };
+        let ours = self.opened(to, Direction::Outgoing);
+        let ours = Opened { address, ..ours };
+        match self.node_mut(from).torrent.handle_opened(now, ours) {
+            Ok(link) => self.attach(from, link, out, back),
+            Err(_) => {
+                let mut end = End::new(from, LinkId(u32::MAX), out, back);
+                end.is_open = false;
+                self.put_end(end);
+                self.network.send(now, out, 1, Chunk::End);
+            }
+        }
+        self.mark(from);
+    }
+
+    pub(super) fn opened(&self, node: u32, direction: Direction) -> Opened {
+        let peer_id = self.node(node).torrent.peer_id();
+        Opened { address: address(node), direction, peer_id, reserved: crate::wire::OUR_RESERVED }
+    }
+
+    pub(super) fn attach(&mut self, node: u32, link: LinkId, out: FlowId, back: FlowId) {
+        self.put_end(End::new(node, link, out, back));
+        self.node_mut(node).attach(link, out);
+    }
+
+    pub(super) fn put_end(&mut self, end: End) {
+        let at = end.out.index();
+        if self.ends.len() <= at {
+            self.ends.resize_with(at + 1, || None);
+        }
+        self.ends[at] = Some(end);
+    }
+
+    /// An end that its own side closes: what is not in the kernel is not sent.
+    pub(super) fn close(&mut self, index: u32, link: LinkId) {
+        let now = self.now;
+        let Some(out) = self.node_mut(index).detach(link) else { return };
+        let Some(end) = self.end_mut(out) else { return };
+        end.is_open = false;
+        let owed = end.forget();
+        if owed > 0 {
+            self.node_mut(index).torrent.handle_upload_sent(now, link, owed, false);
+        }
+        self.network.send(now, out, 1, Chunk::End);
+    }
+
+    /// The other side has closed.
+    pub(super) fn ended(&mut self, flow: FlowId, back: FlowId) {
+        let now = self.now;
+        if let Some(end) = self.end_mut(back)
+            && std::mem::take(&mut end.is_open)
+        {
+            let (node, link, owed) = (end.node, end.link, end.forget());
+            self.node_mut(node).detach(link);
+            let torrent = &mut self.node_mut(node).torrent;
+            if owed > 0 {
+                torrent.handle_upload_sent(now, link, owed, false);
+            }
+            torrent.handle_closed(now, link);
+            self.drop_flow(back);
+            self.mark(node);
+        }
+        self.drop_flow(flow);
+    }
+
+    pub(super) fn drop_flow(&mut self, id: FlowId) {
+        self.network.remove(id);
+        if self.end_mut(id).is_some() {
+            self.ends[id.index()] = None;
+        }
+    }
+}

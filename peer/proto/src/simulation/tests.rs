@@ -1,0 +1,167 @@
+//! Swarms of real engines: what holds in each of them.
+
+use std::time::Duration;
+
+use super::network::{HostSpec, NetworkConfig};
+use super::scenario::{Shape, flash};
+use super::*;
+use crate::{Bitfield, Geometry};
+
+fn small() -> Shape {
+    Shape { leechers: 6, pieces: (48, 64 * 1024), up: Some(1_000_000), ..Shape::default() }
+}
+
+fn run(shape: &Shape, seed: u64) -> Swarm {
+    let mut swarm = shape.swarm(seed, &flash(shape)).unwrap();
+    assert!(swarm.run(Duration::from_secs(300), |swarm| swarm.incomplete() == 0), "seed {seed}");
+    swarm
+}
+
+#[test]
+fn one_seed_makes_one_run() {
+    let [first, again, other] = [7, 7, 8].map(|seed| run(&small(), seed).digest());
+    assert_eq!(first, again, "two runs of one seed differ");
+    assert_ne!(first, other, "two seeds give the same run");
+}
+
+#[test]
+fn all_complete_and_nobody_beats_the_bound() {
+    for seed in 0..3 {
+        for shape in [
+            small(),
+            Shape { down: Some(2_000_000), ..small() },
+            Shape { burst: 64 * 1024, ..small() },
+            Shape { network: NetworkConfig { jitter: 5_000, ..NetworkConfig::default() }, ..small() },
+        ] {
+            let report = Report::of(&run(&shape, seed));
+            let last = report.last().unwrap();
+            // What a burst saves.
+            let saved = f64::from(shape.burst) / 1_000_000.0;
+            assert!(last + saved > report.bound, "seed {seed}: {report:?}");
+            assert!(report.upload_use <= 1.0, "seed {seed}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_alone_with_a_seed_is_as_fast_as_the_uplink() {
+    let host = HostSpec { up: Some(1_000_000), down: None, burst: 0, latency: 10_000 };
+    let shape = small();
+    let mut swarm = shape.swarm(1, &[NodeSpec::seed(host), NodeSpec::leecher(host)]).unwrap();
+    assert!(swarm.run(Duration::from_secs(100), |swarm| swarm.incomplete() == 0));
+    let report = Report::of(&swarm);
+    assert!(report.last().unwrap() < 1.1 * report.bound, "{report:?}");
+    assert_eq!((report.seed_sent, report.first_copy), (1.0, Some(1.0)));
+}
+
+const HOST: HostSpec = HostSpec { up: Some(1_000_000), down: None, burst: 0, latency: 10_000 };
+
+fn seed() -> NodeSpec {
+    NodeSpec::seed(HOST)
+}
+
+fn leecher() -> NodeSpec {
+    NodeSpec::leecher(HOST)
+}
+
+fn poisoner() -> NodeSpec {
+    NodeSpec { poisons: true, ..seed() }
+}
+
+/// 16 MiB less a few bytes, so that the last piece and its last block are short.
+const SIZE: u64 = 16 * 1024 * 1024 - 5_000;
+
+fn swarm(seed: u64, specs: &[NodeSpec]) -> Swarm {
+    let geometry = Geometry::new(SIZE, 256 * 1024).unwrap();
+    let config =
+        SwarmConfig { seed, geometry, network: NetworkConfig::default(), tracker: TrackerConfig::default() };
+    Swarm::new(config, specs)
+}
+
+fn all_complete(swarm: &Swarm) -> bool {
+    swarm.incomplete() == 0
+}
+
+#[test]
+fn a_swarm_completes_and_its_leechers_feed_each_other() {
+    for number in 0..5 {
+        let mut swarm = swarm(number, &[seed(), leecher(), leecher(), leecher()]);
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {number}");
+        let size = SIZE as f64;
+        let sent = swarm.nodes[0].totals().uploaded as f64 / size;
+        assert!(sent < 1.5, "seed {number}: the seeder sent {sent} copies");
+        for node in &swarm.nodes {
+            let totals = node.totals();
+            assert!((totals.wasted as f64) < 0.03 * size, "seed {number}: {totals:?}");
+        }
+    }
+}
+
+#[test]
+fn the_swarm_goes_on_when_the_seeder_leaves_after_the_pieces_are_out() {
+    for number in 0..5 {
+        let mut swarm = swarm(number, &[seed(), leecher(), leecher(), leecher(), leecher()]);
+        let out = |swarm: &Swarm| {
+            let mut held = Bitfield::new(64);
+            for node in &swarm.nodes[1..] {
+                node.torrent.have().iter_ones().for_each(|piece| {
+                    held.set(piece);
+                });
+            }
+            held.is_full()
+        };
+        assert!(swarm.run(Duration::from_secs(120), out), "seed {number}");
+        swarm.leave(0);
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {number}");
+    }
+}
+
+#[test]
+fn a_seeder_that_leaves_after_sending_so_much_stays_away() {
+    let limit = SIZE / 2;
+    let mut swarm = swarm(1, &[NodeSpec { leaves: Leaves::AfterSending(limit), ..seed() }, leecher()]);
+    assert!(!swarm.run(Duration::from_secs(120), all_complete));
+    let sent = swarm.nodes[0].totals().uploaded;
+    assert!((limit..limit + 512 * 1024).contains(&sent), "{sent}");
+    assert_eq!(swarm.nodes[1].torrent.peer_counts().0, 0);
+}
+
+#[test]
+fn a_seeder_that_leaves_and_comes_back_is_found_again() {
+    for number in 0..3 {
+        let mut swarm = swarm(number, &[seed(), leecher(), leecher()]);
+        assert!(!swarm.run(Duration::from_secs(5), all_complete), "seed {number}");
+        swarm.leave(0);
+        assert!(!swarm.run(Duration::from_secs(60), all_complete), "seed {number}");
+        swarm.add(seed());
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {number}");
+    }
+}
+
+#[test]
+fn a_newcomer_gets_started_in_a_busy_swarm() {
+    for number in 0..3 {
+        let mut swarm = swarm(number, &[seed(), leecher(), leecher(), leecher()]);
+        swarm.run(Duration::from_secs(6), all_complete);
+        let late = swarm.add(leecher()) as usize;
+        let started = |swarm: &Swarm| swarm.nodes[late].torrent.have().count() > 0;
+        assert!(swarm.run(Duration::from_secs(35), started), "seed {number}");
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {number}");
+    }
+}
+
+#[test]
+fn h33_a_poisoner_is_banned_and_no_honest_peer_is() {
+    for number in 0..5 {
+        let mut swarm = swarm(number, &[seed(), seed(), poisoner(), leecher(), leecher()]);
+        assert!(swarm.run(Duration::from_secs(300), all_complete), "seed {number}");
+        assert_eq!(Report::of(&swarm).honest_bans, 0, "seed {number}");
+    }
+}
+
+#[test]
+fn a_free_rider_sends_nothing_and_still_completes_from_a_seed() {
+    let mut swarm = swarm(1, &[seed(), leecher(), NodeSpec { upload_slots: 0, ..leecher() }]);
+    assert!(swarm.run(Duration::from_secs(120), all_complete));
+    assert_eq!(swarm.nodes[2].totals().uploaded, 0);
+}
