@@ -14,16 +14,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use crate::{Bitfield, Geometry, LinkId};
+use crate::{Bitfield, Geometry, LinkId, Time};
 
 /// A torrent of more pieces is shown whole at once: in the end each piece is shown by a message of its own.
 pub(crate) const MAX_PIECES: u32 = 32 * 1024;
 
-/// Bytes that a peer can ask for and has not, at the least: blocks for a round trip of a fast link that has just
-/// begun.
-const MIN_AHEAD: u64 = 256 * 1024;
+/// Bytes that a peer can ask for and has not, at the least: the blocks of a round trip of a link that has just begun.
+const MIN_AHEAD: u64 = 64 * 1024;
 
 /// The same as a time of the link's rate: more than a long round trip, so that a peer never waits to be shown more.
 const AHEAD: Duration = Duration::from_millis(300);
@@ -41,6 +41,9 @@ const CARE: u32 = 1024 * 1024;
 /// The same in pieces, at the least.
 const MIN_CARE: u32 = 2;
 
+/// Once each piece was given, the others wait so long for those that have not got all of their own and take nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Pieces that are looked at for one that a link lacks.
 const SEARCH: usize = 64;
 
@@ -51,6 +54,9 @@ pub(crate) struct Reveal {
     /// To whom each piece was given that no other peer has.
     carers: BTreeMap<u32, LinkId>,
     slack: u32,
+    /// When everything is shown at the latest, once each piece was given.
+    ends: Option<Time>,
+    over: bool,
 }
 
 impl Reveal {
@@ -59,17 +65,40 @@ impl Reveal {
         let mut order: Vec<u32> = (0..geometry.piece_count()).collect();
         order.shuffle(rng);
         let slack = (CARE / geometry.piece_length()).max(MIN_CARE);
-        Self { queue: order.into(), carers: BTreeMap::new(), slack }
+        Self { queue: order.into(), carers: BTreeMap::new(), slack, ends: None, over: false }
     }
 
     /// Nothing to give.
     pub(crate) fn over() -> Self {
-        Self { queue: VecDeque::new(), carers: BTreeMap::new(), slack: 0 }
+        Self { queue: VecDeque::new(), carers: BTreeMap::new(), slack: 0, ends: None, over: true }
     }
 
-    /// Nothing is left to give.
+    /// Everything is shown to everyone.
     pub(crate) fn is_over(&self) -> bool {
-        self.queue.is_empty()
+        self.over
+    }
+
+    /// Some of what was given was sent just now.
+    pub(crate) fn sent(&mut self, now: Time) {
+        if let Some(ends) = &mut self.ends {
+            *ends = now + PATIENCE;
+        }
+    }
+
+    /// Whether everything was given, and sent or waited for in vain. `unsent` tells whether some of what was given has
+    /// not been sent.
+    pub(crate) fn should_end(&mut self, now: Time, unsent: impl Fn() -> bool) -> bool {
+        if !self.queue.is_empty() {
+            self.ends = None;
+            return false;
+        }
+        let ends = *self.ends.get_or_insert(now + PATIENCE);
+        now >= ends || !unsent()
+    }
+
+    /// When that may change by itself.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.ends.filter(|_| !self.over)
     }
 
     /// Whether a link that has so many pieces in its care may be given another, when the quickest has `least`.
@@ -99,10 +128,20 @@ impl Reveal {
         self.carers.remove(&piece)
     }
 
-    /// A piece that would be given, without giving it.
-    pub(crate) fn peek(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.find(lacks, is_out)?;
-        self.queue.get(at).copied()
+    /// A piece for which `lacks` holds, at random, without giving it.
+    pub(crate) fn bait(&self, lacks: impl Fn(u32) -> bool, rng: &mut impl RngExt) -> Option<u32> {
+        let near = self.queue.len().min(SEARCH);
+        let from = if near == 0 { 0 } else { rng.random_range(0..near) };
+        let (before, after) = (self.queue.range(..from), self.queue.range(from..near));
+        after.chain(before).copied().find(|&piece| lacks(piece))
+    }
+
+    /// Gives a piece that a link was baited with, if it was not given since.
+    pub(crate) fn give_bait(&mut self, to: LinkId, bait: u32) -> bool {
+        let Some(at) = self.queue.iter().position(|&piece| piece == bait) else { return false };
+        self.queue.remove(at);
+        self.carers.insert(bait, to);
+        true
     }
 
     fn find(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<usize> {
@@ -123,6 +162,8 @@ impl Reveal {
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) pieces: Bitfield,
+    /// A piece that it was shown so that it asks for a slot.
+    pub(crate) bait: Option<u32>,
     /// Pieces given to it, with the bytes of each that have not been sent.
     given: BTreeMap<u32, u32>,
     unsent: u64,
@@ -134,7 +175,14 @@ pub(crate) struct Shown {
 impl Shown {
     /// None of so many pieces.
     pub(crate) fn new(pieces: u32) -> Self {
-        Self { pieces: Bitfield::new(pieces), given: BTreeMap::new(), unsent: 0, sent: 0, in_care: 0 }
+        Self {
+            pieces: Bitfield::new(pieces),
+            bait: None,
+            given: BTreeMap::new(),
+            unsent: 0,
+            sent: 0,
+            in_care: 0,
+        }
     }
 
     /// A piece of so many bytes was given to it.
@@ -146,9 +194,10 @@ impl Shown {
         }
     }
 
-    /// So many bytes of a piece are sent.
-    pub(crate) fn sent(&mut self, piece: u32, bytes: u32) {
+    /// So many bytes of a piece are sent. Whether they are of one that was given to it.
+    pub(crate) fn sent(&mut self, piece: u32, bytes: u32) -> bool {
         self.sent += u64::from(bytes);
+        let was = self.unsent;
         if let Some(left) = self.given.get_mut(&piece) {
             let part = bytes.min(*left);
             *left -= part;
@@ -157,6 +206,7 @@ impl Shown {
                 self.given.remove(&piece);
             }
         }
+        self.unsent < was
     }
 
     /// It has the piece, from wherever. Whether it was one given to it and not sent whole.
@@ -164,6 +214,11 @@ impl Shown {
         let Some(left) = self.given.remove(&piece) else { return false };
         self.unsent -= u64::from(left);
         true
+    }
+
+    /// Whether some of what it was given has not been sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent > 0
     }
 
     /// It takes no more: the pieces that it was given and has not got.
@@ -200,13 +255,14 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut reveal = Reveal::new(geometry(100), &mut rng);
         let mut given: Vec<u32> = std::iter::from_fn(|| reveal.give(LINK, |_| true, |_| false)).collect();
-        assert!(reveal.is_over());
+        assert!(!reveal.should_end(Time::ZERO, || true), "some was not sent");
+        assert!(reveal.should_end(Time::ZERO, || false) && reveal.should_end(Time::ZERO + PATIENCE, || true));
         assert!(!given.is_sorted());
         given.sort_unstable();
         assert_eq!(given, (0..100).collect::<Vec<_>>());
         reveal.give_back(42);
-        assert_eq!(reveal.peek(|_| true, |_| false), Some(42));
-        assert_eq!(reveal.give(LINK, |_| true, |_| false), Some(42));
+        assert_eq!(reveal.bait(|_| true, &mut rng), Some(42));
+        assert!(reveal.give_bait(LINK, 42) && !reveal.give_bait(LINK, 42));
     }
 
     #[test]
@@ -226,7 +282,7 @@ mod tests {
         assert!(shown.needs_more(0, 0));
         shown.give(0, 1 << 18);
         assert!(!shown.needs_more(0, 0));
-        assert!(shown.needs_more(0, 1), "what it has asked for is no longer ahead");
+        assert!(shown.needs_more(0, (1 << 18) - MIN_AHEAD + 1), "what it has asked for is no longer ahead");
         assert!(shown.needs_more(10_000_000, 0), "a fast link needs more");
         shown.give(1, 1 << 18);
         shown.sent(0, 1 << 18);

@@ -1,6 +1,7 @@
 //! When things are decided: after each batch of inputs, and at deadlines.
 
 use super::{Action, CloseReason, Torrent};
+use crate::reveal::Reveal;
 use crate::wire::Message;
 use crate::{LinkId, Time};
 
@@ -20,7 +21,7 @@ impl Torrent {
         if let Some(&first) = touched.first() {
             self.turn = first;
         }
-        self.look_for_seeds(now, &touched);
+        self.end_reveal(now, &touched);
         for &id in &touched {
             self.update_interest(now, id);
             self.close_if_pointless(now, id);
@@ -93,6 +94,7 @@ impl Torrent {
             && self.dialling.len() < self.config.max_dials
             && self.links.len() + self.dialling.len() < self.config.max_links;
         let dial = if room { self.candidates.poll_timeout() } else { None };
-        [self.links_due, choker, dial].into_iter().flatten().min()
+        let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
+        [self.links_due, choker, dial, reveal].into_iter().flatten().min()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Torrent;
 use crate::link::Link;
-use crate::reveal::{MAX_PIECES, Reveal};
+use crate::reveal::{MAX_PIECES, Reveal, Shown};
 use crate::wire::Message;
 use crate::{LinkId, Time};
 
@@ -21,13 +21,16 @@ impl Torrent {
         !self.reveal.get_or_insert_with(|| Reveal::new(geometry, rng)).is_over()
     }
 
-    /// With another seed in the swarm nobody depends on us alone: everything is shown.
-    pub(super) fn look_for_seeds(&mut self, now: Time, touched: &[LinkId]) {
-        let hiding = self.reveal.as_ref().is_some_and(|reveal| !reveal.is_over());
-        if hiding && touched.iter().any(|id| self.links.get(id).is_some_and(|link| link.has.is_full())) {
+    /// Shows everything to everyone once that is best: each piece has left us, or there is another seed, so that
+    /// nobody depends on us alone.
+    pub(super) fn end_reveal(&mut self, now: Time, touched: &[LinkId]) {
+        let Some(reveal) = self.reveal.as_mut().filter(|reveal| !reveal.is_over()) else { return };
+        let is_seed = |id: &LinkId| self.links.get(id).is_some_and(|link| link.has.is_full());
+        let unsent = || self.links.values().any(|link| link.shown.as_ref().is_some_and(Shown::has_unsent));
+        if reveal.should_end(now, unsent) || touched.iter().any(is_seed) {
+            self.reveal = Some(Reveal::over());
             let ids: Vec<LinkId> = self.links.keys().copied().collect();
             ids.into_iter().for_each(|id| self.show_all(now, id));
-            self.reveal = Some(Reveal::over());
         }
     }
 
@@ -48,15 +51,10 @@ impl Torrent {
         if shown.pieces.has_any_not_in(&link.has) {
             return;
         }
-        let picker = &self.picker;
-        let bait = reveal.peek(|piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
-        match bait {
-            Some(piece) => {
-                shown.pieces.set(piece);
-                self.send(now, id, Message::Have(piece));
-            }
-            None => self.show_all(now, id),
-        }
+        let Some(piece) = reveal.bait(|piece| !link.has.get(piece), &mut self.rng) else { return };
+        shown.pieces.set(piece);
+        shown.bait = Some(piece);
+        self.send(now, id, Message::Have(piece));
     }
 
     /// A peer has a piece of ours: who was to pass it on has done so.
@@ -81,9 +79,13 @@ impl Torrent {
             if !reveal.may_give(shown.in_care, least) {
                 return;
             }
+            if let Some(bait) = shown.bait.take().filter(|&bait| reveal.give_bait(id, bait)) {
+                shown.give(bait, self.config.geometry.piece_size(bait));
+                continue;
+            }
             let picker = &self.picker;
             let piece = reveal.give(id, |piece| !link.has.get(piece), |piece| picker.availability(piece) > 0);
-            let Some(piece) = piece else { return self.show_all(now, id) };
+            let Some(piece) = piece else { return };
             let news = !shown.pieces.get(piece);
             shown.give(piece, self.config.geometry.piece_size(piece));
             if news {
@@ -92,7 +94,7 @@ impl Torrent {
         }
     }
 
-    /// Nothing is left that only this link should get: it may choose.
+    /// A link may choose from now on.
     fn show_all(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(mut shown) = link.shown.take() else { return };

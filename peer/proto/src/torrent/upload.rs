@@ -164,8 +164,10 @@ impl Torrent {
             if self.have.get(block.piece) {
                 self.upload_in_use += block.length;
                 self.copies.sent(block);
-                if let Some(shown) = &mut link.shown {
-                    shown.sent(block.piece, block.length);
+                let was_given =
+                    link.shown.as_mut().is_some_and(|shown| shown.sent(block.piece, block.length));
+                if let Some(reveal) = self.reveal.as_mut().filter(|_| was_given) {
+                    reveal.sent(now);
                 }
                 self.actions.push_back(Action::Upload(id, block));
             } else {
