@@ -18,7 +18,7 @@ pub struct SessionConfig {
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
     pub disk_threads: usize,
-    /// What trackers are told that we are.
+    /// What trackers and peers are told that we are: a name, a slash and a version.
     pub user_agent: String,
     /// How long strangers may take.
     pub deadlines: Deadlines,

@@ -4,7 +4,7 @@ use std::io;
 
 use metainfo::InfoHash;
 use peer_proto::PeerId;
-use peer_proto::wire::{HANDSHAKE_LENGTH, Handshake};
+use peer_proto::wire::{HANDSHAKE_LENGTH, Handshake, OUR_RESERVED};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -35,9 +35,9 @@ pub(super) async fn receive(stream: &mut TcpStream) -> io::Result<Handshake> {
     Handshake::decode(&bytes).map_err(invalid)
 }
 
-/// Sends ours. It speaks no extensions yet: all reserved bits are 0.
+/// Sends ours.
 pub(super) async fn send(stream: &mut TcpStream, info_hash: InfoHash, peer_id: PeerId) -> io::Result<()> {
-    stream.write_all(&Handshake { reserved: [0; 8], info_hash, peer_id }.encode()).await
+    stream.write_all(&Handshake { reserved: OUR_RESERVED, info_hash, peer_id }.encode()).await
 }
 
 pub(super) fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peer_proto::candidates::Source;
+use peer_proto::torrent::About;
 use peer_proto::{Action, Bitfield, Block, Time, Torrent, TorrentConfig};
 use storage::StorageError;
 use tokio::sync::mpsc;
@@ -111,6 +112,13 @@ impl<'a> Active<'a> {
             super_seeding: true,
             disk_budget: limits::DISK_BUDGET,
             upload_budget: limits::UPLOAD_BUDGET,
+            about: About {
+                info_hash: disk.info().info_hash(),
+                metadata: disk.info().raw().clone(),
+                port: Some(shared.port),
+                version: shared.config.user_agent.replace('/', " "),
+                private: disk.info().private(),
+            },
         };
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());
         engine.handle_candidates(shared.now(), &context.peers, Source::User);

@@ -165,7 +165,7 @@ impl Links {
                 link.owed = link.owed.saturating_sub(bytes);
                 if error.is_shortage() {
                     tracing::warn!("{error}");
-                    engine.handle_upload_sent(now, read.link, bytes, false);
+                    read.blocks.iter().for_each(|block| engine.handle_upload_dropped(now, read.link, *block));
                     return None;
                 }
                 read.blocks.iter().for_each(|block| engine.handle_upload_failed(now, read.link, *block));

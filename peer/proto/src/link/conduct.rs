@@ -15,6 +15,12 @@ const MAX_UNASKED: u32 = 16;
 /// Bitfields that tell of nothing new or take something back: a peer that has lost data may send one (HOSTILE 27).
 const MAX_BITFIELDS: u32 = 4;
 
+/// Refusals of requests that we never made.
+const MAX_UNASKED_REJECTS: u32 = 16;
+
+/// Extended messages that cannot be read: a client may have its own idea of one of them.
+const MAX_BAD_EXTENDED: u32 = 8;
+
 /// Counts of one link's slips.
 #[derive(Debug, Default)]
 pub struct Conduct {
@@ -22,6 +28,8 @@ pub struct Conduct {
     bad_requests: u32,
     unasked: u32,
     bitfields: u32,
+    unasked_rejects: u32,
+    bad_extended: u32,
 }
 
 /// The rule that was broken too often.
@@ -58,5 +66,15 @@ impl Conduct {
     /// One that only grows is not counted: aria2 sends it in the place of many have messages, again and again.
     pub fn bitfield(&mut self) -> Verdict {
         Self::count(&mut self.bitfields, MAX_BITFIELDS, "sends its bitfield again and again")
+    }
+
+    /// A refusal of a request that was never made.
+    pub fn unasked_reject(&mut self) -> Verdict {
+        Self::count(&mut self.unasked_rejects, MAX_UNASKED_REJECTS, "refuses what nobody asked for")
+    }
+
+    /// An extended message that makes no sense.
+    pub fn bad_extended(&mut self) -> Verdict {
+        Self::count(&mut self.bad_extended, MAX_BAD_EXTENDED, "sends extended messages that make no sense")
     }
 }

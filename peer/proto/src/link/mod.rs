@@ -2,22 +2,29 @@
 //!
 //! Purpose: the state of one link: who chokes whom, who is interested, which pieces the peer has, what was asked in
 //! each direction and how fast it came. [`pipeline`] holds our requests, [`uploads`] the peer's, [`conduct`] what it
-//! did wrong.
+//! did wrong, [`fast`] and [`extended`] what goes with those extensions.
 //!
 //! It knows nothing of other links or of the torrent's pieces: the torrent routes between them.
 
 pub mod conduct;
+pub(crate) mod extended;
+pub(crate) mod fast;
+pub(crate) mod metadata;
 pub mod pipeline;
 pub mod uploads;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::rate::RateMeter;
 use crate::reveal::Shown;
 use crate::torrent::{Direction, LinkStats, Opened};
+use crate::wire::{supports_extensions, supports_fast};
 use crate::{Bitfield, PeerId, Time};
 use conduct::Conduct;
+use extended::Extended;
+use fast::Fast;
 use pipeline::Pipeline;
 use uploads::Uploads;
 
@@ -26,6 +33,9 @@ const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(90);
 
 /// A link on which nothing was heard for so long is closed: aria2 sends its keep-alives only every 120 s.
 const IDLE_AFTER: Duration = Duration::from_secs(150);
+
+/// A peer that takes no interest in pieces that it seems to lack for so long may be a seed that hides as we do.
+const UNMASK_AFTER: Duration = Duration::from_secs(10);
 
 /// One link.
 #[derive(Debug)]
@@ -42,15 +52,22 @@ pub(crate) struct Link {
     pub(crate) it_chokes: bool,
     pub(crate) we_are_interested: bool,
     pub(crate) it_is_interested: bool,
+    pub(crate) interest_changed: Time,
     pub(crate) pipeline: Pipeline,
     pub(crate) uploads: Uploads,
     pub(crate) conduct: Conduct,
+    /// Where both sides speak the fast extension (BEP 6).
+    pub(crate) fast: Option<Fast>,
+    /// Where both sides speak the extension protocol (BEP 10).
+    pub(crate) extended: Option<Extended>,
     pub(crate) down: RateMeter,
     pub(crate) up: RateMeter,
     pub(crate) opened: Time,
     pub(crate) last_unchoked: Option<Time>,
     pub(crate) last_heard: Time,
     pub(crate) last_said: Time,
+    /// When it is closed, since neither side wants anything.
+    pub(crate) part_at: Option<Time>,
     /// The picker had nothing more for it: worth asking again only when something changed.
     pub(crate) starved: bool,
 }
@@ -68,22 +85,40 @@ impl Link {
             it_chokes: true,
             we_are_interested: false,
             it_is_interested: false,
+            interest_changed: now,
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             conduct: Conduct::default(),
+            // We always claim both.
+            fast: supports_fast(&opened.reserved).then(Fast::default),
+            extended: supports_extensions(&opened.reserved).then(Extended::default),
             down: RateMeter::new(),
             up: RateMeter::new(),
             opened: now,
             last_unchoked: None,
             last_heard: now,
             last_said: now,
+            part_at: None,
             starved: false,
         }
     }
 
     /// Whether blocks may be asked of it.
     pub(crate) fn may_ask(&self) -> bool {
-        self.we_are_interested && !self.it_chokes
+        self.we_are_interested && (!self.it_chokes || self.fast.as_ref().is_some_and(Fast::is_granted_any))
+    }
+
+    /// The pieces that it may be asked for now.
+    pub(crate) fn askable(&self) -> Cow<'_, Bitfield> {
+        match &self.fast {
+            Some(fast) => fast.askable(&self.has, self.it_chokes),
+            None => Cow::Borrowed(&self.has),
+        }
+    }
+
+    /// Whether it wants nothing that we could give: it has everything, or says so (BEP 21).
+    pub(crate) fn is_upload_only(&self) -> bool {
+        self.has.is_full() || self.extended.as_ref().is_some_and(|extended| extended.upload_only)
     }
 
     pub(crate) fn is_idle(&self, now: Time) -> bool {
@@ -97,7 +132,17 @@ impl Link {
     /// When to look at this link again if nothing happens.
     pub(crate) fn deadline(&self) -> Time {
         let quiet = (self.last_heard + IDLE_AFTER).min(self.last_said + KEEP_ALIVE_AFTER);
-        self.pipeline.deadline().map_or(quiet, |due| due.min(quiet))
+        let refused = self.fast.as_ref().and_then(Fast::deadline);
+        let metadata = self.extended.as_ref().and_then(|extended| extended.metadata.deadline());
+        let dues = [self.pipeline.deadline(), refused, metadata, self.unmask_due(), self.part_at];
+        dues.into_iter().flatten().fold(quiet, Time::min)
+    }
+
+    /// When it is told that we are a seed after all: it is shown a few pieces and did not take an interest.
+    pub(crate) fn unmask_due(&self) -> Option<Time> {
+        let extended = self.extended.as_ref()?;
+        let due = self.shown.is_some() && !self.it_is_interested && extended.told_upload_only.is_none();
+        due.then(|| self.interest_changed + UNMASK_AFTER)
     }
 
     pub(crate) fn stats(&self, now: Time) -> LinkStats {
@@ -109,6 +154,8 @@ impl Link {
             up_rate: self.up.rate(now),
             pieces: self.has.count(),
             seed: self.has.is_full(),
+            client: self.extended.as_ref().and_then(|extended| extended.version.clone()),
+            our_ip: self.extended.as_ref().and_then(|extended| extended.our_ip),
             choked: (self.it_chokes, self.we_choke),
             interested: (self.we_are_interested, self.it_is_interested),
         }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::{BLOCK_LENGTH, Block, Time};
 
-/// The most requests out at once: Transmission drops those over 500, libtorrent over 2,000 (BEP 10's `reqq` will
-/// say; nothing says it in BEP 3).
+/// The most requests out at once: Transmission drops those over 500, libtorrent over 2,000. A peer may say that it
+/// takes fewer (`reqq` of BEP 10).
 pub const MAX_DEPTH: usize = 500;
 
 /// Before anything is measured: 1 MiB, which 100 ms of round trip turn into 10 MiB/s.
@@ -49,7 +49,7 @@ struct Request {
     delivered_before: u64,
 }
 
-/// What a block that came was to us.
+/// What a block that came, or was refused, was to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// It was outstanding.
@@ -71,6 +71,8 @@ pub struct Pipeline {
     window_began: Time,
     last_progress: Time,
     snubbed: bool,
+    /// The most that the peer takes.
+    limit: usize,
 }
 
 impl Pipeline {
@@ -86,7 +88,13 @@ impl Pipeline {
             window_began: now,
             last_progress: now,
             snubbed: false,
+            limit: MAX_DEPTH,
         }
+    }
+
+    /// The peer says how many requests it holds before it drops any.
+    pub fn set_limit(&mut self, requests: u16) {
+        self.limit = usize::from(requests).clamp(1, MAX_DEPTH);
     }
 
     /// Blocks asked for and not here yet.
@@ -101,11 +109,11 @@ impl Pipeline {
         if self.snubbed {
             return SNUBBED_DEPTH;
         }
-        let Some(shortest) = self.shortest else { return START_DEPTH };
+        let Some(shortest) = self.shortest else { return START_DEPTH.min(self.limit) };
         let rate = u128::from(self.best[0].max(self.best[1]));
         let time = (shortest * 2 + HEADROOM).as_micros();
         let blocks = rate * time / 1_000_000 / u128::from(BLOCK_LENGTH);
-        usize::try_from(blocks).unwrap_or(MAX_DEPTH).clamp(MIN_DEPTH, MAX_DEPTH)
+        usize::try_from(blocks).unwrap_or(MAX_DEPTH).clamp(MIN_DEPTH, MAX_DEPTH).min(self.limit)
     }
 
     /// How many more to ask for.
@@ -125,13 +133,7 @@ impl Pipeline {
     /// A block came.
     pub fn arrived(&mut self, now: Time, block: Block) -> Arrival {
         let Some(at) = self.outstanding.iter().position(|r| r.block == block) else {
-            return match self.late.iter().position(|&late| late == block) {
-                Some(at) => {
-                    self.late.remove(at);
-                    Arrival::Late
-                }
-                None => Arrival::Unasked,
-            };
+            return self.forget_late(block);
         };
         if let Some(request) = self.outstanding.remove(at) {
             self.delivered += u64::from(block.length);
@@ -140,6 +142,27 @@ impl Pipeline {
         self.snubbed = false;
         self.last_progress = now;
         Arrival::Expected
+    }
+
+    fn forget_late(&mut self, block: Block) -> Arrival {
+        match self.late.iter().position(|&late| late == block) {
+            Some(at) => {
+                self.late.remove(at);
+                Arrival::Late
+            }
+            None => Arrival::Unasked,
+        }
+    }
+
+    /// The peer refuses a block (BEP 6): it will not come. Answers what it was to us, as [`Pipeline::arrived`] does.
+    pub fn rejected(&mut self, block: Block) -> Arrival {
+        match self.outstanding.iter().position(|r| r.block == block) {
+            Some(at) => {
+                self.outstanding.remove(at);
+                Arrival::Expected
+            }
+            None => self.forget_late(block),
+        }
     }
 
     fn measure(&mut self, now: Time, request: Request) {
@@ -293,6 +316,32 @@ mod tests {
         assert_eq!(pipeline.deadline(), Some(Time::ZERO + GIVE_UP_AFTER));
         assert_eq!(pipeline.overdue(Time::ZERO + GIVE_UP_AFTER), [block(0)]);
         assert!(!pipeline.is_snubbed());
+    }
+
+    #[test]
+    fn h36_a_peer_that_takes_few_requests_gets_no_more_and_one_that_claims_to_take_many_no_more_than_others()
+    {
+        let mut pipeline = Pipeline::new(Time::ZERO);
+        pipeline.set_limit(5);
+        assert_eq!((pipeline.depth(), pipeline.room()), (5, 5));
+        pipeline.asked(Time::ZERO, block(0));
+        pipeline.arrived(Time::ZERO + Duration::from_micros(1), block(0));
+        assert_eq!(pipeline.depth(), 5, "however fast it is");
+        pipeline.set_limit(0);
+        assert_eq!(pipeline.depth(), 1);
+        pipeline.set_limit(u16::MAX);
+        assert_eq!(pipeline.depth(), MAX_DEPTH);
+    }
+
+    #[test]
+    fn a_refused_block_is_not_waited_for() {
+        let mut pipeline = Pipeline::new(Time::ZERO);
+        (0..2).for_each(|n| pipeline.asked(Time::ZERO, block(n)));
+        assert_eq!(pipeline.rejected(block(0)), Arrival::Expected);
+        assert_eq!((pipeline.outstanding(), pipeline.rejected(block(0))), (1, Arrival::Unasked));
+        pipeline.give_up(block(1));
+        assert_eq!(pipeline.rejected(block(1)), Arrival::Late, "it was cancelled meanwhile");
+        assert_eq!(pipeline.rejected(block(1)), Arrival::Unasked);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::Block;
 
-/// Requests that wait, a link. More are dropped: libtorrent allows 2,000.
+/// Requests that wait, a link: what we tell peers by `reqq` (BEP 10). More are refused: libtorrent allows 2,000.
 pub const MAX_QUEUED: usize = 2000;
 
 /// The longest block served: BEP 3 says 16 KiB, old clients ask for 32 KiB.
@@ -56,12 +56,21 @@ impl Uploads {
         true
     }
 
-    /// The peer no longer wants a block.
-    pub fn cancel(&mut self, block: Block) {
-        if let Some(at) = self.queue.iter().position(|&b| b == block) {
-            self.queue.remove(at);
-            self.queued -= u64::from(block.length);
-        }
+    /// The peer no longer wants a block. Whether it was waiting.
+    pub fn cancel(&mut self, block: Block) -> bool {
+        let Some(at) = self.queue.iter().position(|&b| b == block) else { return false };
+        self.queue.remove(at);
+        self.queued -= u64::from(block.length);
+        true
+    }
+
+    /// Throws away what waits, but for what is to be kept, and answers it in the order in which it came.
+    pub fn refuse(&mut self, mut keep: impl FnMut(Block) -> bool) -> Vec<Block> {
+        let (kept, refused): (VecDeque<Block>, VecDeque<Block>) =
+            self.queue.drain(..).partition(|&block| keep(block));
+        self.queue = kept;
+        self.queued = self.queue.iter().map(|block| u64::from(block.length)).sum();
+        refused.into()
     }
 
     /// All that waits is thrown away (choke).
@@ -151,12 +160,21 @@ mod tests {
         let mut uploads = Uploads::default();
         (0..4).for_each(|n| assert!(uploads.push(block(n))));
         assert_eq!(uploads.next(0, false, BLOCK_LENGTH - 1, |_| 0), None);
-        uploads.cancel(block(0));
+        assert!(uploads.cancel(block(0)) && !uploads.cancel(block(0)));
         assert_eq!(uploads.next(0, false, BLOCK_LENGTH, |_| 0), Some(block(1)));
         uploads.clear();
         assert_eq!(uploads.next(0, false, u32::MAX, |_| 0), None);
         assert_eq!(uploads.done(u32::MAX), BLOCK_LENGTH);
         assert_eq!(uploads.on_the_way(), 0);
+    }
+
+    #[test]
+    fn what_is_refused_is_named_and_what_is_kept_is_served() {
+        let mut uploads = Uploads::default();
+        (0..4).for_each(|n| assert!(uploads.push(block(n))));
+        assert_eq!(uploads.refuse(|b| b.piece == 2), [block(0), block(1), block(3)]);
+        assert_eq!((uploads.queued(), uploads.queued_bytes()), (1, u64::from(BLOCK_LENGTH)));
+        assert_eq!(uploads.next(0, false, u32::MAX, |_| 0), Some(block(2)));
     }
 
     #[test]

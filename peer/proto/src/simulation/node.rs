@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::network::{FlowId, HostSpec};
-use crate::torrent::{Torrent, TorrentConfig, Totals};
+use crate::torrent::{About, Torrent, TorrentConfig, Totals};
 use crate::{Bitfield, Block, BlockVerdict, Geometry, LinkId, PeerId, Time};
 
 /// Where every simulated peer listens.
@@ -80,6 +80,7 @@ impl NodeSpec {
             super_seeding: self.super_seeding,
             disk_budget: 1024,
             upload_budget: 8 << 20,
+            about: About { port: Some(PORT), version: "simulated".to_owned(), ..About::default() },
         }
     }
 }

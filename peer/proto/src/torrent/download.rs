@@ -22,39 +22,47 @@ impl Torrent {
                 link.starved = false;
                 Ok(())
             }
-            Message::Interested => {
-                link.it_is_interested = true;
+            Message::Interested | Message::NotInterested => {
+                link.it_is_interested = message == Message::Interested;
+                link.interest_changed = now;
                 self.slots_touched = true;
-                Ok(())
-            }
-            Message::NotInterested => {
-                link.it_is_interested = false;
-                self.slots_touched = true;
+                self.note_deadline(id);
                 Ok(())
             }
             Message::Have(piece) => {
                 self.peer_has(id, piece);
                 Ok(())
             }
-            Message::Bitfield(bytes) => self.peer_has_these(id, &bytes),
-            Message::Request(block) => self.requested(id, block),
+            Message::Bitfield(ref bytes) => self.peer_has_bits(id, bytes),
+            Message::Request(block) => self.requested(now, id, block),
             Message::Cancel(block) => {
-                link.uploads.cancel(block);
+                if link.uploads.cancel(block) {
+                    self.reject(now, id, block);
+                }
                 Ok(())
             }
-            // We do not claim the extensions yet, so nobody may expect that these are read.
-            Message::Suggest(_) | Message::HaveAll | Message::HaveNone | Message::Reject(_) => Ok(()),
-            Message::AllowedFast(_) | Message::Extended(..) => Ok(()),
+            Message::HaveAll
+            | Message::HaveNone
+            | Message::Suggest(_)
+            | Message::Reject(_)
+            | Message::AllowedFast(_) => self.fast_message(now, id, &message),
+            Message::Extended(number, ref payload) => self.extended(now, id, number, payload),
             Message::KeepAlive | Message::Port(_) | Message::Unknown(_) => Ok(()),
         };
-        if let Err(rule) = verdict {
-            self.close(now, id, CloseReason::Misbehaved(rule));
+        match (verdict, message) {
+            (Err(rule), _) => self.close(now, id, CloseReason::Misbehaved(rule)),
+            (Ok(()), Message::Bitfield(_) | Message::HaveNone) => self.offer_fast(now, id),
+            _ => {}
         }
     }
 
     fn choked(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.it_chokes = true;
+        if link.fast.is_some() {
+            // Its rejects say what will not come, so that nothing is fetched twice that is on the way.
+            return;
+        }
         let abandoned = link.pipeline.give_up_all();
         self.release(id, &abandoned);
         // It may have been the one that a bad piece was to come from.
@@ -76,10 +84,14 @@ impl Torrent {
         }
     }
 
-    fn peer_has_these(&mut self, id: LinkId, bytes: &[u8]) -> Result<(), &'static str> {
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+    fn peer_has_bits(&mut self, id: LinkId, bytes: &[u8]) -> Result<(), &'static str> {
         let has = Bitfield::from_bytes(self.config.geometry.piece_count(), bytes)
             .map_err(|_| "sends a bitfield of another torrent")?;
+        self.peer_has_these(id, has)
+    }
+
+    pub(super) fn peer_has_these(&mut self, id: LinkId, has: Bitfield) -> Result<(), &'static str> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let takes_back = link.has.has_any_not_in(&has);
         if takes_back || !has.has_any_not_in(&link.has) {
             link.conduct.bitfield()?;
@@ -265,7 +277,7 @@ impl Torrent {
         }
         let mut blocks = Vec::with_capacity(want);
         let before = self.picker.in_endgame();
-        self.picker.pick(id, &link.has, want, &mut self.rng, &mut blocks);
+        self.picker.pick(id, &link.askable(), want, &mut self.rng, &mut blocks);
         link.starved = blocks.len() < want;
         let end_game_begins = !before && self.picker.in_endgame();
         for &block in &blocks {

@@ -6,7 +6,6 @@ use super::{Action, CloseReason, Direction, Opened, Torrent};
 use crate::candidates::Source;
 use crate::link::Link;
 use crate::reveal::Shown;
-use crate::wire::Message;
 use crate::{LinkId, Time};
 
 /// Links that are gone and whose addresses are remembered for the sake of pieces that fail later.
@@ -52,10 +51,8 @@ impl Torrent {
         self.links_due = Some(self.links_due.map_or(due, |other| other.min(due)));
         self.links.insert(id, link);
         self.touched.insert(id);
-        if !self.have.is_empty() && !hides {
-            let bits = self.have.to_bytes();
-            self.send(now, id, Message::Bitfield(bits));
-        }
+        self.say_what_we_have(now, id);
+        self.introduce(now, id);
         Ok(id)
     }
 
@@ -107,6 +104,7 @@ impl Torrent {
         if link.direction == Direction::Outgoing {
             self.candidates.disconnected(now, link.address, link.down.total() > 0 || link.up.total() > 0);
         }
+        self.lost_sight_of(now, &link);
         self.slots_touched = true;
     }
 

@@ -10,9 +10,12 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `download` (what is asked and arrives), `upload` (what is offered and served) and `plan` (when).
+//! `download` (what is asked and arrives), `upload` (what is offered and served), `fast` and `extensions` (what goes
+//! with BEP 6 and BEP 10) and `plan` (when).
 
 mod download;
+mod extensions;
+mod fast;
 mod links;
 mod plan;
 mod reveal;
@@ -22,7 +25,7 @@ mod types;
 mod upload;
 
 pub use types::{
-    Action, BlockVerdict, CloseReason, Direction, LinkStats, Obstacle, Opened, TorrentConfig, Totals,
+    About, Action, BlockVerdict, CloseReason, Direction, LinkStats, Obstacle, Opened, TorrentConfig, Totals,
 };
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,6 +80,8 @@ pub struct Torrent {
     /// The link after which the next round of asking begins, so that a short budget goes round.
     turn: LinkId,
     downloading: bool,
+    /// Whether we wanted nothing any more when links were last told.
+    was_upload_only: bool,
     closing: bool,
 }
 
@@ -113,6 +118,7 @@ impl Torrent {
             links_due: None,
             turn: LinkId(0),
             downloading: true,
+            was_upload_only: config.have.is_full(),
             closing: false,
             config,
         }

@@ -9,6 +9,7 @@ impl Torrent {
     /// Lets every touched link decide; call once after a batch of `handle_*`.
     pub fn plan(&mut self, now: Time) {
         self.tell_news(now);
+        self.tell_upload_only(now);
         let mut touched: Vec<LinkId> = if std::mem::take(&mut self.all_touched) {
             self.touched.clear();
             self.links.keys().copied().collect()
@@ -46,15 +47,6 @@ impl Torrent {
         }
     }
 
-    /// Two that have everything hold a connection that somebody else could use.
-    fn close_if_pointless(&mut self, now: Time, id: LinkId) {
-        let both = self.have.is_full()
-            && self.links.get(&id).is_some_and(|link| link.has.is_full() && link.uploads.on_the_way() == 0);
-        if both && self.config.geometry.piece_count() > 0 {
-            self.close(now, id, CloseReason::BothComplete);
-        }
-    }
-
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.links_due.is_none_or(|due| now < due) {
@@ -75,10 +67,24 @@ impl Torrent {
         }
         let keep_alive = link.keep_alive_due(now);
         let overdue = link.pipeline.overdue(now);
+        if link.fast.as_mut().is_some_and(|fast| fast.expire(now)) {
+            link.starved = false;
+            self.touched.insert(id);
+        }
+        let unmask = link.unmask_due().is_some_and(|due| due <= now);
+        if unmask {
+            link.interest_changed = now;
+        }
+        link.part_at = link.part_at.filter(|&due| due > now);
         self.release(id, &overdue);
+        self.serve_metadata(now, id);
+        if unmask {
+            self.say_upload_only(now, id);
+        }
         if keep_alive {
             self.send(now, id, Message::KeepAlive);
         }
+        self.close_if_pointless(now, id);
     }
 
     /// The next thing to do.

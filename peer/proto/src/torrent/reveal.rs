@@ -13,7 +13,7 @@ impl Torrent {
         if !self.config.super_seeding
             || !self.have.is_full()
             || geometry.piece_count() > MAX_PIECES
-            || self.links.values().any(|link| link.has.is_full())
+            || self.links.values().any(Link::is_upload_only)
         {
             return false;
         }
@@ -25,7 +25,7 @@ impl Torrent {
     /// nobody depends on us alone.
     pub(super) fn end_reveal(&mut self, now: Time, touched: &[LinkId]) {
         let Some(reveal) = self.reveal.as_mut().filter(|reveal| !reveal.is_over()) else { return };
-        let is_seed = |id: &LinkId| self.links.get(id).is_some_and(|link| link.has.is_full());
+        let is_seed = |id: &LinkId| self.links.get(id).is_some_and(Link::is_upload_only);
         let unsent = || self.links.values().any(|link| link.shown.as_ref().is_some_and(Shown::has_unsent));
         if reveal.should_end(now, unsent) || touched.iter().any(is_seed) {
             self.reveal = Some(Reveal::over());
@@ -105,6 +105,7 @@ impl Torrent {
         for piece in hidden {
             self.send(now, id, Message::Have(piece));
         }
+        self.say_upload_only(now, id);
     }
 
     /// What a link was given and has not got goes to others: it is choked, or gone.

@@ -8,7 +8,11 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
 use crate::candidates::Source;
+use crate::wire::OUR_RESERVED;
 use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
+
+mod extensions;
+mod fast;
 
 const PIECES: u32 = 8;
 const BLOCKS: u32 = 4;
@@ -28,6 +32,7 @@ fn torrent(have: Bitfield) -> Torrent {
         super_seeding: false,
         disk_budget: 20,
         upload_budget: 1 << 20,
+        about: About::default(),
     };
     Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1))
 }
@@ -46,6 +51,11 @@ fn address(n: u8) -> SocketAddr {
 
 fn opened(n: u8, direction: Direction) -> Opened {
     Opened { address: address(n), direction, peer_id: PeerId([n; 20]), reserved: [0; 8] }
+}
+
+/// One that speaks the fast extension and the extension protocol.
+fn speaking(n: u8, direction: Direction) -> Opened {
+    Opened { reserved: OUR_RESERVED, ..opened(n, direction) }
 }
 
 fn actions(torrent: &mut Torrent, now: Time) -> Vec<Action> {

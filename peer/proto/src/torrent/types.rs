@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+use metainfo::InfoHash;
+
 #[cfg(doc)]
 use super::Torrent;
 use crate::wire::{Message, WireError};
@@ -28,6 +31,36 @@ pub struct TorrentConfig {
     pub super_seeding: bool,
     /// Bytes of blocks that may be read from disk and not yet taken by sockets, all links together.
     pub upload_budget: u32,
+    /// What peers are told besides pieces.
+    pub about: About,
+}
+
+/// What a torrent's peers are told of it and of us, besides pieces (BEP 6, 9, 10).
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The name of the swarm.
+    pub info_hash: InfoHash,
+    /// The raw info dictionary, for peers that came by a magnet link (BEP 9); empty where none is given.
+    pub metadata: Bytes,
+    /// Where we listen; `None` if nobody can come.
+    pub port: Option<u16>,
+    /// The program's name and version.
+    pub version: String,
+    /// Only the torrent's trackers may say who is there (BEP 27).
+    pub private: bool,
+}
+
+impl Default for About {
+    /// Nothing to tell.
+    fn default() -> Self {
+        Self {
+            info_hash: InfoHash::new([0; 20]),
+            metadata: Bytes::new(),
+            port: None,
+            version: String::new(),
+            private: false,
+        }
+    }
 }
 
 /// Which side opened a connection.
@@ -87,7 +120,7 @@ pub enum CloseReason {
     #[error("too many connections")]
     TooMany,
     /// Neither side can ever want anything of the other.
-    #[error("both have everything")]
+    #[error("neither needs anything")]
     BothComplete,
     /// Nothing heard for too long.
     #[error("silent for too long")]
@@ -107,8 +140,8 @@ pub enum Action {
     /// Read this block from disk and send it as a piece message, in the order given; adjacent blocks follow each
     /// other where possible. Then [`Torrent::handle_upload_sent`], or [`Torrent::handle_upload_failed`].
     Upload(LinkId, Block),
-    /// The peer cancelled or was choked: an [`Action::Upload`] that was not read yet need not be. The driver
-    /// answers for every upload all the same.
+    /// The peer was choked: an [`Action::Upload`] that was not read yet need not be. The driver answers for every
+    /// upload all the same. Not of those that speak the fast extension: they get what is on its way.
     ForgetUploads(LinkId),
     /// Close the connection; the link is gone already, no `handle_closed` is due.
     Close(LinkId, CloseReason),
@@ -134,7 +167,7 @@ pub struct Totals {
 }
 
 /// One link, for people to look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LinkStats {
     /// The other end.
     pub address: SocketAddr,
@@ -150,6 +183,10 @@ pub struct LinkStats {
     pub pieces: u32,
     /// Whether it has all.
     pub seed: bool,
+    /// Its client's name and version, if it says; safe to show.
+    pub client: Option<String>,
+    /// Our own address as it sees us, if it says.
+    pub our_ip: Option<IpAddr>,
     /// Whether it chokes us, we it.
     pub choked: (bool, bool),
     /// Whether we are interested, it is.

@@ -1,6 +1,7 @@
 //! What is offered to peers and served.
 
 use super::{Action, Torrent};
+use crate::allowed_fast;
 use crate::choker::Standing;
 use crate::link::uploads::{MAX_REQUEST, MIN_REQUEST};
 use crate::wire::Message;
@@ -8,26 +9,40 @@ use crate::{Block, LinkId, Time};
 
 impl Torrent {
     /// A peer asks for a block.
-    pub(super) fn requested(&mut self, id: LinkId, block: Block) -> Result<(), &'static str> {
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+    pub(super) fn requested(&mut self, now: Time, id: LinkId, block: Block) -> Result<(), &'static str> {
+        let taken = self.take_request(id, block);
+        if taken != Ok(true) {
+            self.reject(now, id, block);
+        }
+        taken.map(|_| ())
+    }
+
+    /// Queues a request if it is to be served.
+    fn take_request(&mut self, id: LinkId, block: Block) -> Result<bool, &'static str> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(false) };
+        let not_served = |_| false;
         let ends_piece =
             block.begin.checked_add(block.length) == Some(self.config.geometry.piece_size(block.piece));
         let is_tiny = block.length < MIN_REQUEST && !ends_piece;
         if is_tiny || block.length > MAX_REQUEST || !self.config.geometry.contains(block) {
-            return link.conduct.bad_request();
+            return link.conduct.bad_request().map(not_served);
         }
         if link.we_choke {
-            return link.conduct.request_while_choked();
+            let few = link.has.count() <= allowed_fast::MAX_PIECES;
+            let promised = few && link.fast.as_mut().is_some_and(|fast| fast.takes(block));
+            if !promised {
+                return link.conduct.request_while_choked().map(not_served);
+            }
         }
         if !self.have.get(block.piece) {
             // It was offered before it turned out that it cannot be read.
-            return if self.lost.contains(&block.piece) { Ok(()) } else { link.conduct.bad_request() };
+            let was_offered = self.lost.contains(&block.piece);
+            return if was_offered { Ok(false) } else { link.conduct.bad_request().map(not_served) };
         }
         if !link.shown.as_ref().is_none_or(|shown| shown.pieces.get(block.piece)) {
-            return link.conduct.bad_request();
+            return link.conduct.bad_request().map(not_served);
         }
-        link.uploads.push(block);
-        Ok(())
+        Ok(link.uploads.push(block))
     }
 
     /// A socket took so many bytes of blocks that [`Action::Upload`] asked for, or they were forgotten (`sent` false).
@@ -50,9 +65,15 @@ impl Torrent {
         }
     }
 
+    /// A block was not read, for a reason that says nothing about its piece: the peer may ask again.
+    pub fn handle_upload_dropped(&mut self, now: Time, id: LinkId, block: Block) {
+        self.handle_upload_sent(now, id, block.length, false);
+        self.reject(now, id, block);
+    }
+
     /// A block could not be read: its piece is no longer offered, and is to be fetched again.
     pub fn handle_upload_failed(&mut self, now: Time, id: LinkId, block: Block) {
-        self.handle_upload_sent(now, id, block.length, false);
+        self.handle_upload_dropped(now, id, block);
         if self.have.clear(block.piece) {
             self.left += u64::from(self.config.geometry.piece_size(block.piece));
             self.lost.insert(block.piece);
@@ -145,15 +166,22 @@ impl Torrent {
         if let Some(link) = self.links.get_mut(&id) {
             link.we_choke = true;
             link.conduct.choked();
-            link.uploads.clear();
-            self.actions.push_back(Action::ForgetUploads(id));
+            let Some(fast) = &mut link.fast else {
+                link.uploads.clear();
+                self.actions.push_back(Action::ForgetUploads(id));
+                return self.send(now, id, Message::Choke);
+            };
+            // The choke first, so that nothing of what is refused is asked for again at once.
+            let refused = link.uploads.refuse(|block| fast.takes(block));
             self.send(now, id, Message::Choke);
+            refused.into_iter().for_each(|block| self.reject(now, id, block));
         }
     }
 
     /// Sends a link what its window and the shared budget allow, what has left us least often first.
     pub(super) fn serve(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
+        let mut refused = Vec::new();
         let (rate, started) = (link.up.rate(now), link.up.total() > 0);
         loop {
             let budget = self.config.upload_budget.saturating_sub(self.upload_in_use);
@@ -173,7 +201,9 @@ impl Torrent {
             } else {
                 // It could not be read meanwhile.
                 link.uploads.done(block.length);
+                refused.push(block);
             }
         }
+        refused.into_iter().for_each(|block| self.reject(now, id, block));
     }
 }
