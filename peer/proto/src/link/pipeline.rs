@@ -231,7 +231,8 @@ impl Pipeline {
     /// The earliest time at which [`Pipeline::overdue`] can have something.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let oldest = self.outstanding.iter().map(|r| r.sent).min()?;
+        // They stand in the order in which they were asked for.
+        let oldest = self.outstanding.front()?.sent;
         Some((self.last_progress + SNUB_AFTER).min(oldest + GIVE_UP_AFTER))
     }
 }

@@ -181,6 +181,9 @@ impl Torrent {
     /// Sends a link what its window and the shared budget allow, what has left us least often first.
     pub(super) fn serve(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
+        if link.uploads.queued() == 0 {
+            return;
+        }
         let mut refused = Vec::new();
         let (rate, started) = (link.up.rate(now), link.up.total() > 0);
         loop {
