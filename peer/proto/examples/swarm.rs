@@ -3,6 +3,8 @@
 //! `cargo run --release -p peer-proto --features simulation --example swarm -- flash --leechers 100 --seeds 1-3`
 
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 
 use peer_proto::simulation::network::KernelBuffer;
@@ -13,13 +15,14 @@ const USAGE: &str = "swarm SCENARIO [OPTION VALUE]...
 scenarios: flash
   --leechers N   --pieces N   --piece BYTES   --seeds A-B   --slots N   --links N   --super on|off
   --rate RATE (up, as 80mbit or bytes a second; 0: no limit)   --down RATE   --burst BYTES
-  --latency MS (one way)   --jitter MS   --kernel BYTES   --overhead PERMILLE   --sample N   --limit SECONDS";
+  --latency MS (one way)   --jitter MS   --tick MICROSECONDS   --kernel BYTES   --overhead PERMILLE   --sample N   --limit SECONDS   --threads N";
 
 /// What the command line says.
 struct Options {
     shape: Shape,
     seeds: (u64, u64),
     limit: Duration,
+    threads: usize,
 }
 
 fn main() -> ExitCode {
@@ -40,7 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { shape: Shape::default(), seeds: (1, 1), limit: Duration::from_secs(7200) };
+    let limit = Duration::from_secs(7200);
+    let mut options = Options { shape: Shape::default(), seeds: (1, 1), limit, threads: 1 };
     let shape = &mut options.shape;
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -52,6 +56,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--down" => shape.down = rate(&value)?,
             "--burst" => shape.burst = number(&value)?,
             "--latency" => shape.latency = Duration::from_millis(number(&value)?),
+            "--tick" => shape.network.tick = number(&value)?,
             "--jitter" => shape.network.jitter = 1000 * number::<u64>(&value)?,
             "--kernel" => shape.network.kernel = KernelBuffer::Fixed(number(&value)?),
             "--overhead" => shape.network.overhead_permille = number(&value)?,
@@ -60,6 +65,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--links" => shape.links = number(&value)?,
             "--sample" => shape.tracker.sample = number(&value)?,
             "--limit" => options.limit = Duration::from_secs(number(&value)?),
+            "--threads" => options.threads = number(&value)?,
             "--seeds" => {
                 let (first, last) = value.split_once('-').unwrap_or((&value, &value));
                 options.seeds = (number(first)?, number(last)?);
@@ -83,25 +89,46 @@ fn rate(text: &str) -> Result<Option<u64>, String> {
     Ok(Some(rate).filter(|&rate| rate > 0))
 }
 
+/// Runs each seed, as many at once as there are threads, and prints each when it is done.
 fn run(options: &Options) -> ExitCode {
-    let mut ratios = Vec::new();
-    for seed in options.seeds.0..=options.seeds.1 {
-        let mut swarm = match options.shape.swarm(seed, &flash(&options.shape)) {
-            Ok(swarm) => swarm,
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::from(2);
-            }
+    let left = Mutex::new(options.seeds.0..=options.seeds.1);
+    let work = || -> Result<Vec<f64>, String> {
+        let mut ratios = Vec::new();
+        loop {
+            let Some(seed) = left.lock().map_err(|error| error.to_string())?.next() else { break };
+            ratios.extend(run_one(options, seed)?);
+        }
+        Ok(ratios)
+    };
+    let results: Vec<Result<Vec<f64>, String>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let result = |worker: thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|_| Err("a run panicked".to_owned()))
         };
-        swarm.run(options.limit, |swarm| swarm.incomplete() == 0);
-        let report = Report::of(&swarm);
-        ratios.extend(report.last().map(|last| last / report.bound));
-        print_line(seed, &report, swarm.digest());
+        workers.into_iter().map(result).collect()
+    });
+    match results.into_iter().collect::<Result<Vec<_>, _>>() {
+        Ok(ratios) => {
+            if let Some(ratio) = report::median(ratios.concat()) {
+                println!("median last/bound {ratio:.3}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
-    if let Some(ratio) = report::median(ratios) {
-        println!("median last/bound {ratio:.3}");
-    }
-    ExitCode::SUCCESS
+}
+
+/// Answers how much longer than the bound the last node took, if all came to an end.
+fn run_one(options: &Options, seed: u64) -> Result<Option<f64>, String> {
+    let swarm = options.shape.swarm(seed, &flash(&options.shape));
+    let mut swarm = swarm.map_err(|error| error.to_string())?;
+    swarm.run(options.limit, |swarm| swarm.incomplete() == 0);
+    let report = Report::of(&swarm);
+    print_line(seed, &report, swarm.digest());
+    Ok(report.last().map(|last| last / report.bound))
 }
 
 fn print_line(seed: u64, report: &Report, digest: u64) {

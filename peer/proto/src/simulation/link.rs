@@ -12,11 +12,37 @@ use crate::{Block, LinkId};
 /// Bytes of a piece message before its payload.
 pub(super) const PIECE_HEAD: u32 = 13;
 
+/// Messages that travel together: most often one, which then needs no memory of its own.
+#[derive(Debug, Default)]
+pub(super) enum Control {
+    #[default]
+    Nothing,
+    One(Message),
+    More(Vec<Message>),
+}
+
+impl Control {
+    pub(super) fn push(&mut self, message: Message) {
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::One(message),
+            Self::One(first) => Self::More(vec![first, message]),
+            Self::More(mut messages) => {
+                messages.push(message);
+                Self::More(messages)
+            }
+        };
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
 /// What travels at once.
 #[derive(Debug)]
 pub(super) enum Chunk {
     /// What one turn of a driver had to say.
-    Control(Vec<Message>),
+    Control(Control),
     /// A block, and whether its bytes are wrong.
     Block(Block, bool),
     /// Nothing more comes.
@@ -32,10 +58,12 @@ pub(super) struct End {
     pub(super) out: FlowId,
     /// The flow that the other end sends on.
     pub(super) back: FlowId,
+    /// Where what this end sends is read: the other end's node and its link, while that is open.
+    pub(super) to: Option<(u32, LinkId)>,
     /// Closed ends send no more, and what reaches them is thrown away.
     pub(super) is_open: bool,
     pub(super) is_dirty: bool,
-    pub(super) control: Vec<Message>,
+    pub(super) control: Control,
     pub(super) control_bytes: u32,
     blocks: VecDeque<Block>,
 }
@@ -47,9 +75,10 @@ impl End {
             link,
             out,
             back,
+            to: None,
             is_open: true,
             is_dirty: false,
-            control: Vec::new(),
+            control: Control::Nothing,
             control_bytes: 0,
             blocks: VecDeque::new(),
         }

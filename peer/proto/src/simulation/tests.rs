@@ -31,6 +31,7 @@ fn all_complete_and_nobody_beats_the_bound() {
             small(),
             Shape { down: Some(2_000_000), ..small() },
             Shape { burst: 64 * 1024, ..small() },
+            Shape { network: NetworkConfig { tick: 1_000, ..NetworkConfig::default() }, ..small() },
             Shape { network: NetworkConfig { jitter: 5_000, ..NetworkConfig::default() }, ..small() },
         ] {
             let report = Report::of(&run(&shape, seed));

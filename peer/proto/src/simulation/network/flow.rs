@@ -3,8 +3,8 @@
 //! Purpose: what a sender's kernel and the path hold of a connection's bytes: chunks in order, how much of them is
 //! unsent, how much is in flight, and how much may be (slow start).
 //!
-//! Invariant: chunks arrive whole and in the order in which they were sent; bytes in flight exceed the window only by
-//! what was in flight when it was opened, that is never.
+//! Invariant: chunks arrive whole and in the order in which they were sent; no more bytes are in flight than the window
+//! allows, save for turns that do not fill a packet: those always go, and are not counted.
 //!
 //! It knows no rates: [`super::Network`] takes turns of bytes out of it and tells it when they arrived.
 
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 pub(super) const TURN: u64 = 16 * 1024 + 13;
 
 /// Bytes of stream in a packet.
-const SEGMENT: u64 = 1460;
+pub(super) const SEGMENT: u64 = 1460;
 
 /// See the module. Times are microseconds.
 #[derive(Debug)]
@@ -25,7 +25,9 @@ pub(super) struct Flow<C> {
     pub(super) to: u32,
     /// One way.
     pub(super) latency: u64,
-    /// All that has not arrived: bytes left of each chunk.
+    /// All that has not arrived: bytes left of each chunk. Most flows carry a have message now and then: the first
+    /// chunk stands where no other memory need be touched.
+    first: Option<(u32, C)>,
     chunks: VecDeque<(u32, C)>,
     /// Bytes in the kernel that have not been sent.
     pub(super) unsent: u64,
@@ -55,6 +57,7 @@ impl<C> Flow<C> {
             from: 0,
             to: 0,
             latency: 0,
+            first: None,
             chunks: VecDeque::new(),
             unsent: 0,
             in_flight: 0,
@@ -82,6 +85,7 @@ impl<C> Flow<C> {
     pub(super) fn end(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.open = false;
+        self.first = None;
         self.chunks.clear();
         self.acks.clear();
         self.arrived.clear();
@@ -91,12 +95,20 @@ impl<C> Flow<C> {
     }
 
     pub(super) fn push(&mut self, bytes: u32, chunk: C) {
-        self.chunks.push_back((bytes, chunk));
+        match self.first {
+            None => self.first = Some((bytes, chunk)),
+            Some(_) => self.chunks.push_back((bytes, chunk)),
+        }
         self.unsent += u64::from(bytes);
     }
 
     /// Takes the bytes of the next turn out of the kernel's buffer; 0 if the window is full.
     pub(super) fn take_turn(&mut self, now: u64, widest: u64) -> u32 {
+        let turn = self.unsent.min(TURN);
+        if !is_counted(turn) {
+            self.unsent = 0;
+            return u32::try_from(turn).unwrap_or(0);
+        }
         while let Some(&(at, bytes)) = self.acks.front()
             && at <= now
         {
@@ -107,10 +119,9 @@ impl<C> Flow<C> {
             }
             self.in_flight -= u64::from(bytes);
         }
-        let turn = self.unsent.min(TURN);
         let take = turn.min(self.window.saturating_sub(self.in_flight));
         // As TCP does: no sliver of a segment is sent while there is more.
-        if take < turn.min(SEGMENT) {
+        if !is_counted(take) {
             return 0;
         }
         self.unsent -= take;
@@ -126,16 +137,19 @@ impl<C> Flow<C> {
 
     /// So many bytes have arrived and will be acknowledged at a time. Gives out the chunks that are whole.
     pub(super) fn arrive(&mut self, bytes: u32, acked_at: u64, mut whole: impl FnMut(C)) {
-        self.acks.push_back((acked_at, bytes));
+        if is_counted(u64::from(bytes)) {
+            self.acks.push_back((acked_at, bytes));
+        }
         let mut left = bytes;
-        while let Some((needs, _)) = self.chunks.front_mut() {
+        while let Some((needs, _)) = &mut self.first {
             let part = left.min(*needs);
             *needs -= part;
             left -= part;
             if *needs > 0 {
                 break;
             }
-            if let Some((_, chunk)) = self.chunks.pop_front() {
+            let next = self.chunks.pop_front();
+            if let Some((_, chunk)) = std::mem::replace(&mut self.first, next) {
                 whole(chunk);
             }
             if left == 0 {
@@ -143,4 +157,9 @@ impl<C> Flow<C> {
             }
         }
     }
+}
+
+/// Whether the window counts a turn of so many bytes: one that does not fill a packet says little, and is never held up.
+fn is_counted(bytes: u64) -> bool {
+    bytes >= SEGMENT
 }

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::FlowId;
-use super::flow::TURN;
+use super::flow::{SEGMENT, TURN};
 
 /// Nanoseconds in a microsecond.
 const NANOS: u64 = 1000;
@@ -38,6 +38,8 @@ pub(super) struct Host {
     /// When what has been sent will have gone at the rate, in nanoseconds. Behind the clock while a burst is saved up.
     up_until: u64,
     pub(super) up_scheduled: bool,
+    /// Microseconds that the up server may be ahead of the clock and still take turns: those of one packet.
+    pub(super) ahead: u64,
     /// The segment that the down server is at.
     pub(super) entering: Option<(FlowId, u32)>,
     /// Bytes that left, headers included.
@@ -53,6 +55,7 @@ impl Host {
             down_ring: VecDeque::new(),
             up_until: 0,
             up_scheduled: false,
+            ahead: spec.up.map_or(0, |rate| duration(SEGMENT, rate) / NANOS),
             entering: None,
             sent: 0,
             checked: Checked::default(),
@@ -64,7 +67,8 @@ impl Host {
         self.up_until.div_ceil(NANOS)
     }
 
-    /// Sends so many bytes; answers when the last one has left. The up server must be free.
+    /// Sends so many bytes; answers when the last one has left. The up server must be free, or no more than a packet
+    /// ahead of the clock.
     pub(super) fn send(&mut self, now: u64, bytes: u64) -> u64 {
         self.sent += bytes;
         let Some(rate) = self.spec.up else { return now };

@@ -126,6 +126,32 @@ fn jitter_keeps_the_order_of_a_flow() {
 }
 
 #[test]
+fn with_a_tick_bytes_arrive_at_whole_ticks_host_by_host() {
+    let config = NetworkConfig { tick: MS, ..wide() };
+    let mut network = network(config, &[host(Some(1_000_000), None), host(None, None), host(None, None)]);
+    let (one, other) = (network.open(0, 2), network.open(0, 1));
+    [(one, 100), (other, 100), (one, 500), (other, 600)]
+        .iter()
+        .zip(0..)
+        .for_each(|(&(flow, bytes), n)| network.send(Time::ZERO, flow, bytes, n));
+    let told = deliveries(&drain(&mut network));
+    let at = |trip: u64| 20 * MS + trip * MS;
+    assert_eq!(told, [(at(1), 1, 1), (at(1), 0, 0), (at(1), 0, 2), (at(2), 1, 3)]);
+}
+
+#[test]
+fn what_does_not_fill_a_packet_passes_a_full_window() {
+    let mut network = network(NetworkConfig::default(), &[host(None, None), host(None, None)]);
+    let (busy, idle) = (network.open(0, 1), network.open(0, 1));
+    network.send(Time::ZERO, busy, 14_600, 0);
+    network.send(Time::ZERO, busy, 100, 1);
+    network.send(Time::ZERO, idle, 20_000, 2);
+    network.send(Time::ZERO, idle, 1460, 3);
+    let told = deliveries(&drain(&mut network));
+    assert_eq!(told, [(20 * MS, 0, 0), (20 * MS, 0, 1), (60 * MS, 1, 2), (60 * MS, 1, 3)]);
+}
+
+#[test]
 fn a_removed_flow_delivers_nothing_and_its_place_is_used_again() {
     let mut network = network(wide(), &[host(Some(1_000_000), Some(1_000_000)), host(None, Some(1_000_000))]);
     let flow = network.open(0, 1);

@@ -76,7 +76,12 @@ impl Swarm {
     }
 
     pub(super) fn attach(&mut self, node: u32, link: LinkId, out: FlowId, back: FlowId) {
-        self.put_end(End::new(node, link, out, back));
+        let mut end = End::new(node, link, out, back);
+        if let Some(other) = self.end_mut(back) {
+            other.to = Some((node, link));
+            end.to = Some((other.node, other.link)).filter(|_| other.is_open);
+        }
+        self.put_end(end);
         self.node_mut(node).attach(link, out);
     }
 
@@ -94,7 +99,10 @@ impl Swarm {
         let Some(out) = self.node_mut(index).detach(link) else { return };
         let Some(end) = self.end_mut(out) else { return };
         end.is_open = false;
-        let owed = end.forget();
+        let (owed, back) = (end.forget(), end.back);
+        if let Some(other) = self.end_mut(back) {
+            other.to = None;
+        }
         if owed > 0 {
             self.node_mut(index).torrent.handle_upload_sent(now, link, owed, false);
         }

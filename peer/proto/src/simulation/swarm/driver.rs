@@ -22,9 +22,11 @@ impl Swarm {
             self.node_mut(index).torrent.plan(now);
             self.carry_out(index);
             let mut sent = false;
-            for id in std::mem::take(&mut self.dirty_ends) {
+            let mut ends = std::mem::take(&mut self.dirty_ends);
+            for id in ends.drain(..) {
                 sent |= self.flush(id);
             }
+            self.dirty_ends = ends;
             if !sent {
                 break;
             }
@@ -153,10 +155,9 @@ impl Swarm {
             return false;
         }
         if !end.control.is_empty() && self.network.is_writable(id) {
-            let spare = self.spare.pop().unwrap_or_default();
-            let messages = std::mem::replace(&mut end.control, spare);
             let bytes = std::mem::take(&mut end.control_bytes);
-            self.network.send(self.now, id, bytes, Chunk::Control(messages));
+            let chunk = Chunk::Control(std::mem::take(&mut end.control));
+            self.network.send(self.now, id, bytes, chunk);
         }
         let (index, link) = (end.node, end.link);
         let poisons = self.nodes[index as usize].spec.poisons;

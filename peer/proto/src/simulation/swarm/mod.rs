@@ -2,7 +2,8 @@
 //!
 //! Purpose: do for each engine what the real driver does: hand it what arrived, let it plan, carry out what it wants.
 //!
-//! Invariant: what is due at one instant happens in the order in which it was caused, the network's after the rest.
+//! Invariant: what is due at one instant happens in the order in which it was caused, the network's after the rest and
+//! node by node.
 
 mod connections;
 mod driver;
@@ -19,11 +20,10 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::candidates::Source;
 use crate::simulation::digest::Digest;
 use crate::simulation::first_copy::FirstCopy;
-use crate::simulation::link::{Chunk, End};
+use crate::simulation::link::{Chunk, Control, End};
 use crate::simulation::network::{FlowId, Network, NetworkConfig, Output};
 use crate::simulation::node::{Node, NodeSpec, index_at};
 use crate::simulation::tracker::{Tracker, TrackerConfig};
-use crate::wire::Message;
 use crate::{Geometry, Time};
 
 /// What a swarm runs on.
@@ -82,8 +82,6 @@ pub struct Swarm {
     dirty: Vec<u32>,
     /// Ends of the node that is being settled that have something to send.
     dirty_ends: Vec<FlowId>,
-    /// Emptied lists of messages, to be filled again.
-    spare: Vec<Vec<Message>>,
     scratch: Vec<u8>,
     /// Nodes that have come or will, are no poisoners, and lack something.
     incomplete: usize,
@@ -107,7 +105,6 @@ impl Swarm {
             digest: Digest::default(),
             dirty: Vec::new(),
             dirty_ends: Vec::new(),
-            spare: Vec::new(),
             scratch: Vec::new(),
             incomplete: 0,
             first_copy: FirstCopy::new(config.geometry),
@@ -211,13 +208,30 @@ impl Swarm {
             self.events.pop();
             self.happen(what);
         }
+        self.settle_dirty();
         self.network.handle_timeout(self.now);
+        let mut last = None;
         while let Some(output) = self.network.poll_output() {
+            let node = match &output {
+                Output::Delivered(flow, _) => {
+                    self.end_mut(*flow).and_then(|end| end.to).map(|(node, _)| node)
+                }
+                Output::Room(flow) => self.end_mut(*flow).map(|end| end.node),
+            };
+            // The network goes host by host: each is done with while it is in the processor's cache.
+            if node != last {
+                self.settle_dirty();
+                last = node;
+            }
             match output {
                 Output::Delivered(flow, chunk) => self.delivered(flow, chunk),
                 Output::Room(flow) => self.flush_with_room(flow),
             }
         }
+        self.settle_dirty();
+    }
+
+    fn settle_dirty(&mut self) {
         let mut at = 0;
         while let Some(&node) = self.dirty.get(at) {
             self.settle(node);
@@ -296,25 +310,28 @@ impl Swarm {
 
     fn delivered(&mut self, flow: FlowId, chunk: Chunk) {
         let now = self.now;
-        let Some(back) = self.end_mut(flow).map(|end| end.back) else { return };
-        let receiver = self.end_mut(back).filter(|end| end.is_open).map(|end| (end.node, end.link));
+        let Some((back, receiver)) = self.end_mut(flow).map(|end| (end.back, end.to)) else { return };
         match chunk {
-            Chunk::End => self.ended(flow, back),
+            Chunk::End => return self.ended(flow, back),
             Chunk::Block(block, is_wrong) => {
                 if let Some((node, link)) = receiver {
                     self.node_mut(node).take_block(now, link, block, is_wrong);
-                    self.mark(node);
                 }
             }
-            Chunk::Control(mut messages) => {
-                if let Some((node, link)) = receiver {
-                    let torrent = &mut self.nodes[node as usize].torrent;
-                    messages.drain(..).for_each(|message| torrent.handle_message(now, link, message));
-                    self.mark(node);
+            Chunk::Control(control) => {
+                let Some((node, link)) = receiver else { return };
+                let torrent = &mut self.node_mut(node).torrent;
+                match control {
+                    Control::Nothing => {}
+                    Control::One(message) => torrent.handle_message(now, link, message),
+                    Control::More(messages) => {
+                        messages.into_iter().for_each(|message| torrent.handle_message(now, link, message));
+                    }
                 }
-                messages.clear();
-                self.spare.push(messages);
             }
+        }
+        if let Some((node, _)) = receiver {
+            self.mark(node);
         }
     }
 }
