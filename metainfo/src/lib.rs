@@ -39,6 +39,7 @@ mod mutations;
 mod path;
 mod percent;
 mod piece_length;
+mod selection;
 mod torrent_file;
 mod url;
 
@@ -51,5 +52,6 @@ pub use magnet::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet,
 pub use path::{SafePath, display_safe};
 pub use percent::percent_encode;
 pub use piece_length::automatic_piece_length;
+pub use selection::Selection;
 pub use torrent_file::{MAX_NODES, MAX_TORRENT_BYTES, MAX_TRACKERS, MAX_WEB_SEEDS, TorrentFile};
 pub use url::{check_tracker_url, check_web_seed_url};

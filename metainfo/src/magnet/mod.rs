@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, InfoHashes, percent_encode};
+use crate::{Error, Info, InfoHashes, percent_encode};
 
 /// The longest link that is read, 128 KiB: room for every tracker that is kept.
 pub const MAX_MAGNET_BYTES: usize = 128 * 1024;
@@ -45,6 +45,22 @@ pub struct Magnet {
     pub web_seeds: Vec<String>,
     /// `so`: indices of the selected files, as ranges, sorted and disjoint.
     pub select: Vec<std::ops::RangeInclusive<u32>>,
+}
+
+impl Magnet {
+    /// The files of this torrent that `so` selects, as indices of [`Info::files`], in order; those past its end are left
+    /// out (BEP 53). `None`, which stands for all files, if the link selects none that exists.
+    #[must_use]
+    pub fn selected_files(&self, info: &Info) -> Option<Vec<usize>> {
+        let count = info.files().len();
+        // Each range is cut before it is walked: a link writes a long one with few characters.
+        let index = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let within = |range: &std::ops::RangeInclusive<u32>| {
+            index(*range.start()).min(count)..index(*range.end()).saturating_add(1).min(count)
+        };
+        let files: Vec<usize> = self.select.iter().flat_map(within).collect();
+        (!files.is_empty()).then_some(files)
+    }
 }
 
 impl FromStr for Magnet {

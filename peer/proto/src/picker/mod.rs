@@ -3,11 +3,12 @@
 //! Purpose: every link busy, pieces complete soon, the rarest first. A link goes on with the piece it works on; then
 //! with one that others left behind; then, if it is fast enough to have a whole piece on the way, with a new one, if
 //! not, with one that others work on. New pieces are the rarest that the peer has, at random among equals, so that
-//! the first ones are random where all are equally rare. When no block that anybody has is left to ask for, blocks
+//! the first ones are random where all are equally rare; in sequence, if that is wished, half of them are the foremost
+//! (see `sequence`). When no block that anybody has is left to ask for, blocks
 //! that one link owes are asked of one other too: the end game.
 //!
 //! Invariants: a block is asked of one link, in the end game of two, never twice of the same. State is kept for the
-//! pieces under way (a byte a block) and 10 bytes for each piece. The memory of finished pieces is used again, so
+//! pieces under way (a byte a block) and 10 bytes for each piece. A piece that is not wanted is never begun. The memory of finished pieces is used again, so
 //! that no block costs an allocation.
 //!
 //! It does not know time or rates: when a block is overdue and how many to ask for is the link's affair. Nor does it
@@ -17,7 +18,9 @@ mod availability;
 mod blocks;
 mod endgame;
 mod partials;
+mod sequence;
 mod suspects;
+mod wanted;
 
 use rand::{Rng, RngExt};
 
@@ -26,6 +29,7 @@ use availability::{Availability, index};
 use blocks::State;
 use endgame::Duplicates;
 use partials::{Partials, Slot};
+use sequence::Sequence;
 use suspects::Suspects;
 
 /// Blocks that the pieces under way may have together: 256 GiB of content, for 16 MiB of memory. Beyond that no
@@ -61,6 +65,10 @@ pub struct Picker {
     geometry: Geometry,
     /// Pieces that are ours.
     have: Bitfield,
+    wanted: Bitfield,
+    /// Pieces that are ours or not wanted: there is nothing to look for in them.
+    settled: Bitfield,
+    sequence: Option<Sequence>,
     availability: Availability,
     partials: Partials,
     duplicates: Duplicates,
@@ -78,6 +86,9 @@ impl Picker {
         });
         Self {
             availability: Availability::new(&ours),
+            wanted: Bitfield::full(geometry.piece_count()),
+            settled: ours.clone(),
+            sequence: None,
             have: ours,
             geometry,
             partials: Partials::default(),
@@ -112,16 +123,16 @@ impl Picker {
         self.availability.of(piece)
     }
 
-    /// Whether a peer that has these pieces has one that is not ours.
+    /// Whether a peer that has these pieces has one that is wanted and not ours.
     #[must_use]
     pub fn is_interesting(&self, has: &Bitfield) -> bool {
-        has.has_any_not_in(&self.have)
+        has.has_any_not_in(&self.settled)
     }
 
-    /// Pieces that are not ours.
+    /// Pieces that are wanted and not ours.
     #[must_use]
     pub fn missing_pieces(&self) -> u32 {
-        self.geometry.piece_count() - self.have.count()
+        self.geometry.piece_count() - self.settled.count()
     }
 
     /// Bytes received of pieces that are not ours yet.
@@ -218,7 +229,7 @@ impl Picker {
         });
         if untouched {
             self.partials.finish(block.piece);
-            self.availability.offer(block.piece);
+            self.offer(block.piece);
         }
     }
 
@@ -230,6 +241,7 @@ impl Picker {
         self.suspects.remove(piece);
         self.availability.withdraw(piece);
         self.have.set(piece);
+        self.settled.set(piece);
     }
 
     /// A piece came and is wrong: it is to be fetched again. Answers who delivered blocks of it, each link once.
@@ -241,16 +253,16 @@ impl Picker {
         if contributors.len() > 1 {
             self.suspects.add(piece);
         }
-        if !self.have.get(piece) {
-            self.availability.offer(piece);
-        }
+        self.offer(piece);
         contributors
     }
 
-    /// A piece that was ours can not be read any more: it is missing, and fetched again.
+    /// A piece that was ours can not be read any more: it is missing, and fetched again if it is wanted.
     pub fn lost(&mut self, piece: u32) {
-        if self.have.clear(piece) {
+        if self.have.clear(piece) && self.wanted.get(piece) {
+            self.settled.clear(piece);
             self.availability.offer(piece);
+            self.restart_sequence();
         }
     }
 
@@ -292,7 +304,7 @@ impl Picker {
         let is_fast = want >= index(self.geometry.block_count(0));
         let chosen = match found.shared {
             Some(shared) if !is_fast => Some(shared),
-            shared => self.rarest(link, has, rng).or(shared),
+            shared => self.new_piece(link, has, rng).or(shared),
         };
         if chosen.is_some() || few {
             return chosen;
@@ -310,9 +322,12 @@ impl Picker {
         slot
     }
 
-    fn rarest(&mut self, link: LinkId, has: &Bitfield, rng: &mut impl Rng) -> Option<Slot> {
+    /// Begins the piece that is next for a link.
+    fn new_piece(&mut self, link: LinkId, has: &Bitfield, rng: &mut impl Rng) -> Option<Slot> {
         let deserted = |piece| self.suspects.was_deserted_by(piece, link);
-        let piece = self.availability.rarest(has, &self.have, deserted, rng)?;
+        let is_free = |piece| has.get(piece) && self.availability.is_offered(piece) && !deserted(piece);
+        let foremost = self.sequence.as_mut().and_then(|sequence| sequence.next(&self.settled, is_free, rng));
+        let piece = foremost.or_else(|| self.availability.rarest(has, &self.settled, deserted, rng))?;
         self.start(piece, link)
     }
 
@@ -375,7 +390,9 @@ impl Picker {
         self.partials.check();
         for piece in 0..self.geometry.piece_count() {
             let under_way = self.partials.slot(piece).is_some();
-            assert_eq!(self.availability.is_offered(piece), !under_way && !self.have.get(piece), "{piece}");
+            let settled = self.have.get(piece) || !self.wanted.get(piece);
+            assert_eq!(self.settled.get(piece), settled, "{piece}");
+            assert_eq!(self.availability.is_offered(piece), !under_way && !settled, "{piece}");
         }
         let bytes: u64 = self.partials.all_from(0).map(|p| self.bytes_received(p.piece, &p.blocks)).sum();
         assert_eq!(bytes, self.partial_bytes);

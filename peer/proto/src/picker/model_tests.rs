@@ -22,6 +22,8 @@ enum Step {
     Release(usize),
     Choke(usize),
     Lost(u32),
+    Want(u64),
+    Sequential(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Release),
         1 => any::<usize>().prop_map(Step::Choke),
         1 => (0u32..20).prop_map(Step::Lost),
+        1 => prop_oneof![any::<u64>(), Just(u64::MAX)].prop_map(Step::Want),
+        1 => any::<bool>().prop_map(Step::Sequential),
     ]
 }
 
@@ -47,6 +51,8 @@ struct Model {
     links: BTreeMap<LinkId, Bitfield>,
     next: u32,
     ours: BTreeSet<u32>,
+    wanted: BTreeSet<u32>,
+    sequential: bool,
     received: BTreeMap<Key, LinkId>,
     /// Every link that owes a block, the one asked first in front.
     asked: BTreeMap<Key, Vec<LinkId>>,
@@ -68,6 +74,8 @@ impl Model {
             links: BTreeMap::new(),
             next: 0,
             ours: BTreeSet::new(),
+            wanted: (0..pieces).collect(),
+            sequential: false,
             received: BTreeMap::new(),
             asked: BTreeMap::new(),
             released: Vec::new(),
@@ -98,6 +106,11 @@ impl Model {
 
     fn is_untouched(&self, piece: u32) -> bool {
         (0..BLOCKS).all(|at| self.is_free(&(piece, at)))
+    }
+
+    /// Whether a free block of a piece may be asked for: pieces that are not wanted are finished, but not begun.
+    fn may_fetch(&self, piece: u32) -> bool {
+        self.wanted.contains(&piece) || !self.is_untouched(piece)
     }
 
     fn link(&self, n: usize) -> Option<LinkId> {
@@ -163,6 +176,18 @@ impl Model {
                 self.picker.lost(piece);
                 self.ours.remove(&piece);
             }
+            Step::Want(bits) => {
+                self.wanted = (0..self.pieces()).filter(|piece| bits >> piece & 1 == 1).collect();
+                let mut wanted = Bitfield::new(self.pieces());
+                self.wanted.iter().for_each(|&piece| {
+                    wanted.set(piece);
+                });
+                self.picker.set_wanted(&wanted);
+            }
+            Step::Sequential(on) => {
+                self.sequential = on;
+                self.picker.set_sequential(on);
+            }
         }
     }
 
@@ -189,12 +214,13 @@ impl Model {
 
     fn pick(&mut self, link: LinkId, want: usize) {
         let has = self.links[&link].clone();
-        let free = |model: &Self, key: &Key| model.is_free(key) && has.get(key.0);
+        let free = |model: &Self, key: &Key| model.is_free(key) && has.get(key.0) && model.may_fetch(key.0);
         let could = self.keys().filter(|key| free(self, key) && !self.failures.contains(&key.0)).count();
-        let rarest = (0..self.pieces())
-            .filter(|&piece| has.get(piece) && self.is_untouched(piece) && !self.failures.contains(&piece))
-            .map(|piece| self.availability(piece))
-            .min();
+        let fresh: Vec<u32> = (0..self.pieces())
+            .filter(|piece| has.get(*piece) && self.wanted.contains(piece) && self.is_untouched(*piece))
+            .filter(|piece| !self.failures.contains(piece))
+            .collect();
+        let rarest = fresh.iter().map(|&piece| self.availability(piece)).min();
         let mut out = Vec::new();
         self.picker.pick(link, &has, want, &mut self.rng, &mut out);
         assert!(out.len() <= want);
@@ -208,10 +234,19 @@ impl Model {
             if self.is_untouched(key.0) && begun.is_none() && !self.failures.contains(&key.0) {
                 begun = Some(key.0);
                 let avail = self.availability(key.0);
-                assert!(Some(avail) == rarest, "piece {} of {avail}, the rarest {rarest:?}", key.0);
+                let foremost = self.sequential && fresh.first() == Some(&key.0);
+                assert!(
+                    foremost || Some(avail) == rarest,
+                    "piece {} of {avail}, the rarest {rarest:?}",
+                    key.0
+                );
             }
+            assert!(self.may_fetch(key.0), "piece {} is begun and not wanted", key.0);
             let unasked = self.keys().any(|key| {
-                self.is_free(&key) && self.availability(key.0) > 0 && !self.failures.contains(&key.0)
+                self.is_free(&key)
+                    && self.may_fetch(key.0)
+                    && self.availability(key.0) > 0
+                    && !self.failures.contains(&key.0)
             });
             let links = self.asked.entry(key).or_default();
             if !links.is_empty() {
@@ -285,9 +320,10 @@ impl Model {
         }
         let bytes: u64 = self.received.keys().map(|key| u64::from(self.block(*key).length)).sum();
         assert_eq!(self.picker.partial_bytes(), bytes);
-        assert_eq!(index(self.picker.missing_pieces()) + self.ours.len(), index(self.pieces()));
+        let missing: Vec<u32> = self.wanted.difference(&self.ours).copied().collect();
+        assert_eq!(index(self.picker.missing_pieces()), missing.len());
         for has in self.links.values() {
-            let interesting = has.iter_ones().any(|piece| !self.ours.contains(&piece));
+            let interesting = missing.iter().any(|&piece| has.get(piece));
             assert_eq!(self.picker.is_interesting(has), interesting);
         }
     }

@@ -149,6 +149,100 @@ fn interest_is_in_what_is_not_ours() {
     assert_eq!(interesting, [false, true, false]);
 }
 
+// --- what is wanted ---
+
+#[test]
+fn what_is_not_wanted_is_neither_asked_for_nor_of_interest() {
+    let mut rig = rig("#....", &["xxxxx", "xx..."]);
+    rig.picker.set_wanted(&bits("x.x.."));
+    assert_eq!((rig.picker.missing_pieces(), rig.ask(0, 99).as_str()), (1, "..4.."));
+    assert!(rig.picker.is_interesting(&bits("..x..")) && !rig.picker.is_interesting(&rig.peers[1]));
+    assert!(rig.picker.in_endgame(), "the last block that is wanted is on the way");
+    rig.picker.set_wanted(&bits("xxx.."));
+    assert_eq!(rig.ask(1, 99), ".4...", "what is wanted later is asked for");
+}
+
+#[test]
+fn a_piece_under_way_that_is_not_wanted_any_more_is_finished_and_not_begun_again() {
+    let mut rig = rig("..", &["x.", "xx"]);
+    let asked = rig.pick(0, 2);
+    rig.receive(0, 0, 0);
+    rig.picker.set_wanted(&bits(".x"));
+    rig.release(0, &asked[1..]);
+    assert_eq!(rig.ask(1, 99), "34");
+    assert!(matches!(rig.receive(1, 0, 1), Received::New { .. }));
+    rig.receive(1, 0, 2);
+    rig.receive(1, 0, 3);
+    rig.picker.piece_failed(0);
+    rig.picker.check();
+    assert_eq!(rig.ask(0, 99), "..");
+}
+
+// --- in sequence ---
+
+/// The pieces that a seed is asked for, in order, until none is left.
+fn sequence(seed: u64, pieces: u32, each: impl Fn(&mut Rig, u32)) -> Vec<u32> {
+    let mut rig = rig_of(seed, &".".repeat(index(pieces)), &[&"x".repeat(index(pieces))]);
+    rig.picker.set_sequential(true);
+    let mut order = Vec::new();
+    while let Some(block) = rig.pick(0, index(BLOCKS)).first().copied() {
+        order.push(block.piece);
+        each(&mut rig, block.piece);
+    }
+    order
+}
+
+#[test]
+fn in_sequence_half_of_the_pieces_are_the_foremost_and_the_others_keep_the_swarm_healthy() {
+    let pieces = 400;
+    let (mut foremost, mut others) = (0, 0);
+    for seed in 0..10 {
+        let order = sequence(seed, pieces, |rig, piece| {
+            rig.receive_all(0, piece);
+            rig.picker.piece_good(piece);
+            rig.picker.check();
+        });
+        assert_eq!(order.len(), index(pieces));
+        let mut missing: std::collections::BTreeSet<u32> = (0..pieces).collect();
+        for piece in order {
+            if missing.first() == Some(&piece) { foremost += 1 } else { others += 1 }
+            missing.remove(&piece);
+        }
+    }
+    let share = f64::from(others) / f64::from(foremost + others);
+    let due = 1.0 / f64::from(super::sequence::RAREST_ONE_IN);
+    assert!((due * 0.7..due * 1.1).contains(&share), "{share}");
+}
+
+#[test]
+fn in_sequence_nothing_but_the_rarest_is_begun_beyond_the_window() {
+    use super::sequence::WINDOW;
+    // The first piece never comes.
+    let order = sequence(1, 400, |_, _| {});
+    let within = |count: usize| order[..count].iter().filter(|&&piece| piece < WINDOW).count();
+    assert!(within(index(WINDOW)) > index(WINDOW) / 3, "{order:?}");
+    let inside: Vec<u32> = order.iter().copied().filter(|&piece| piece < WINDOW).collect();
+    let steps = inside.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert!(steps * 10 >= (inside.len() - 1) * 7, "{inside:?}");
+    // Once the window is all under way, the order is that of chance.
+    let beyond: Vec<u32> = order.iter().copied().filter(|&piece| piece >= WINDOW).collect();
+    let ascending = beyond.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert!((100..270).contains(&ascending), "{ascending} of {}", beyond.len());
+}
+
+#[test]
+fn in_sequence_what_is_lost_is_the_foremost_again() {
+    let first = |seed| {
+        let mut rig = rig_of(seed, &"#".repeat(200), &[&"x".repeat(200)]);
+        rig.picker.set_sequential(true);
+        assert_eq!(rig.pick(0, 4), []);
+        [190, 195, 3].into_iter().for_each(|piece| rig.picker.lost(piece));
+        rig.pick(0, 4)[0].piece
+    };
+    // By chance alone it would be a third of them.
+    assert!((0..100).filter(|&seed| first(seed) == 3).count() > 50);
+}
+
 // --- which block ---
 
 #[test]

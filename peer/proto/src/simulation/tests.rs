@@ -99,6 +99,40 @@ fn a_swarm_completes_and_its_leechers_feed_each_other() {
 }
 
 #[test]
+fn a_swarm_of_nothing_but_sequential_peers_still_trades() {
+    // A seed that does not care who gets what: one that does is asked for different pieces anyhow.
+    let slowest = |number, sequential| {
+        let mut swarm = swarm(number, &[vec![NodeSpec { super_seeding: false, ..seed() }], vec![leecher(); 6]].concat());
+        swarm.nodes.iter_mut().for_each(|node| node.torrent.set_sequential(sequential));
+        assert!(swarm.run(Duration::from_secs(300), all_complete), "seed {number}");
+        swarm.now.saturating_since(crate::Time::ZERO)
+    };
+    for number in 0..5 {
+        let (ever, sequential) = (slowest(number, false), slowest(number, true));
+        assert!(sequential < ever * 7 / 4, "seed {number}: {sequential:?} and {ever:?}");
+    }
+}
+
+#[test]
+fn peers_that_want_different_parts_finish_and_then_only_give() {
+    for number in 0..5 {
+        let mut swarm = swarm(number, &[seed(), leecher(), leecher(), leecher()]);
+        for (node, from) in swarm.nodes[1..].iter_mut().zip([0, 16, 32]) {
+            let mut wanted = Bitfield::new(64);
+            (from..from + 32).for_each(|piece| {
+                wanted.set(piece);
+            });
+            node.torrent.set_wanted(&wanted);
+        }
+        let finished = |swarm: &Swarm| swarm.nodes.iter().all(|node| node.torrent.is_finished());
+        assert!(swarm.run(Duration::from_secs(120), finished), "seed {number}");
+        for node in &swarm.nodes[1..] {
+            assert_eq!((node.torrent.have().count(), node.completed.is_some()), (32, true), "seed {number}");
+        }
+    }
+}
+
+#[test]
 fn the_swarm_goes_on_when_the_seeder_leaves_after_the_pieces_are_out() {
     for number in 0..5 {
         let mut swarm = swarm(number, &[seed(), leecher(), leecher(), leecher(), leecher()]);

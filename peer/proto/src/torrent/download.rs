@@ -1,6 +1,6 @@
 //! What is asked of peers and what arrives.
 
-use super::{Action, BlockVerdict, CloseReason, Torrent};
+use super::{Action, BlockVerdict, CloseReason, Torrent, wanted};
 use crate::link::pipeline::Arrival;
 use crate::picker::Received;
 use crate::wire::Message;
@@ -76,7 +76,7 @@ impl Torrent {
             if let Some(shown) = &mut link.shown {
                 shown.has(piece);
             }
-            if !self.have.get(piece) {
+            if self.wanted.get(piece) && !self.have.get(piece) {
                 link.wanted += 1;
                 link.starved = false;
             }
@@ -103,8 +103,7 @@ impl Torrent {
         }
         self.picker.remove_peer(&link.has);
         self.picker.add_peer(&has);
-        link.wanted =
-            u32::try_from(has.iter_ones().filter(|&piece| !self.have.get(piece)).count()).unwrap_or(u32::MAX);
+        link.wanted = wanted::count(&self.wanted, &self.have, &has);
         link.has = has;
         link.starved = false;
         Ok(())
@@ -211,9 +210,12 @@ impl Torrent {
         self.picker.piece_good(piece);
         self.have.set(piece);
         self.lost.remove(&piece);
-        self.left = self.left.saturating_sub(u64::from(self.config.geometry.piece_size(piece)));
+        let wanted = self.wanted.get(piece);
+        if wanted {
+            self.left = self.left.saturating_sub(u64::from(self.config.geometry.piece_size(piece)));
+        }
         for (&id, link) in &mut self.links {
-            if link.has.get(piece) {
+            if wanted && link.has.get(piece) {
                 link.wanted = link.wanted.saturating_sub(1);
                 if link.wanted == 0 {
                     self.touched.insert(id);
@@ -222,7 +224,7 @@ impl Torrent {
         }
         self.news.push(piece);
         self.actions.push_back(Action::GotPiece(piece));
-        if self.have.is_full() {
+        if wanted && self.is_finished() {
             self.all_touched = true;
             self.slots_touched = true;
             self.actions.push_back(Action::Complete);

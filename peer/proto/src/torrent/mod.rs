@@ -23,6 +23,7 @@ mod reveal;
 mod tests;
 mod types;
 mod upload;
+mod wanted;
 
 pub use types::{
     About, Action, BlockVerdict, CloseReason, Direction, LinkStats, Obstacle, Opened, TorrentConfig, Totals,
@@ -49,6 +50,9 @@ pub struct Torrent {
     config: TorrentConfig,
     rng: ChaCha8Rng,
     have: Bitfield,
+    /// Pieces that are to be fetched.
+    wanted: Bitfield,
+    /// Bytes of wanted pieces that are not ours.
     left: u64,
     /// Pieces that were offered and then could not be read.
     lost: BTreeSet<u32>,
@@ -97,6 +101,7 @@ impl Torrent {
             copies: Copies::new(config.geometry),
             reveal: None,
             candidates: Candidates::new(),
+            wanted: Bitfield::full(config.geometry.piece_count()),
             rng,
             have,
             left,
@@ -144,7 +149,15 @@ impl Torrent {
         self.have.is_full()
     }
 
-    /// Bytes of pieces that are not ours yet: `left` in announces.
+    /// Whether every wanted piece is ours. With [`Torrent::is_complete`] this is a seed, without it a partial seed
+    /// (BEP 21): either way it only uploads.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        // No piece is without bytes.
+        self.left == 0
+    }
+
+    /// Bytes of wanted pieces that are not ours yet.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
@@ -179,10 +192,10 @@ impl Torrent {
         self.links.iter().map(move |(&id, link)| (id, link.stats(now)))
     }
 
-    /// Why nothing is being downloaded; `None` while something is, or when complete.
+    /// Why nothing is being downloaded; `None` while something is, or when finished.
     #[must_use]
     pub fn obstacle(&self, now: Time) -> Option<Obstacle> {
-        if self.is_complete() || self.down.rate(now) > 0 {
+        if self.is_finished() || self.down.rate(now) > 0 {
             return None;
         }
         let peers = self.links.len();
@@ -208,7 +221,7 @@ impl Torrent {
         /// With fewer links than this a download may be held up by whom it happens to know.
         const FEW_LINKS: usize = 10;
         !self.closing
-            && !self.is_complete()
+            && !self.is_finished()
             && self.links.len() + self.dialling.len() < FEW_LINKS.min(self.config.max_links)
     }
 

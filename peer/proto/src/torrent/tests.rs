@@ -259,6 +259,69 @@ fn two_with_everything_part_and_nobody_is_connected_twice_or_to_itself() {
     assert_eq!(torrent.handle_opened(at(0), opened(5, Direction::Incoming)), Err(CloseReason::TooMany));
 }
 
+fn bits(pieces: &[u32]) -> Bitfield {
+    let mut bits = Bitfield::new(PIECES);
+    pieces.iter().for_each(|&piece| {
+        bits.set(piece);
+    });
+    bits
+}
+
+const PIECE: u64 = (BLOCKS * BLOCK_LENGTH) as u64;
+
+#[test]
+fn interest_is_in_wanted_pieces_only_and_follows_what_is_wanted() {
+    let mut torrent = leecher();
+    torrent.set_wanted(&bits(&[2, 3]));
+    assert_eq!(torrent.left(), 2 * PIECE);
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Incoming)).unwrap();
+    torrent.handle_message(at(0), link, Message::Bitfield(bits(&[0, 1]).to_bytes()));
+    torrent.handle_message(at(0), link, Message::Have(4));
+    assert_eq!(actions(&mut torrent, at(0)), []);
+    torrent.set_wanted(&bits(&[1]));
+    assert_eq!(torrent.left(), PIECE);
+    assert_eq!(actions(&mut torrent, at(0)), [Action::Send(link, Message::Interested)]);
+    torrent.set_wanted(&bits(&[7]));
+    assert_eq!(actions(&mut torrent, at(0)), [Action::Send(link, Message::NotInterested)]);
+    torrent.handle_message(at(0), link, Message::Have(7));
+    assert_eq!(actions(&mut torrent, at(0)), [Action::Send(link, Message::Interested)]);
+}
+
+#[test]
+fn all_that_is_wanted_is_a_complete_download_and_not_the_whole_torrent() {
+    let mut torrent = leecher();
+    torrent.set_wanted(&bits(&[5]));
+    assert!(torrent.wants_candidates());
+    let (link, asked) = feeding(&mut torrent, 1);
+    assert_eq!(asked, (0..BLOCKS).map(|at| block(5, at)).collect::<Vec<_>>());
+    asked.iter().for_each(|&block| {
+        torrent.handle_block(at(1), link, block);
+    });
+    torrent.handle_blocks_written(BLOCKS);
+    torrent.handle_piece_result(at(1), 5, true);
+    assert_eq!((torrent.is_finished(), torrent.is_complete(), torrent.left()), (true, false, 0));
+    assert!(!torrent.wants_candidates() && torrent.obstacle(at(1)).is_none());
+    let said = actions(&mut torrent, at(1));
+    assert_eq!(said.iter().filter(|action| **action == Action::Complete).count(), 1);
+    assert_eq!(close_reason(&said), Some(CloseReason::BothComplete), "a seed wants nothing and has nothing for us");
+}
+
+#[test]
+fn a_partial_seed_serves_those_that_lack_something_and_does_not_miss_what_it_did_not_want() {
+    let mut torrent = torrent(bits(&[1, 2]));
+    torrent.set_wanted(&bits(&[1]));
+    let link = hungry(&mut torrent, 1);
+    torrent.handle_message(at(1), link, Message::Bitfield(bits(&[0, 4]).to_bytes()));
+    torrent.handle_message(at(1), link, Message::Request(block(2, 0)));
+    let said = actions(&mut torrent, at(1));
+    assert!(said.contains(&Action::Upload(link, block(2, 0))) && close_reason(&said).is_none(), "{said:?}");
+    torrent.handle_upload_failed(at(1), link, block(2, 0));
+    assert!(torrent.is_finished() && actions(&mut torrent, at(1)).is_empty());
+    torrent.handle_message(at(2), link, Message::Request(block(1, 0)));
+    torrent.handle_upload_failed(at(2), link, block(1, 0));
+    assert_eq!((torrent.is_finished(), torrent.left()), (false, PIECE));
+}
+
 #[test]
 fn two_that_dial_each_other_at_once_keep_the_same_connection() {
     // Our id is greater than 1's: the one that we opened stays.

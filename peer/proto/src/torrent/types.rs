@@ -151,7 +151,7 @@ pub enum Action {
     BadPiece(u32),
     /// This address sent a wrong piece and is not spoken to again.
     Banned(IpAddr),
-    /// The last piece became ours.
+    /// The last wanted piece became ours.
     Complete,
 }
 

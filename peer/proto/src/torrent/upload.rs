@@ -71,13 +71,16 @@ impl Torrent {
         self.reject(now, id, block);
     }
 
-    /// A block could not be read: its piece is no longer offered, and is to be fetched again.
+    /// A block could not be read: its piece is no longer offered, and is to be fetched again if it is wanted.
     pub fn handle_upload_failed(&mut self, now: Time, id: LinkId, block: Block) {
         self.handle_upload_dropped(now, id, block);
         if self.have.clear(block.piece) {
-            self.left += u64::from(self.config.geometry.piece_size(block.piece));
             self.lost.insert(block.piece);
             self.picker.lost(block.piece);
+            if !self.wanted.get(block.piece) {
+                return;
+            }
+            self.left += u64::from(self.config.geometry.piece_size(block.piece));
             for link in self.links.values_mut().filter(|link| link.has.get(block.piece)) {
                 link.wanted += 1;
                 link.starved = false;
@@ -117,7 +120,7 @@ impl Torrent {
                 last_unchoked: link.last_unchoked,
             })
             .collect();
-        let unchoked = self.choker.rechoke(now, &standings, self.have.is_full(), &mut self.rng);
+        let unchoked = self.choker.rechoke(now, &standings, self.is_finished(), &mut self.rng);
         for standing in standings {
             let give = unchoked.contains(&standing.link);
             if standing.unchoked && !give {
