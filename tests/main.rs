@@ -12,6 +12,7 @@ mod create;
 mod interop;
 mod lifecycle;
 mod output;
+mod select;
 mod settings;
 mod show;
 mod support;

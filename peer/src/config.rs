@@ -112,6 +112,12 @@ pub struct AddTorrent {
     pub peers: Vec<SocketAddr>,
     /// Trackers that the user names: asked before those of the torrent.
     pub trackers: Vec<String>,
+    /// For a download: the files to fetch, as indices of [`metainfo::Info::files`]; those past its end name nothing.
+    /// `None` is all of them. Nothing of the others is made; of what they share pieces with, their part is kept in a
+    /// file `.NAME.HASH.parts` beside the data, until all files are chosen.
+    pub select: Option<Vec<usize>>,
+    /// For a download: fetch pieces in sequence, as far as that leaves the swarm healthy.
+    pub sequential: bool,
 }
 
 impl AddTorrent {
@@ -127,6 +133,8 @@ impl AddTorrent {
             follow_symlinks: false,
             peers: Vec::new(),
             trackers: Vec::new(),
+            select: None,
+            sequential: false,
         }
     }
 

@@ -19,9 +19,6 @@ const FIRST_LINE: &str = "shoal download marker, version 1";
 /// Bytes of a marker that are looked at: ours has under 300.
 const MAX_BYTES: u64 = 4096;
 
-/// Bytes of the torrent's name in the file's name: with dots, hash and ending it stays under the 255 of file systems.
-const NAME_BYTES: usize = 200;
-
 /// How often a marker that vanishes between opening and locking is tried again.
 const TRIES: usize = 8;
 
@@ -86,10 +83,7 @@ impl Marker {
 }
 
 fn file_name(info: &Info) -> String {
-    let name = info.top_level();
-    let end = (0..=name.len().min(NAME_BYTES)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
-    let hash = info.info_hash().to_string();
-    format!(".{}.{}.shoal", name.get(..end).unwrap_or_default(), hash.get(..8).unwrap_or_default())
+    storage::name_beside(info, "shoal")
 }
 
 /// Opens the marker, following no link, and says whether it was made now.

@@ -14,12 +14,14 @@ pub struct TorrentStats {
     pub info_hash: InfoHash,
     /// What it is doing.
     pub state: State,
-    /// Bytes of content.
+    /// Bytes of wanted pieces: of all, unless files were chosen.
     pub total_bytes: u64,
-    /// Bytes of pieces that are right, and of blocks of pieces that are not complete. Of files that are only seeded
+    /// Files that were chosen, and files in all, unless all are; padding is not counted.
+    pub selected_files: Option<(usize, usize)>,
+    /// Bytes of wanted pieces that are right, and of blocks of pieces that are not complete. Of files that are only seeded
     /// it is all of them, even if some cannot be read any more: a warning says so.
     pub done_bytes: u64,
-    /// Bytes hashed so far, while checking.
+    /// How much has been hashed so far, while checking, as a share of `total_bytes`.
     pub checked_bytes: u64,
     /// Bytes of content that come in a second.
     pub down_rate: u64,
@@ -57,7 +59,7 @@ pub enum State {
     Checking,
     /// Fetching pieces.
     Downloading,
-    /// Complete.
+    /// All that is wanted is there.
     Seeding,
     /// Told to rest.
     Paused,

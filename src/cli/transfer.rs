@@ -67,6 +67,15 @@ pub(crate) struct DownloadArgs {
     /// The folder to download into; it is made if it is not there [default: the current one].
     #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Print the files with their numbers, and download nothing.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Download only the files of these numbers, as --list shows them.
+    #[arg(long, value_name = "1,3-5", value_parser = values::file_numbers)]
+    pub(crate) select: Option<values::FileNumbers>,
+    /// Fetch pieces in sequence, as far as others do not suffer from it.
+    #[arg(long)]
+    pub(crate) sequential: bool,
     /// Overwrite files that are in the way and hold something else.
     #[arg(long)]
     pub(crate) overwrite: bool,

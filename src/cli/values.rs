@@ -1,6 +1,7 @@
 //! Sizes, durations, lists of trackers: values as people write them.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Multipliers of bytes by their suffix, without the `B`: binary with an `i`, decimal without.
@@ -103,6 +104,54 @@ pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
+/// Ranges of files that are taken from one `--select`: more than anybody types, and few enough to be kept.
+const MAX_FILE_RANGES: usize = 10_000;
+
+/// Numbers of files, as ranges, sorted and disjoint; they begin with 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileNumbers(Vec<RangeInclusive<usize>>);
+
+impl FileNumbers {
+    /// Whether this number is among them.
+    pub(crate) fn contains(&self, number: usize) -> bool {
+        let at = self.0.partition_point(|range| *range.end() < number);
+        self.0.get(at).is_some_and(|range| range.contains(&number))
+    }
+
+    /// The first of them that is greater than `last`.
+    pub(crate) fn first_beyond(&self, last: usize) -> Option<usize> {
+        let range = self.0.iter().find(|range| *range.end() > last)?;
+        Some((*range.start()).max(last.saturating_add(1)))
+    }
+}
+
+/// Numbers of files: `1,3-5`, each once.
+pub(crate) fn file_numbers(text: &str) -> Result<FileNumbers, String> {
+    let wrong = |part: &str| format!("'{part}' is no number of a file; write them like 1,3-5, from 1 on");
+    let number = |digits: &str| digits.trim().parse::<usize>().ok().filter(|&number| number > 0);
+    let mut ranges = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Some(first), Some(last)) = (number(first), number(last)) else { return Err(wrong(part)) };
+        if first > last {
+            return Err(format!("'{part}' goes backwards; write {last}-{first}"));
+        }
+        if ranges.len() == MAX_FILE_RANGES {
+            return Err(format!("more than {MAX_FILE_RANGES} ranges"));
+        }
+        ranges.push(first..=last);
+    }
+    ranges.sort_by_key(|range| *range.start());
+    let twice = ranges.windows(2).find_map(|pair| match pair {
+        [before, after] if before.contains(after.start()) => Some(*after.start()),
+        _ => None,
+    });
+    match twice {
+        Some(number) => Err(format!("file {number} is named twice")),
+        None => Ok(FileNumbers(ranges)),
+    }
+}
+
 /// Tracker tiers: each time the option is given is a tier, its URLs parted by commas.
 pub(crate) fn tiers(given: &[String]) -> Vec<Vec<String>> {
     given
@@ -177,6 +226,20 @@ mod tests {
         for bad in ["", "localhost", ":6881", "a:0", "a:65536", "::1:6881", "a b:1", "http://a:1", "a/b:1"] {
             assert!(host_and_port(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_of_files_are_ranges_from_1_on_and_each_is_named_once() {
+        let numbers = file_numbers("7, 1,3-5").unwrap();
+        assert_eq!((0..9).filter(|&number| numbers.contains(number)).collect::<Vec<_>>(), [1, 3, 4, 5, 7]);
+        assert_eq!([0, 4, 5, 6, 7].map(|last| numbers.first_beyond(last)), [Some(1), Some(5), Some(7), Some(7), None]);
+        assert_eq!(file_numbers("1-18446744073709551615").unwrap().first_beyond(5), Some(6));
+        for bad in ["", "0", "1,", "a", "1-", "-3", "5-3", "1,1", "1-3,2", "18446744073709551616", "1.5", "1-2-3"] {
+            assert!(file_numbers(bad).is_err(), "{bad}");
+        }
+        assert_eq!(file_numbers("9,2-4,3").unwrap_err(), "file 3 is named twice");
+        let many: Vec<String> = (1..=MAX_FILE_RANGES + 1).map(|number| (2 * number).to_string()).collect();
+        assert!(file_numbers(&many.join(",")).is_err() && file_numbers(&many[1..].join(",")).is_ok());
     }
 
     #[test]

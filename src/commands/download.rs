@@ -10,7 +10,7 @@ use peer::AddTorrent;
 use super::several::Several;
 use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
-use super::{Context, block_on, load, path_error, shown};
+use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::exit::{Exit, failure, reason};
 
@@ -18,6 +18,11 @@ use crate::exit::{Exit, failure, reason};
 const MAX_ADDRESSES: usize = 8;
 
 pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let of_one = [(args.list, "--list"), (args.select.is_some(), "--select")];
+    if let (Some((_, option)), 2..) = (of_one.iter().find(|(given, _)| *given), args.torrents.len()) {
+        let text = format!("{option} is for one torrent; there are {}", args.torrents.len());
+        return Err(failure(Exit::Usage, text));
+    }
     block_on(async {
         let mut several = Several::new(args.torrents.len(), TorrentFile::info_hash);
         for argument in &args.torrents {
@@ -27,6 +32,13 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
         let (torrents, worst) = several.into_found();
         if let (true, Some(exit)) = (torrents.is_empty(), worst) {
             return Ok(exit);
+        }
+        let select = match (&args.select, torrents.as_slice()) {
+            (Some(numbers), [torrent]) => Some(files::selected(&torrent.info, numbers)?),
+            _ => None,
+        };
+        if let (true, [torrent]) = (args.list, torrents.as_slice()) {
+            return files::list(torrent, select.as_deref(), context).map(|()| Exit::Done);
         }
         let peers = peers(&args.peer, context).await?;
         let folder = match &args.dir {
@@ -55,6 +67,8 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             overwrite: args.overwrite,
             peers: peers.clone(),
             trackers: args.tracker.clone(),
+            select: select.clone(),
+            sequential: args.sequential,
             ..AddTorrent::download(torrent, &folder)
         };
         transfers.add_all(torrents.into_iter().map(add).collect()).await?;

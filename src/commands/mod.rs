@@ -4,6 +4,7 @@
 
 mod create;
 mod download;
+mod files;
 mod load;
 mod magnet;
 mod make;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use peer::{State, TorrentStats};
 use serde::Serialize;
 
+use super::files;
 use crate::output::size::{TIE, cut, elapsed, percent, plural, rate, size, size_of};
 use crate::output::style::Style;
 use crate::output::view::View;
@@ -132,7 +133,10 @@ fn line(view: &View, record: &Record, columns: usize, style: Style) -> Option<St
         let millis = time.as_millis().max(1);
         tied(&rate(u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX)))
     };
-    let name = style.bold(&cut(&view.name, columns));
+    let mut name = style.bold(&cut(&view.name, columns));
+    if let Some(selected) = view.selected {
+        name = format!("{name} ({})", tied(&files::share(selected)));
+    }
     let peers = tied(&plural(record.most_peers as u64, "peer"));
     // The word and its number belong together too.
     let ratio = tied(&format!("ratio {}", view.ratio()));
@@ -187,6 +191,14 @@ mod tests {
             drawn,
             ["✓ a.bin: 1.9 GiB in 40.0 s, average ↓48.6 MiB/s ↑2.4 MiB/s, ratio 0.05, 9 peers"]
         );
+    }
+
+    #[test]
+    fn of_chosen_files_it_is_said_how_many_there_are() {
+        let mut view = download("a");
+        (view.done, view.downloaded, view.selected) = (view.total, view.total, Some((2, 5)));
+        let drawn = drawn(&[view], &[&record(Some(42))]);
+        assert!(drawn[0].starts_with("✓ a (2 of 5 files): 1.9 GiB in 40.0 s, "), "{drawn:?}");
     }
 
     #[test]

@@ -374,7 +374,10 @@ fn message(milestone: Milestone, view: &View, port: u16) -> String {
         Milestone::Checking => "checking the data that is there".to_owned(),
         Milestone::Started if view.done == view.total => "all is there".to_owned(),
         Milestone::Started => format!("{sizes} are there, fetching the rest"),
-        Milestone::Complete => "complete".to_owned(),
+        Milestone::Complete => match view.selected {
+            Some(selected) => format!("complete, {}", super::files::share(selected)),
+            None => "complete".to_owned(),
+        },
         Milestone::Seeding => format!("seeding on port {port}"),
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct View {
     pub(crate) done: u64,
     /// Bytes in all.
     pub(crate) total: u64,
+    /// Files that were chosen, and files in all, unless all are.
+    pub(crate) selected: Option<(usize, usize)>,
     /// Bytes a second.
     pub(crate) down: u64,
     /// Bytes a second.
@@ -78,6 +80,7 @@ impl View {
             phase,
             done,
             total,
+            selected: None,
             down,
             up: 0,
             downloaded: 0,
@@ -106,6 +109,7 @@ impl View {
             phase,
             done,
             total: stats.total_bytes,
+            selected: stats.selected_files,
             down: stats.down_rate,
             up: stats.up_rate,
             downloaded: stats.downloaded,
@@ -130,6 +134,7 @@ impl View {
             phase,
             done,
             total,
+            selected: None,
             down,
             up: sum(|v| v.up),
             downloaded: sum(|v| v.downloaded),
@@ -179,6 +184,7 @@ pub(crate) mod tests {
             phase: Phase::Downloading,
             done: 1_288_490_189,
             total: 2_040_109_466,
+            selected: None,
             down: 12_897_485,
             up: 1_153_434,
             downloaded: 1_288_490_189,

@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::announces::{Announces, Answer, Standing};
+use super::choice::wanted;
 use super::links::Links;
 use super::report::Publisher;
 use super::unreadable::Unreadable;
@@ -121,6 +122,8 @@ impl<'a> Active<'a> {
             },
         };
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());
+        engine.set_wanted(&wanted(&context.add));
+        engine.set_sequential(context.add.sequential);
         engine.handle_candidates(shared.now(), &context.peers, Source::User);
         // Files that are only seeded are only read: a piece that is lost is not fetched again.
         engine.set_downloading(context.add.purpose == Purpose::Download);
@@ -152,10 +155,10 @@ impl<'a> Active<'a> {
 
     /// Runs until told otherwise.
     pub(super) async fn run(mut self) -> Left {
-        if self.engine.is_complete() && self.marker.is_some() {
+        if self.engine.is_finished() && self.marker.is_some() {
             // It was told to rest just when the last piece had come.
             self.start_finishing();
-        } else if self.engine.is_complete() {
+        } else if self.engine.is_finished() {
             self.told = true;
             self.context.shared.tell(Event::Seeding { id: self.context.id });
         }
@@ -280,7 +283,8 @@ impl<'a> Active<'a> {
 
     pub(super) fn standing(&self) -> Standing {
         let totals = self.engine.totals();
-        Standing { uploaded: totals.uploaded, downloaded: totals.downloaded, left: self.engine.left() }
+        let is_partial_seed = self.engine.is_finished() && !self.engine.is_complete();
+        Standing { uploaded: totals.uploaded, downloaded: totals.downloaded, left: self.engine.lacking(), is_partial_seed }
     }
 
     pub(super) fn state(&self) -> State {
@@ -289,7 +293,7 @@ impl<'a> Active<'a> {
             // What was brought to be seeded stays so, even when a part of it cannot be read any more.
             None if self.context.add.purpose == Purpose::Seed => State::Seeding,
             // Complete is what has been brought in order on disk too.
-            None if !self.engine.is_complete() || self.marker.is_some() => State::Downloading,
+            None if !self.engine.is_finished() || self.marker.is_some() => State::Downloading,
             None => State::Seeding,
         }
     }

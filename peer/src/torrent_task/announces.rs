@@ -12,7 +12,7 @@ use peer_proto::{PeerId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tokio::task::{JoinError, JoinSet};
-use tracker_proto::http::{AnnounceRequest, ReplyError};
+use tracker_proto::http::{AnnounceRequest, Event, ReplyError};
 
 use crate::discovery::{Announced, FetchError, TrackerClient};
 use crate::{AddTorrent, TrackerStatus};
@@ -23,6 +23,8 @@ pub(super) struct Standing {
     pub(super) uploaded: u64,
     pub(super) downloaded: u64,
     pub(super) left: u64,
+    /// It lacks something and wants no more.
+    pub(super) is_partial_seed: bool,
 }
 
 /// What came of an announce.
@@ -81,7 +83,10 @@ impl Announces {
     pub(super) fn start(&mut self, now: Time, standing: Standing) {
         let Some(announce) = self.announcer.poll(now) else { return };
         let mut request = self.request.clone();
-        request.event = announce.event;
+        request.event = match announce.event {
+            Event::None if standing.is_partial_seed => Event::Paused,
+            event => event,
+        };
         request.numwant = Some(announce.numwant);
         request.uploaded = standing.uploaded;
         request.downloaded = standing.downloaded;

@@ -129,7 +129,7 @@ impl Active<'_> {
             Ok(Err(error)) => return self.fail(&error),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-        if !self.engine.is_complete() {
+        if !self.engine.is_finished() {
             // A piece could not be read meanwhile: when it has come again, the files are completed again.
             return;
         }
@@ -138,7 +138,10 @@ impl Active<'_> {
             self.publisher.at_once();
             return;
         }
-        self.announces.completed(now);
+        // Whoever lacks a piece has not completed the torrent, and must not be counted so.
+        if self.engine.is_complete() {
+            self.announces.completed(now);
+        }
         // The state first: whoever hears the event looks at it.
         self.publisher.at_once();
         self.publish(now);

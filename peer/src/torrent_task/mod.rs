@@ -8,6 +8,7 @@
 
 mod active;
 mod announces;
+mod choice;
 mod claim;
 mod ending;
 mod intake;
@@ -76,7 +77,8 @@ pub(crate) fn first_stats(add: &AddTorrent) -> TorrentStats {
         name: info.name().to_owned(),
         info_hash: info.info_hash(),
         state: State::Checking,
-        total_bytes: info.geometry().total(),
+        total_bytes: choice::bytes(add, 0..info.geometry().piece_count()),
+        selected_files: add.select.as_ref().map(|_| choice::selection(add).counts(info)),
         done_bytes: 0,
         checked_bytes: 0,
         down_rate: 0,
@@ -174,6 +176,12 @@ impl Context {
         };
         let cancel = Cancel::new();
         let checked = Arc::new(AtomicU64::new(0));
+        // What is hashed is all that is there; what is shown is how much of it, in terms of what is wanted.
+        let (all, wanted) = (self.add.torrent.info.geometry().total(), self.stats.borrow().total_bytes);
+        let share = |checked: &AtomicU64| match u128::from(checked.load(Ordering::Relaxed)) * u128::from(wanted) {
+            of if all > 0 => u64::try_from(of / u128::from(all)).unwrap_or(wanted),
+            _ => wanted,
+        };
         let mut work = tokio::task::spawn_blocking({
             let (shared, add, id) = (Arc::clone(&self.shared), Arc::clone(&self.add), self.id);
             let (cancel, checked) = (cancel.clone(), Arc::clone(&checked));
@@ -194,12 +202,12 @@ impl Context {
         loop {
             tokio::select! {
                 done = &mut work => {
-                    self.stats.send_modify(|stats| stats.checked_bytes = checked.load(Ordering::Relaxed));
+                    self.stats.send_modify(|stats| stats.checked_bytes = share(&checked));
                     return done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
                 }
                 _ = tick.tick() => {
                     self.stats.send_modify(|stats| {
-                        stats.checked_bytes = checked.load(Ordering::Relaxed);
+                        stats.checked_bytes = share(&checked);
                         stats.active = self.added.elapsed();
                     });
                 }
@@ -228,8 +236,7 @@ impl Context {
     }
 
     fn tell_started(&self, have: &Bitfield) {
-        let geometry = self.add.torrent.info.geometry();
-        let done_bytes = have.iter_ones().map(|piece| u64::from(geometry.piece_size(piece))).sum();
+        let done_bytes = choice::bytes(&self.add, have.iter_ones());
         self.shared.tell(Event::Started { id: self.id, done_bytes });
     }
 

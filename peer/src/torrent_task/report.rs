@@ -95,7 +95,7 @@ impl Active<'_> {
     }
 
     fn current_stats(&self, now: Time) -> TorrentStats {
-        let total_bytes = self.disk.info().geometry().total();
+        let total_bytes = self.context.stats.borrow().total_bytes;
         // A seed that has lost a part of its files has nothing to fetch: it is no download that goes on.
         let left = if self.context.add.purpose == Purpose::Seed { 0 } else { self.engine.left() };
         let done_bytes = (total_bytes - left.min(total_bytes)).saturating_add(self.engine.partial_bytes());
@@ -108,6 +108,7 @@ impl Active<'_> {
             name: self.disk.info().name().to_owned(),
             info_hash: self.disk.info().info_hash(),
             total_bytes,
+            selected_files: self.context.stats.borrow().selected_files,
             done_bytes: done_bytes.min(total_bytes),
             checked_bytes: total_bytes,
             down_rate,

@@ -15,6 +15,7 @@ use storage::{
     Survey,
 };
 
+use super::choice::{selection, wanted};
 use super::claim::{Strange, strange_file};
 use crate::resume::{Marker, MarkerError};
 use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig, Verify};
@@ -24,7 +25,7 @@ use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig, Verify};
 pub(super) struct Prepared {
     pub(super) storage: Arc<Storage>,
     pub(super) have: Bitfield,
-    /// While it is not complete.
+    /// While a wanted piece is missing.
     pub(super) marker: Option<Arc<Marker>>,
 }
 
@@ -58,8 +59,8 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
             (storage, have, None)
         }
         Purpose::Download => {
-            let storage = storage(Access::ReadWrite)?;
-            let (have, marker) = to_download(&storage, add, means)?;
+            let mut storage = storage(Access::ReadWrite)?;
+            let (have, marker) = to_download(&mut storage, add, means)?;
             (storage, have, marker)
         }
     };
@@ -122,12 +123,16 @@ fn fault(report: &FileReport) -> Option<String> {
 
 /// What is there is kept where it is right.
 fn to_download(
-    storage: &Storage,
+    storage: &mut Storage,
     add: &AddTorrent,
     means: &Means<'_>,
 ) -> Result<(Bitfield, Option<Arc<Marker>>), Unprepared> {
     let info = &add.torrent.info;
-    let survey = storage.survey().map_err(disk)?;
+    let warn = |warning| (means.warn)(format!("{}: {warning}", display_safe(info.name())));
+    if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
+        warn(warning);
+    }
+    let survey = storage.survey_selected().map_err(disk)?;
     if let Some((file, obstacle)) = survey.obstacle() {
         let path = shown(&storage.path_in_the_way(file));
         let text = format!("{path} {obstacle}; move it away or choose another folder");
@@ -135,23 +140,33 @@ fn to_download(
     }
     let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
     if let Some(warning) = marker.warning.take() {
-        (means.warn)(format!("{}: {warning}", display_safe(info.name())));
+        warn(warning);
     }
-    let decided = decide(storage, add, means, &survey, marker.found).and_then(|have| {
-        if !have.is_full() {
+    let wanted = wanted(add);
+    let mut claimed = marker.found;
+    let decided = decide(storage, add, means, (&survey, &wanted), marker.found).and_then(|mut have| {
+        if storage.is_unsettled() || wanted.has_any_not_in(&have) {
             marker.claim(info).map_err(|error| in_use(info, error))?;
+            claimed = true;
         }
-        Ok(have)
+        for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
+            have.clear(piece);
+        }
+        let finished = !wanted.has_any_not_in(&have);
+        if finished {
+            storage.finish().map_err(disk)?;
+        }
+        Ok((have, finished))
     });
     match decided {
-        Ok(have) if have.is_full() => {
+        Ok((have, true)) => {
             remove(&marker, means);
             Ok((have, None))
         }
-        Ok(have) => Ok((have, Some(Arc::new(marker)))),
+        Ok((have, false)) => Ok((have, Some(Arc::new(marker)))),
         Err(error) => {
             // Nothing was written: a marker that was not there before would claim what is not ours.
-            if !marker.found {
+            if !claimed {
                 remove(&marker, means);
             }
             Err(error)
@@ -164,7 +179,7 @@ fn decide(
     storage: &Storage,
     add: &AddTorrent,
     means: &Means<'_>,
-    survey: &Survey,
+    (survey, wanted): (&Survey, &Bitfield),
     ours: bool,
 ) -> Result<Bitfield, Unprepared> {
     let info = &add.torrent.info;
@@ -176,11 +191,9 @@ fn decide(
     if !ours && !add.overwrite {
         refuse_strange_files(storage, info, survey, &report)?;
     }
-    if have.is_full() {
-        storage.finish().map_err(disk)?;
-        return Ok(have);
-    }
-    if let Some(short) = storage.missing_space().map_err(disk)? {
+    if wanted.has_any_not_in(&have)
+        && let Some(short) = storage.missing_space().map_err(disk)?
+    {
         let (needed, free) = (human(short.needed), human(short.free));
         let text = format!(
             "{} needs {needed}, {free} are free; free some space or choose another folder",

@@ -18,14 +18,14 @@ pub struct SpaceShort {
 }
 
 impl Storage {
-    /// Compares what must still be written with what the disk has free; `None` if it fits.
+    /// Compares what must still be written, of chosen files and aside, with what the disk has free; `None` if it fits.
     ///
     /// # Errors
     /// If the file system does not answer.
     pub fn missing_space(&self) -> Result<Option<SpaceShort>, StorageError> {
-        let mut needed = 0u64;
+        let mut needed = self.bytes_to_keep_aside();
         for (file, found) in self.survey()?.files.into_iter().enumerate() {
-            if self.role(file) == Role::Content {
+            if self.role(file) == Role::Content && self.is_selected(file) {
                 let there = if let Found::Present { allocated, .. } = found { allocated } else { 0 };
                 needed = needed.saturating_add(self.length(file).saturating_sub(there));
             }

@@ -94,13 +94,18 @@ fn check_surveyed(
     let wanted = readable(storage, survey);
     let checking = Checking { storage, info, wanted: &wanted, pieces: &pieces, unreadable: &unreadable };
     digest_pieces(&checking, geometry, threads, cancel, progress)?;
-    let pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for piece in storage.check_aside(info, threads, cancel)? {
+        if let Some(right) = pieces.get_mut(piece as usize) {
+            *right = true;
+        }
+    }
     let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     let files = report(storage, survey, &pieces, unreadable);
     Ok(CheckReport { pieces, files })
 }
 
-/// Which pieces have all their bytes on disk.
+/// Which pieces have all their bytes in their files on disk.
 fn readable(storage: &Storage, survey: &Survey) -> Vec<bool> {
     let geometry = storage.geometry();
     let mut wanted = vec![true; geometry.piece_count() as usize];
@@ -115,6 +120,11 @@ fn readable(storage: &Storage, survey: &Survey) -> Vec<bool> {
             if let Some(wanted) = wanted.get_mut(piece as usize) {
                 *wanted = false;
             }
+        }
+    }
+    for piece in storage.aside().into_iter().flat_map(crate::aside::Aside::used_pieces) {
+        if let Some(wanted) = wanted.get_mut(piece as usize) {
+            *wanted = false;
         }
     }
     wanted

@@ -32,7 +32,7 @@ const BUFFER: usize = 1024 * 1024;
 
 /// Workers at most, whatever was asked for: keeps the buffers under 32 MiB. Two dozen cores hash faster than any
 /// disk reads.
-const MAX_WORKERS: usize = 24;
+pub(crate) const MAX_WORKERS: usize = 24;
 
 /// Bytes of a run: enough that claiming and reopening cost nothing, few enough that all workers end together.
 const RUN: u64 = 8 * 1024 * 1024;

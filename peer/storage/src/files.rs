@@ -1,5 +1,8 @@
 //! The content of one torrent beneath a root folder: reading and writing across its files.
 //!
+//! Every byte has a place: in its file, in the parts file if its file was not chosen (see `choice`), or none if it is
+//! padding.
+//!
 //! Invariant: an offset of the content and an offset in a file name the same byte everywhere (files lie end to end,
 //! BEP 3); padding files (BEP 47) read as zeros and are never on disk. All input and output is positional, so any
 //! number of threads can use one [`Storage`].
@@ -14,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metainfo::{FileSpan, Geometry, Info, file_spans};
 
+use crate::aside::Aside;
+use crate::choice::Pending;
 use crate::error::StorageError;
 use crate::open::{Links, Purpose, Root};
 use crate::parts::Parts;
@@ -65,6 +70,17 @@ pub(crate) enum Role {
     Link,
 }
 
+/// Where bytes of the content are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere: they are zeros.
+    Padding,
+    /// In a file, from this offset.
+    File { file: usize, offset: u64 },
+    /// In the parts file, from this offset of the slot's piece.
+    Aside { slot: usize, offset: u64 },
+}
+
 #[derive(Debug)]
 struct StoredFile {
     path: PathBuf,
@@ -84,6 +100,9 @@ pub struct Storage {
     links: Links,
     pool: Mutex<Pool>,
     unsynced: Mutex<Unsynced>,
+    /// What is kept aside; `None` if all files are chosen.
+    aside: Option<Aside>,
+    pending: Option<Pending>,
 }
 
 impl Storage {
@@ -115,6 +134,8 @@ impl Storage {
             links,
             pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
             unsynced: Mutex::default(),
+            aside: None,
+            pending: None,
         })
     }
 
@@ -128,20 +149,57 @@ impl Storage {
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         self.within("read", offset, buf.len())?;
         let mut rest = buf;
+        let mut at = offset;
         for span in self.spans(offset, rest.len() as u64) {
-            let (part, after) = rest.split_at_mut(fits(span.length, rest.len()));
-            rest = after;
-            if self.role(span.file) == Role::Padding {
-                part.fill(0);
-                continue;
+            let end = at + span.length;
+            while at < end {
+                let (place, length) = self.place(span.file, at, end - at, false)?;
+                let (part, after) = rest.split_at_mut(fits(length, rest.len()));
+                rest = after;
+                self.read_place(self.aside.as_ref(), place, part)?;
+                at += length;
             }
-            let handle = self.handle(span.file, false)?;
-            handle.read_exact_at(part, span.offset).map_err(|e| match e.kind() {
-                io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(span.file)),
-                _ => StorageError::io("read", &self.full_path(span.file), e),
-            })?;
         }
         Ok(())
+    }
+
+    pub(crate) fn read_place(&self, aside: Option<&Aside>, place: Place, buf: &mut [u8]) -> Result<(), StorageError> {
+        match (place, aside) {
+            (Place::Padding, _) => buf.fill(0),
+            (Place::Aside { slot, offset }, Some(aside)) => aside.read(&self.root, slot, offset, buf)?,
+            (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root.path())),
+            (Place::File { file, offset }, _) => {
+                let handle = self.handle(file, false)?;
+                handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {
+                    io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(file)),
+                    _ => StorageError::io("read", &self.full_path(file), e),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the bytes of a file are that begin at this offset of the content, and how many of the next `most` are
+    /// there.
+    fn place(&self, file: usize, at: u64, most: u64, write: bool) -> Result<(Place, u64), StorageError> {
+        if self.role(file) == Role::Padding {
+            return Ok((Place::Padding, most));
+        }
+        let in_file = Place::File { file, offset: at - self.offset(file) };
+        let Some(aside) = self.aside.as_ref().filter(|aside| !aside.is_chosen(file)) else {
+            return Ok((in_file, most));
+        };
+        let piece = self.geometry.pieces_of(at, 1).start;
+        let start = self.geometry.piece_offset(piece);
+        let most = most.min(start + u64::from(self.geometry.piece_size(piece)) - at);
+        let slot = if write { aside.layout.slot(piece) } else { aside.used_slot(piece) };
+        match slot {
+            Some(slot) => Ok((Place::Aside { slot, offset: at - start }, most)),
+            None if write => {
+                Err(StorageError::invalid("write", &self.full_path(file), "it is none of the files that were chosen"))
+            }
+            None => Ok((in_file, most)),
+        }
     }
 
     /// Writes adjacent parts of the content from `offset`, one call to the kernel a file if the disk takes it.
@@ -151,23 +209,45 @@ impl Storage {
     ///
     /// # Errors
     /// If the disk refuses (`StorageFull`, `PermissionDenied` and so on), something is in the way, the bytes lie
-    /// past the end of the content, or the storage is read-only. Some of the bytes may have been written.
+    /// past the end of the content or in a piece of which no file is chosen, or the storage is read-only. Some of the
+    /// bytes may have been written.
     pub fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), StorageError> {
         self.writable()?;
         let length = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         self.within("write", offset, length)?;
         let mut parts = Parts::new(parts);
+        let mut at = offset;
         for span in self.spans(offset, length as u64) {
-            let wanted = fits(span.length, length);
-            if self.role(span.file) == Role::Padding {
-                parts.advance(wanted);
-                continue;
+            let end = at + span.length;
+            while at < end {
+                let (place, here) = self.place(span.file, at, end - at, true)?;
+                self.write_place(self.aside.as_ref(), place, fits(here, length), &mut parts)?;
+                at += here;
             }
-            let handle = self.handle(span.file, true)?;
-            let written = write_all(&handle, span.offset, wanted, &mut parts);
-            // Not before: a sync in between would forget the file. After an error some of it may be there.
-            self.unsynced().written.insert(span.file);
-            written.map_err(|e| StorageError::io("write", &self.full_path(span.file), e))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write_place(
+        &self,
+        aside: Option<&Aside>,
+        place: Place,
+        length: usize,
+        parts: &mut Parts<'_>,
+    ) -> Result<(), StorageError> {
+        match (place, aside) {
+            (Place::Padding, _) => parts.advance(length),
+            (Place::Aside { slot, offset }, Some(aside)) => {
+                aside.write(&self.root, slot, offset, length, parts)?;
+            }
+            (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root.path())),
+            (Place::File { file, offset }, _) => {
+                let handle = self.handle(file, true)?;
+                let written = write_all(&handle, offset, length, parts);
+                // Not before: a sync in between would forget the file. After an error some of it may be there.
+                self.unsynced().written.insert(file);
+                written.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
+            }
         }
         Ok(())
     }
@@ -248,6 +328,30 @@ impl Storage {
         self.root.inspect(self.relative(file), self.links)
     }
 
+    pub(crate) fn aside(&self) -> Option<&Aside> {
+        self.aside.as_ref()
+    }
+
+    pub(crate) fn take_aside(&mut self) -> Option<Aside> {
+        self.aside.take()
+    }
+
+    pub(crate) fn set_aside(&mut self, aside: Option<Aside>) {
+        self.aside = aside;
+    }
+
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
+    }
+
+    pub(crate) fn take_pending(&mut self) -> Option<Pending> {
+        self.pending.take()
+    }
+
+    pub(crate) fn set_pending(&mut self, pending: Option<Pending>) {
+        self.pending = pending;
+    }
+
     pub(crate) fn root(&self) -> &Root {
         &self.root
     }
@@ -312,7 +416,7 @@ fn place(root: &Root, entry: &metainfo::FileEntry, links: Links) -> PathBuf {
 }
 
 /// Writes the next `left` bytes of `parts` to a file from `at`.
-fn write_all(file: &File, mut at: u64, mut left: usize, parts: &mut Parts<'_>) -> io::Result<()> {
+pub(crate) fn write_all(file: &File, mut at: u64, mut left: usize, parts: &mut Parts<'_>) -> io::Result<()> {
     while left > 0 {
         let done = match rustix::io::pwritev(file, &parts.front(left), at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -19,7 +19,7 @@ const READ_BITS: u32 = 0o444;
 type SetMode = fn(&File, Permissions) -> io::Result<()>;
 
 impl Storage {
-    /// Completes the files: those of no length and their folders exist, files that were longer are cut, and those
+    /// Completes the files that are chosen: those of no length and their folders exist, files that were longer are cut, and those
     /// that the torrent calls executable (BEP 47) can be run by whoever can read them, if the disk has such a thing.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Storage {
 
     pub(crate) fn finish_with(&self, set_mode: SetMode) -> Result<(), StorageError> {
         self.writable()?;
-        for file in (0..self.file_count()).filter(|&file| self.role(file) == Role::Content) {
+        for file in (0..self.file_count()).filter(|&file| self.role(file) == Role::Content && self.is_selected(file)) {
             self.fit(file)?;
             if self.executable(file)
                 && let Err(error) = self.make_executable(file, set_mode)

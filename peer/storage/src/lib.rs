@@ -11,8 +11,10 @@
 //! network and no clock, and it decides nothing about which piece is wanted.
 
 mod allocation;
+mod aside;
 mod cancel;
 mod check;
+mod choice;
 mod digests;
 mod error;
 mod files;
@@ -26,6 +28,7 @@ mod sync;
 mod walk;
 
 pub use allocation::SpaceShort;
+pub use aside::name_beside;
 pub use cancel::Cancel;
 pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};

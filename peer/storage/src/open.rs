@@ -164,6 +164,20 @@ impl Root {
         synced.map_err(|e| StorageError::io("sync the folder", &self.path.join(relative), e))
     }
 
+    /// Removes a file that lies right in the root; if it is not there, that is fine. A link is removed, not followed.
+    pub(crate) fn remove(&self, name: &Path) -> Result<(), StorageError> {
+        match rustix::fs::unlinkat(&self.folder, last_of(name), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.explain("remove", name, errno)),
+        }
+    }
+
+    /// Gives a file that lies right in the root another name there, in place of what has that name.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
+        rustix::fs::renameat(&self.folder, last_of(from), &self.folder, last_of(to))
+            .map_err(|errno| self.explain("write", to, errno))
+    }
+
     /// Opens a path beneath the root without following links.
     fn beneath(&self, relative: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
         #[cfg(target_os = "linux")]
@@ -264,6 +278,11 @@ impl Root {
         self.element_by_element.store(true, Ordering::Relaxed);
         self
     }
+}
+
+/// The last element of a path: what lies right in a folder.
+fn last_of(path: &Path) -> &Path {
+    path.file_name().map_or(Path::new(""), Path::new)
 }
 
 fn open_folder(parent: BorrowedFd<'_>, element: Component<'_>) -> rustix::io::Result<OwnedFd> {

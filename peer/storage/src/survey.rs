@@ -60,6 +60,20 @@ impl Storage {
         self.first_obstacle(file).unwrap_or_else(|| self.full_path(file))
     }
 
+    /// Looks at the files that are chosen. The others, with which nothing will be done, count as missing.
+    ///
+    /// # Errors
+    /// As [`Storage::survey`].
+    pub fn survey_selected(&self) -> Result<Survey, StorageError> {
+        let look = |file| match self.role(file) {
+            Role::Padding => Ok(Found::Padding),
+            Role::Content | Role::Link if self.is_selected(file) => self.inspect(file),
+            Role::Content | Role::Link => Ok(Found::Missing),
+        };
+        let files = (0..self.file_count()).map(look).collect::<Result<_, _>>()?;
+        Ok(Survey { files })
+    }
+
     /// Looks at every file of the torrent.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ impl Storage {
         }
         let folders: BTreeSet<&Path> =
             made.iter().flat_map(|&file| self.relative(file).ancestors().skip(1)).collect();
-        folders.into_iter().try_for_each(|folder| self.root().sync_folder(folder))
+        folders.into_iter().try_for_each(|folder| self.root().sync_folder(folder))?;
+        self.aside().map_or(Ok(()), |aside| aside.sync(self.root()))
     }
 }

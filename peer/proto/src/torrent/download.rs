@@ -210,9 +210,10 @@ impl Torrent {
         self.picker.piece_good(piece);
         self.have.set(piece);
         self.lost.remove(&piece);
-        let wanted = self.wanted.get(piece);
+        let (wanted, bytes) = (self.wanted.get(piece), u64::from(self.config.geometry.piece_size(piece)));
+        self.lacking = self.lacking.saturating_sub(bytes);
         if wanted {
-            self.left = self.left.saturating_sub(u64::from(self.config.geometry.piece_size(piece)));
+            self.left = self.left.saturating_sub(bytes);
         }
         for (&id, link) in &mut self.links {
             if wanted && link.has.get(piece) {

@@ -54,6 +54,8 @@ pub struct Torrent {
     wanted: Bitfield,
     /// Bytes of wanted pieces that are not ours.
     left: u64,
+    /// Bytes of all pieces that are not ours.
+    lacking: u64,
     /// Pieces that were offered and then could not be read.
     lost: BTreeSet<u32>,
     picker: Picker,
@@ -105,6 +107,7 @@ impl Torrent {
             rng,
             have,
             left,
+            lacking: left,
             lost: BTreeSet::new(),
             links: BTreeMap::new(),
             former: VecDeque::new(),
@@ -161,6 +164,13 @@ impl Torrent {
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
+    }
+
+    /// Bytes of all pieces that are not ours: `left` in announces. A partial seed is not one that has everything, and
+    /// trackers count it among those that do not (BEP 21).
+    #[must_use]
+    pub fn lacking(&self) -> u64 {
+        self.lacking
     }
 
     /// Bytes received of pieces that are not complete yet, for a smooth bar.

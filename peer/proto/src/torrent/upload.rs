@@ -75,12 +75,14 @@ impl Torrent {
     pub fn handle_upload_failed(&mut self, now: Time, id: LinkId, block: Block) {
         self.handle_upload_dropped(now, id, block);
         if self.have.clear(block.piece) {
+            let bytes = u64::from(self.config.geometry.piece_size(block.piece));
+            self.lacking += bytes;
             self.lost.insert(block.piece);
             self.picker.lost(block.piece);
             if !self.wanted.get(block.piece) {
                 return;
             }
-            self.left += u64::from(self.config.geometry.piece_size(block.piece));
+            self.left += bytes;
             for link in self.links.values_mut().filter(|link| link.has.get(block.piece)) {
                 link.wanted += 1;
                 link.starved = false;

@@ -19,6 +19,8 @@ pub enum Event {
     Stopped,
     /// The download has just become complete; not sent by those that were complete when they started.
     Completed,
+    /// The client lacks something and wants no more: a partial seed (BEP 21).
+    Paused,
 }
 
 /// An announce: "I am in this swarm, tell me who else is" (BEP 3).

@@ -82,6 +82,7 @@ impl AnnounceRequest {
             Event::Started => query.push_str("&event=started"),
             Event::Stopped => query.push_str("&event=stopped"),
             Event::Completed => query.push_str("&event=completed"),
+            Event::Paused => query.push_str("&event=paused"),
         }
         if let Some(numwant) = self.numwant {
             let _ = write!(query, "&numwant={numwant}");
@@ -146,7 +147,7 @@ impl AnnounceRequest {
                 Some(b"started") => Event::Started,
                 Some(b"stopped") => Event::Stopped,
                 Some(b"completed") => Event::Completed,
-                // BEP 21's `paused` among them: such a peer is in the swarm like any other.
+                Some(b"paused") => Event::Paused,
                 _ => Event::None,
             },
             numwant: numwant.value.and_then(read_numwant),

@@ -40,7 +40,7 @@ fn what_nothing_depends_on_may_be_missing() {
 
 #[test]
 fn unknown_events_and_keys_are_nothing_to_worry_about() {
-    assert_eq!(with("started", "paused").unwrap().event, Event::None);
+    assert_eq!(with("started", "resumed").unwrap().event, Event::None);
     assert_eq!(with("started", "").unwrap().event, Event::None);
     assert_eq!(with("supportcrypto=1", "&&=&x&y==%zz&").unwrap(), parse(QUERY).unwrap());
 }
@@ -148,7 +148,8 @@ prop_compose! {
         port in 1..=u16::MAX,
         (uploaded, downloaded, left) in any::<(u64, u64, u64)>(),
         event in prop_oneof![
-            Just(Event::None), Just(Event::Started), Just(Event::Stopped), Just(Event::Completed)
+            Just(Event::None), Just(Event::Started), Just(Event::Stopped), Just(Event::Completed),
+            Just(Event::Paused)
         ],
         (numwant, compact, no_peer_id, ip) in any::<(Option<u32>, bool, bool, Option<IpAddr>)>(),
         (key, tracker_id) in (token(), token()),
