@@ -67,7 +67,10 @@ impl Source {
     #[track_caller]
     fn assert_only(&self, target: &Path, names: &[&str]) {
         let there = tree(&target.join("five"));
-        assert_eq!(there.keys().cloned().collect::<Vec<_>>(), names.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(
+            there.keys().cloned().collect::<Vec<_>>(),
+            names.iter().map(PathBuf::from).collect::<Vec<_>>()
+        );
         for name in names {
             assert!(there[Path::new(name)] == self.bytes(name), "{name} differs");
         }
@@ -76,7 +79,8 @@ impl Source {
 
 /// What lies beside the data.
 fn beside(target: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(target).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        std::fs::read_dir(target).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name != "five").collect()
 }
 
@@ -95,9 +99,15 @@ fn two_files_of_five_are_downloaded_and_nothing_of_the_others_is_made() {
     source.assert_only(target.path(), &["b.bin", "d/d.bin"]);
     let due = in_pieces(300_000, 2_300_000) + in_pieces(2_350_000, 3_850_000);
     assert_eq!(result["total_bytes"], due - PIECE as u64, "the two have a piece together");
-    assert_eq!((&result["complete"], &result["downloaded_bytes"]), (&Value::Bool(true), &result["total_bytes"]));
+    assert_eq!(
+        (&result["complete"], &result["downloaded_bytes"]),
+        (&Value::Bool(true), &result["total_bytes"])
+    );
     let kept = beside(target.path());
-    assert!(matches!(kept.as_slice(), [name] if name.starts_with(".five.") && name.ends_with(".parts")), "{kept:?}");
+    assert!(
+        matches!(kept.as_slice(), [name] if name.starts_with(".five.") && name.ends_with(".parts")),
+        "{kept:?}"
+    );
 
     // The same again: all is there. One more: what had come with its neighbours is not fetched again.
     let (again, _) = source.download(target.path(), source.port, &["--select", "2,4"]);
@@ -135,7 +145,8 @@ fn h73_a_download_of_chosen_files_that_is_killed_goes_on_where_it_was() {
     let relay = Relay::start(source.port, 1_200_000);
     let args = ["download", &source.torrent(), "--select", "2,5", "--port", "0", "--peer", &relay.address()];
     let mut first = start(target.path(), &args);
-    first.object(|object| object["event"] == "progress" && object["done_bytes"].as_u64().unwrap() > 1_000_000);
+    first
+        .object(|object| object["event"] == "progress" && object["done_bytes"].as_u64().unwrap() > 1_000_000);
     first.signal("KILL");
     first.finish();
     let (result, _) = source.download(target.path(), source.port, &["--select", "2,5"]);
@@ -198,7 +209,9 @@ fn the_list_numbers_the_files_from_1_on_and_downloads_nothing() {
     }
     inside(folder.path()).run(&["create", "five"]).done();
     std::fs::remove_dir_all(folder.path().join("five")).unwrap();
-    let list = |args: &[&str]| inside(folder.path()).run(&[&["get", "five.torrent", "--list", "-d", "x"], args].concat());
+    let list = |args: &[&str]| {
+        inside(folder.path()).run(&[&["get", "five.torrent", "--list", "-d", "x"], args].concat())
+    };
     let plain = list(&[]).done();
     let lines: Vec<_> = plain.out().lines().collect();
     assert_eq!((lines[0], lines[3], lines.len()), ("file: 1 300 five/a.bin", "file: 4 1500 five/d/d.bin", 5));
@@ -206,7 +219,8 @@ fn the_list_numbers_the_files_from_1_on_and_downloads_nothing() {
     assert_eq!(json["name"], "five");
     assert_eq!(json["files"][1], serde_json::json!({"number": 4, "path": "five/d/d.bin", "length": 1500}));
     assert_eq!(json["files"].as_array().unwrap().len(), 2);
-    let shown = inside(folder.path()).terminal(80).run(&["get", "five.torrent", "--list", "--color", "never"]).done();
+    let shown =
+        inside(folder.path()).terminal(80).run(&["get", "five.torrent", "--list", "--color", "never"]).done();
     assert!(shown.out().starts_with("1    300 B  five/a.bin\n2  2.0 KiB  "), "{}", shown.out());
     assert!(!folder.path().join("x").exists() && !folder.path().join("five").exists());
 

@@ -55,7 +55,11 @@ impl Selection {
     /// The wanted pieces, in order and each once.
     pub fn pieces<'a>(&'a self, info: &'a Info) -> impl Iterator<Item = u32> + 'a {
         let geometry = info.geometry();
-        let wanted = info.files().iter().zip(&self.files).filter(|(file, chosen)| **chosen && !file.attributes.padding);
+        let wanted = info
+            .files()
+            .iter()
+            .zip(&self.files)
+            .filter(|(file, chosen)| **chosen && !file.attributes.padding);
         // Files lie end to end, so that the pieces of one begin no earlier than the last piece of the one before.
         let mut next = 0;
         wanted.flat_map(move |(file, _)| {
@@ -88,7 +92,10 @@ mod tests {
     fn what_names_no_file_is_left_out() {
         let info = info(&[10, 10, 10]);
         let selection = Selection::of(&info, [2, 3, usize::MAX]);
-        assert_eq!((selection.contains(1), selection.contains(2), selection.contains(3)), (false, true, false));
+        assert_eq!(
+            (selection.contains(1), selection.contains(2), selection.contains(3)),
+            (false, true, false)
+        );
         assert_eq!((selection.counts(&info), selection.is_all(&info)), ((1, 3), false));
         assert!(Selection::all(&info).is_all(&info) && Selection::of(&info, 0..3).is_all(&info));
     }

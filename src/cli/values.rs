@@ -232,9 +232,14 @@ mod tests {
     fn numbers_of_files_are_ranges_from_1_on_and_each_is_named_once() {
         let numbers = file_numbers("7, 1,3-5").unwrap();
         assert_eq!((0..9).filter(|&number| numbers.contains(number)).collect::<Vec<_>>(), [1, 3, 4, 5, 7]);
-        assert_eq!([0, 4, 5, 6, 7].map(|last| numbers.first_beyond(last)), [Some(1), Some(5), Some(7), Some(7), None]);
+        assert_eq!(
+            [0, 4, 5, 6, 7].map(|last| numbers.first_beyond(last)),
+            [Some(1), Some(5), Some(7), Some(7), None]
+        );
         assert_eq!(file_numbers("1-18446744073709551615").unwrap().first_beyond(5), Some(6));
-        for bad in ["", "0", "1,", "a", "1-", "-3", "5-3", "1,1", "1-3,2", "18446744073709551616", "1.5", "1-2-3"] {
+        for bad in
+            ["", "0", "1,", "a", "1-", "-3", "5-3", "1,1", "1-3,2", "18446744073709551616", "1.5", "1-2-3"]
+        {
             assert!(file_numbers(bad).is_err(), "{bad}");
         }
         assert_eq!(file_numbers("9,2-4,3").unwrap_err(), "file 3 is named twice");

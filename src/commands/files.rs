@@ -83,7 +83,9 @@ pub(super) fn list(torrent: &TorrentFile, select: Option<&[usize]>, context: &mu
     let column = sizes.iter().map(|size| width(size)).max().unwrap_or(0);
     for ((number, _, file), size) in files.iter().zip(&sizes) {
         let number = style.cyan(&format!("{number:>numbers$}"));
-        context.results.line(&format!("{number}  {size:>column$}  {}", display_safe(&file.path.to_string())))?;
+        context
+            .results
+            .line(&format!("{number}  {size:>column$}  {}", display_safe(&file.path.to_string())))?;
     }
     let bytes = files.iter().fold(0u64, |sum, (_, _, file)| sum.saturating_add(file.length));
     let summary = format!("{} in {}", size(bytes), plural(files.len() as u64, "file"));

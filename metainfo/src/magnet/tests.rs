@@ -99,7 +99,8 @@ fn h22_a_selection_is_capped_sorted_and_joined() {
 
 #[test]
 fn a_selection_names_the_files_that_exist_and_none_of_them_stands_for_all() {
-    let builder = crate::InfoBuilder { name: b"top".into(), piece_length: 16_384, private: false, source: None };
+    let builder =
+        crate::InfoBuilder { name: b"top".into(), piece_length: 16_384, private: false, source: None };
     let file = |name: &str| crate::BuildFile { path: vec![name.into()], length: 1 };
     let info = builder.folder(&["a", "b", "c", "d"].map(file), &[0; 20]).unwrap();
     assert_eq!(valid("so=0,2-4294967295").selected_files(&info), Some(vec![0, 2, 3]));

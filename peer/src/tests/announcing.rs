@@ -38,6 +38,28 @@ async fn peers_come_from_the_tracker_and_it_hears_of_start_completion_and_end() 
 }
 
 #[tokio::test]
+async fn whoever_has_the_files_it_chose_announces_what_it_lacks_and_no_completion() {
+    let sample = Sample::folder(&[("a", 50_000), ("b", 50_000)], 16_384);
+    let seed = seeder(&sample).await;
+    let (address, paths) = server(|_, _, stream: &mut TcpStream| {
+        respond(stream, "200 OK", "", b"d8:intervali1800e5:peers0:e");
+    });
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let trackers = vec![format!("http://{address}/announce")];
+    let add =
+        AddTorrent { trackers, select: Some(vec![0, 7]), ..sample.download(dir.path(), &[seed.port()]) };
+    let id = leecher.add(add).await.unwrap();
+    let stats = until(&leecher, id, |stats| stats.state == State::Seeding && stats.tracker.answered).await;
+    // The first file and what the second has of the fourth piece.
+    assert_eq!((stats.total_bytes, stats.done_bytes, stats.selected_files), (65_536, 65_536, Some((1, 2))));
+    end(&[&leecher, &seed]).await;
+    let paths = tokio::task::spawn_blocking(move || (paths.recv().unwrap(), paths.recv().unwrap()));
+    let (first, last) = paths.await.unwrap();
+    assert!(first.contains("event=started"), "{first}");
+    assert!(last.contains("event=stopped") && last.contains("&left=34464&"), "{last}");
+}
+
+#[tokio::test]
 async fn h46_what_a_tracker_says_is_shown_and_the_next_tier_is_asked() {
     let sample = Sample::single(300_000, 16_384);
     let no = b"d14:failure reason13:not my swarm!e";

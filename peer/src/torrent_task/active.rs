@@ -284,7 +284,12 @@ impl<'a> Active<'a> {
     pub(super) fn standing(&self) -> Standing {
         let totals = self.engine.totals();
         let is_partial_seed = self.engine.is_finished() && !self.engine.is_complete();
-        Standing { uploaded: totals.uploaded, downloaded: totals.downloaded, left: self.engine.lacking(), is_partial_seed }
+        Standing {
+            uploaded: totals.uploaded,
+            downloaded: totals.downloaded,
+            left: self.engine.lacking(),
+            is_partial_seed,
+        }
     }
 
     pub(super) fn state(&self) -> State {

@@ -83,10 +83,7 @@ impl Announces {
     pub(super) fn start(&mut self, now: Time, standing: Standing) {
         let Some(announce) = self.announcer.poll(now) else { return };
         let mut request = self.request.clone();
-        request.event = match announce.event {
-            Event::None if standing.is_partial_seed => Event::Paused,
-            event => event,
-        };
+        request.event = event(announce.event, standing);
         request.numwant = Some(announce.numwant);
         request.uploaded = standing.uploaded;
         request.downloaded = standing.downloaded;
@@ -195,6 +192,14 @@ impl Announces {
     }
 }
 
+/// What to say: where there is nothing else, a partial seed says that it is one, each time (BEP 21).
+fn event(event: Event, standing: Standing) -> Event {
+    match event {
+        Event::None if standing.is_partial_seed => Event::Paused,
+        event => event,
+    }
+}
+
 fn is_http(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap_or_default();
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
@@ -214,6 +219,16 @@ fn note_of_skipped(skipped: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partial_seed_says_so_in_every_announce_that_is_for_nothing_else() {
+        let said = |is_partial_seed| {
+            let standing = Standing { uploaded: 0, downloaded: 0, left: 1, is_partial_seed };
+            [Event::Started, Event::None, Event::Stopped].map(|due| event(due, standing))
+        };
+        assert_eq!(said(true), [Event::Started, Event::Paused, Event::Stopped]);
+        assert_eq!(said(false), [Event::Started, Event::None, Event::Stopped]);
+    }
 
     #[test]
     fn trackers_that_cannot_be_asked_are_named_in_one_line() {

@@ -178,10 +178,11 @@ impl Context {
         let checked = Arc::new(AtomicU64::new(0));
         // What is hashed is all that is there; what is shown is how much of it, in terms of what is wanted.
         let (all, wanted) = (self.add.torrent.info.geometry().total(), self.stats.borrow().total_bytes);
-        let share = |checked: &AtomicU64| match u128::from(checked.load(Ordering::Relaxed)) * u128::from(wanted) {
-            of if all > 0 => u64::try_from(of / u128::from(all)).unwrap_or(wanted),
-            _ => wanted,
-        };
+        let share =
+            |checked: &AtomicU64| match u128::from(checked.load(Ordering::Relaxed)) * u128::from(wanted) {
+                of if all > 0 => u64::try_from(of / u128::from(all)).unwrap_or(wanted),
+                _ => wanted,
+            };
         let mut work = tokio::task::spawn_blocking({
             let (shared, add, id) = (Arc::clone(&self.shared), Arc::clone(&self.add), self.id);
             let (cancel, checked) = (cancel.clone(), Arc::clone(&checked));

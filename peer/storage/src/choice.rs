@@ -101,7 +101,8 @@ impl Storage {
             return Ok(Vec::new());
         }
         let pieces = self.shared_pieces(&chosen);
-        let has_all = (0..self.file_count()).all(|file| self.role(file) != Role::Content || is_in(&chosen, file));
+        let has_all =
+            (0..self.file_count()).all(|file| self.role(file) != Role::Content || is_in(&chosen, file));
         let layout = Layout { identity, chosen, pieces };
         let Some(old) = self.take_aside() else {
             if has_all {
@@ -204,7 +205,12 @@ impl Storage {
     }
 
     /// Hashes the pieces of which parts are kept aside, on up to `threads` threads; answers which are right.
-    pub(crate) fn check_aside(&self, info: &Info, threads: usize, cancel: &Cancel) -> Result<Vec<u32>, StorageError> {
+    pub(crate) fn check_aside(
+        &self,
+        info: &Info,
+        threads: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<u32>, StorageError> {
         let Some(aside) = self.aside() else { return Ok(Vec::new()) };
         let pieces: Vec<u32> = aside.used_pieces().collect();
         let (next, right) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -237,7 +243,8 @@ impl Storage {
     }
 
     fn digest(&self, piece: u32, buffer: &mut [u8]) -> Result<PieceHash, StorageError> {
-        let (mut at, mut left) = (self.geometry().piece_offset(piece), self.geometry().piece_size(piece) as usize);
+        let (mut at, mut left) =
+            (self.geometry().piece_offset(piece), self.geometry().piece_size(piece) as usize);
         let mut sha = Sha1::new();
         while left > 0 {
             let length = left.min(buffer.len());

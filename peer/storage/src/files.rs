@@ -163,7 +163,12 @@ impl Storage {
         Ok(())
     }
 
-    pub(crate) fn read_place(&self, aside: Option<&Aside>, place: Place, buf: &mut [u8]) -> Result<(), StorageError> {
+    pub(crate) fn read_place(
+        &self,
+        aside: Option<&Aside>,
+        place: Place,
+        buf: &mut [u8],
+    ) -> Result<(), StorageError> {
         match (place, aside) {
             (Place::Padding, _) => buf.fill(0),
             (Place::Aside { slot, offset }, Some(aside)) => aside.read(&self.root, slot, offset, buf)?,
@@ -195,9 +200,11 @@ impl Storage {
         let slot = if write { aside.layout.slot(piece) } else { aside.used_slot(piece) };
         match slot {
             Some(slot) => Ok((Place::Aside { slot, offset: at - start }, most)),
-            None if write => {
-                Err(StorageError::invalid("write", &self.full_path(file), "it is none of the files that were chosen"))
-            }
+            None if write => Err(StorageError::invalid(
+                "write",
+                &self.full_path(file),
+                "it is none of the files that were chosen",
+            )),
             None => Ok((in_file, most)),
         }
     }

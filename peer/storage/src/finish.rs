@@ -31,7 +31,9 @@ impl Storage {
 
     pub(crate) fn finish_with(&self, set_mode: SetMode) -> Result<(), StorageError> {
         self.writable()?;
-        for file in (0..self.file_count()).filter(|&file| self.role(file) == Role::Content && self.is_selected(file)) {
+        for file in
+            (0..self.file_count()).filter(|&file| self.role(file) == Role::Content && self.is_selected(file))
+        {
             self.fit(file)?;
             if self.executable(file)
                 && let Err(error) = self.make_executable(file, set_mode)

@@ -41,6 +41,8 @@ impl Sequence {
             self.front += 1;
         }
         let end = self.front.saturating_add(WINDOW).min(settled.len());
-        (!rng.random_ratio(1, RAREST_ONE_IN)).then(|| (self.front..end).find(|&piece| is_free(piece))).flatten()
+        (!rng.random_ratio(1, RAREST_ONE_IN))
+            .then(|| (self.front..end).find(|&piece| is_free(piece)))
+            .flatten()
     }
 }

@@ -205,7 +205,11 @@ fn in_sequence_half_of_the_pieces_are_the_foremost_and_the_others_keep_the_swarm
         assert_eq!(order.len(), index(pieces));
         let mut missing: std::collections::BTreeSet<u32> = (0..pieces).collect();
         for piece in order {
-            if missing.first() == Some(&piece) { foremost += 1 } else { others += 1 }
+            if missing.first() == Some(&piece) {
+                foremost += 1;
+            } else {
+                others += 1;
+            }
             missing.remove(&piece);
         }
     }

@@ -102,7 +102,8 @@ fn a_swarm_completes_and_its_leechers_feed_each_other() {
 fn a_swarm_of_nothing_but_sequential_peers_still_trades() {
     // A seed that does not care who gets what: one that does is asked for different pieces anyhow.
     let slowest = |number, sequential| {
-        let mut swarm = swarm(number, &[vec![NodeSpec { super_seeding: false, ..seed() }], vec![leecher(); 6]].concat());
+        let mut swarm =
+            swarm(number, &[vec![NodeSpec { super_seeding: false, ..seed() }], vec![leecher(); 6]].concat());
         swarm.nodes.iter_mut().for_each(|node| node.torrent.set_sequential(sequential));
         assert!(swarm.run(Duration::from_secs(300), all_complete), "seed {number}");
         swarm.now.saturating_since(crate::Time::ZERO)

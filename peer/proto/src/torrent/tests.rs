@@ -303,7 +303,11 @@ fn all_that_is_wanted_is_a_complete_download_and_not_the_whole_torrent() {
     assert!(!torrent.wants_candidates() && torrent.obstacle(at(1)).is_none());
     let said = actions(&mut torrent, at(1));
     assert_eq!(said.iter().filter(|action| **action == Action::Complete).count(), 1);
-    assert_eq!(close_reason(&said), Some(CloseReason::BothComplete), "a seed wants nothing and has nothing for us");
+    assert_eq!(
+        close_reason(&said),
+        Some(CloseReason::BothComplete),
+        "a seed wants nothing and has nothing for us"
+    );
 }
 
 #[test]

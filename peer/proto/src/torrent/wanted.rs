@@ -33,5 +33,6 @@ impl Torrent {
 
 /// Wanted pieces that a peer has and we lack.
 pub(super) fn count(wanted: &Bitfield, have: &Bitfield, has: &Bitfield) -> u32 {
-    u32::try_from(has.iter_ones_not_in(have, 0).filter(|&piece| wanted.get(piece)).count()).unwrap_or(u32::MAX)
+    u32::try_from(has.iter_ones_not_in(have, 0).filter(|&piece| wanted.get(piece)).count())
+        .unwrap_or(u32::MAX)
 }

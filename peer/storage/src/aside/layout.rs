@@ -82,7 +82,10 @@ impl Layout {
 }
 
 /// Reads from a parts file which files were chosen, or says what is wrong with it.
-pub(super) fn read_choice(file: &impl FileExt, identity: Identity) -> io::Result<Result<Vec<bool>, &'static str>> {
+pub(super) fn read_choice(
+    file: &impl FileExt,
+    identity: Identity,
+) -> io::Result<Result<Vec<bool>, &'static str>> {
     let mut head = vec![0; head_length(identity.files)];
     match file.read_exact_at(&mut head, 0) {
         Ok(()) => {}
@@ -120,7 +123,11 @@ mod tests {
     use super::*;
 
     fn layout(chosen: Vec<bool>, pieces: Vec<u32>) -> Layout {
-        Layout { identity: Identity { info_hash: [7; 20], piece_length: 100, files: chosen.len() }, chosen, pieces }
+        Layout {
+            identity: Identity { info_hash: [7; 20], piece_length: 100, files: chosen.len() },
+            chosen,
+            pieces,
+        }
     }
 
     fn read(bytes: &[u8], identity: Identity) -> Result<Vec<bool>, &'static str> {

@@ -85,7 +85,9 @@ impl Aside {
         let mut flags = vec![0; pieces.len()];
         let layout = Layout { identity, chosen, pieces };
         match file.read_exact_at(&mut flags, layout.flag_at(0)) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Earlier::Useless("is damaged")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Earlier::Useless("is damaged"));
+            }
             read => read.map_err(failed)?,
         }
         let used = flags.into_iter().map(|flag| AtomicBool::new(flag == USED)).collect();
@@ -118,7 +120,13 @@ impl Aside {
     }
 
     /// Reads from a slot, from an offset in its piece.
-    pub(crate) fn read(&self, root: &Root, slot: usize, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+    pub(crate) fn read(
+        &self,
+        root: &Root,
+        slot: usize,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> Result<(), StorageError> {
         let path = || root.path().join(&self.path);
         let file = self.lock().clone().ok_or_else(|| StorageError::too_short(&path()))?;
         file.read_exact_at(buf, self.layout.byte_at(slot, offset)).map_err(|error| match error.kind() {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::check::check;
-use crate::testing::{Made, content, file, folder, fifo, padding, writable};
+use crate::testing::{Made, content, fifo, file, folder, padding, writable};
 use crate::{Obstacle, StorageErrorKind};
 
 const PIECE: u32 = 64;
