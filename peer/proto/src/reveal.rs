@@ -47,6 +47,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Pieces that are looked at for one that a link lacks.
 const SEARCH: usize = 64;
 
+/// A peer that could ask for what it was shown and does not for so long does not want it: it may have chosen some files.
+/// Longer than a round trip, and short, because it waits for nothing until it is shown the rest.
+pub(crate) const IN_VAIN: Duration = Duration::from_secs(2);
+
 /// Pieces that were given to nobody.
 #[derive(Debug)]
 pub(crate) struct Reveal {
@@ -170,19 +174,16 @@ pub(crate) struct Shown {
     sent: u64,
     /// Pieces given to it that no other peer has yet.
     pub(crate) in_care: u32,
+    /// When it was last shown a piece, or seen to take some.
+    pub(crate) moved: Time,
 }
 
 impl Shown {
     /// None of so many pieces.
-    pub(crate) fn new(pieces: u32) -> Self {
-        Self {
-            pieces: Bitfield::new(pieces),
-            bait: None,
-            given: BTreeMap::new(),
-            unsent: 0,
-            sent: 0,
-            in_care: 0,
-        }
+    pub(crate) fn new(now: Time, pieces: u32) -> Self {
+        let pieces = Bitfield::new(pieces);
+        let given = BTreeMap::new();
+        Self { pieces, bait: None, given, unsent: 0, sent: 0, in_care: 0, moved: now }
     }
 
     /// A piece of so many bytes was given to it.
@@ -227,6 +228,11 @@ impl Shown {
         let given: Vec<u32> = std::mem::take(&mut self.given).into_keys().collect();
         self.in_care = self.in_care.saturating_sub(u32::try_from(given.len()).unwrap_or(u32::MAX));
         given
+    }
+
+    /// Whether there are pieces that it was given and has not got.
+    pub(crate) fn is_given_any(&self) -> bool {
+        !self.given.is_empty()
     }
 
     /// Whether it needs more to ask for: `queued` bytes are asked for and not sent, and it takes `rate` bytes a second.
@@ -278,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_link_is_kept_ahead_of_what_it_takes() {
-        let mut shown = Shown::new(100);
+        let mut shown = Shown::new(Time::ZERO, 100);
         assert!(shown.needs_more(0, 0));
         shown.give(0, 1 << 18);
         assert!(!shown.needs_more(0, 0));

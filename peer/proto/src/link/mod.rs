@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::rate::RateMeter;
-use crate::reveal::Shown;
+use crate::reveal::{IN_VAIN, Shown};
 use crate::torrent::{Direction, LinkStats, Opened};
 use crate::wire::{supports_extensions, supports_fast};
 use crate::{Bitfield, PeerId, Time};
@@ -129,12 +129,21 @@ impl Link {
         now.saturating_since(self.last_said) >= KEEP_ALIVE_AFTER
     }
 
+    /// When it counts as one that does not want what it is shown, if it could ask for it and does not.
+    pub(crate) fn shown_in_vain(&self) -> Option<Time> {
+        let shown = self.shown.as_ref()?;
+        let takes = self.uploads.queued() > 0 || self.uploads.on_the_way() > 0;
+        let could = !self.it_is_interested || (!self.we_choke && shown.is_given_any());
+        (could && !takes).then(|| shown.moved + IN_VAIN)
+    }
+
     /// When to look at this link again if nothing happens.
     pub(crate) fn deadline(&self) -> Time {
         let quiet = (self.last_heard + IDLE_AFTER).min(self.last_said + KEEP_ALIVE_AFTER);
         let refused = self.fast.as_ref().and_then(Fast::deadline);
         let metadata = self.extended.as_ref().and_then(|extended| extended.metadata.deadline());
-        let dues = [self.pipeline.deadline(), refused, metadata, self.unmask_due(), self.part_at];
+        let shown = self.shown_in_vain();
+        let dues = [self.pipeline.deadline(), refused, metadata, shown, self.unmask_due(), self.part_at];
         dues.into_iter().flatten().fold(quiet, Time::min)
     }
 

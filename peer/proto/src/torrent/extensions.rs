@@ -25,7 +25,7 @@ const TAKE_NOTE: Duration = Duration::from_secs(2);
 impl Torrent {
     /// Whether we want nothing any more (BEP 21): everything is there, or nothing is to be fetched.
     fn is_upload_only(&self) -> bool {
-        self.have.is_full() || !self.downloading
+        self.is_finished() || !self.downloading
     }
 
     /// Introduces us on a new link.
@@ -173,7 +173,7 @@ impl Torrent {
     pub(super) fn close_if_pointless(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let busy = link.uploads.on_the_way() > 0 || link.uploads.queued() > 0;
-        if !self.have.is_full() || !link.is_upload_only() || busy || self.config.geometry.piece_count() == 0 {
+        if !self.is_finished() || !link.is_upload_only() || busy || self.config.geometry.piece_count() == 0 {
             return;
         }
         if link.has.is_full() {

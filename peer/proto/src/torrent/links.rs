@@ -46,7 +46,7 @@ impl Torrent {
         let hides = self.hides();
         let pieces = self.config.geometry.piece_count();
         let mut link = Link::new(now, &opened, pieces);
-        link.shown = hides.then(|| Shown::new(pieces));
+        link.shown = hides.then(|| Shown::new(now, pieces));
         let due = link.deadline();
         self.links_due = Some(self.links_due.map_or(due, |other| other.min(due)));
         self.links.insert(id, link);

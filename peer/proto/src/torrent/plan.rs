@@ -65,6 +65,8 @@ impl Torrent {
             self.close(now, id, CloseReason::Idle);
             return;
         }
+        self.show_all_if_in_vain(now, id);
+        let Some(link) = self.links.get_mut(&id) else { return };
         let keep_alive = link.keep_alive_due(now);
         let overdue = link.pipeline.overdue(now);
         if link.fast.as_mut().is_some_and(|fast| fast.expire(now)) {

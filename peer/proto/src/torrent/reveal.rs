@@ -36,11 +36,24 @@ impl Torrent {
 
     /// Shows a link more where it needs that.
     pub(super) fn show_more(&mut self, now: Time, id: LinkId) {
-        match self.links.get(&id) {
-            Some(link) if link.shown.is_none() => {}
-            Some(link) if link.we_choke => self.bait(now, id),
-            Some(_) => self.give(now, id),
-            None => {}
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(shown) = &mut link.shown else { return };
+        if link.uploads.queued() > 0 || link.uploads.on_the_way() > 0 {
+            shown.moved = now;
+        }
+        match link.we_choke {
+            true => self.bait(now, id),
+            false => self.give(now, id),
+        }
+        let due = self.links.get(&id).and_then(Link::shown_in_vain);
+        self.links_due = self.links_due.into_iter().chain(due).min();
+    }
+
+    /// A peer that does not want what it is shown would get nothing for ever: it is shown everything.
+    pub(super) fn show_all_if_in_vain(&mut self, now: Time, id: LinkId) {
+        if self.links.get(&id).and_then(Link::shown_in_vain).is_some_and(|due| due <= now) {
+            self.take_back_given(id);
+            self.show_all(now, id);
         }
     }
 
@@ -54,6 +67,7 @@ impl Torrent {
         let Some(piece) = reveal.bait(|piece| !link.has.get(piece), &mut self.rng) else { return };
         shown.pieces.set(piece);
         shown.bait = Some(piece);
+        shown.moved = now;
         self.send(now, id, Message::Have(piece));
     }
 
@@ -88,6 +102,7 @@ impl Torrent {
             let Some(piece) = piece else { return };
             let news = !shown.pieces.get(piece);
             shown.give(piece, self.config.geometry.piece_size(piece));
+            shown.moved = now;
             if news {
                 self.send(now, id, Message::Have(piece));
             }

@@ -602,3 +602,27 @@ fn a_second_seed_ends_the_showing_piece_by_piece() {
     let late = torrent.handle_opened(at(2), opened(3, Direction::Incoming)).unwrap();
     assert!(torrent.links[&late].shown.is_none());
 }
+
+#[test]
+fn a_peer_that_does_not_want_what_it_is_shown_is_shown_everything() {
+    let mut torrent = seeder();
+    torrent.config.super_seeding = true;
+    let [idle, choosy] =
+        [1, 2].map(|n| torrent.handle_opened(at(0), opened(n, Direction::Incoming)).unwrap());
+    torrent.handle_message(at(0), choosy, Message::Interested);
+    actions(&mut torrent, at(0));
+    let given = torrent.links[&choosy].shown.as_ref().unwrap().pieces.iter_ones().next().unwrap();
+    torrent.handle_message(at(1), choosy, Message::Request(block(given, 0)));
+    actions(&mut torrent, at(1));
+    assert_eq!(torrent.poll_timeout(), Some(at(2)), "one of them is not interested at all");
+    torrent.handle_timeout(at(2));
+    actions(&mut torrent, at(2));
+    let is_shown_all = |torrent: &Torrent, link| torrent.links[&link].shown.is_none();
+    assert!(is_shown_all(&torrent, idle) && !is_shown_all(&torrent, choosy));
+    torrent.handle_timeout(at(9));
+    assert!(!is_shown_all(&torrent, choosy), "what it has asked for is on its way");
+    torrent.handle_upload_sent(at(10), choosy, BLOCK_LENGTH, true);
+    actions(&mut torrent, at(10));
+    torrent.handle_timeout(at(13));
+    assert!(is_shown_all(&torrent, choosy));
+}
