@@ -56,7 +56,7 @@ fn wrong_usage_is_code_2_and_says_how_it_goes() {
 #[test]
 fn flags_of_parts_that_are_not_there_yet_are_unknown() {
     let folder = tempdir().unwrap();
-    for flag in ["--dht", "--no-pex", "--limit-down", "--select", "--sequential", "--list", "--state-dir"] {
+    for flag in ["--dht", "--no-pex", "--limit-down", "--state-dir"] {
         let outcome = inside(folder.path()).run(&["download", "x.torrent", flag]);
         assert_eq!(outcome.exit, Exit::Usage, "{flag}");
     }
