@@ -18,8 +18,9 @@ use sha1::{Digest, Sha1};
 use crate::aside::{Aside, Earlier, Identity, Layout, name_beside};
 use crate::cancel::Cancel;
 use crate::error::StorageError;
-use crate::files::{Place, Role, Storage};
+use crate::files::{Role, Storage};
 use crate::parts::Parts;
+use crate::place::Place;
 
 /// Bytes moved or hashed at once.
 const BUFFER: usize = 256 * 1024;

@@ -11,7 +11,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -68,17 +67,6 @@ pub(crate) enum Role {
     Padding,
     /// A symbolic link without content (BEP 47). None is ever made.
     Link,
-}
-
-/// Where bytes of the content are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Nowhere: they are zeros.
-    Padding,
-    /// In a file, from this offset.
-    File { file: usize, offset: u64 },
-    /// In the parts file, from this offset of the slot's piece.
-    Aside { slot: usize, offset: u64 },
 }
 
 #[derive(Debug)]
@@ -156,57 +144,11 @@ impl Storage {
                 let (place, length) = self.place(span.file, at, end - at, false)?;
                 let (part, after) = rest.split_at_mut(fits(length, rest.len()));
                 rest = after;
-                self.read_place(self.aside.as_ref(), place, part)?;
+                self.read_place(self.aside(), place, part)?;
                 at += length;
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn read_place(
-        &self,
-        aside: Option<&Aside>,
-        place: Place,
-        buf: &mut [u8],
-    ) -> Result<(), StorageError> {
-        match (place, aside) {
-            (Place::Padding, _) => buf.fill(0),
-            (Place::Aside { slot, offset }, Some(aside)) => aside.read(&self.root, slot, offset, buf)?,
-            (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root.path())),
-            (Place::File { file, offset }, _) => {
-                let handle = self.handle(file, false)?;
-                handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {
-                    io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(file)),
-                    _ => StorageError::io("read", &self.full_path(file), e),
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where the bytes of a file are that begin at this offset of the content, and how many of the next `most` are
-    /// there.
-    fn place(&self, file: usize, at: u64, most: u64, write: bool) -> Result<(Place, u64), StorageError> {
-        if self.role(file) == Role::Padding {
-            return Ok((Place::Padding, most));
-        }
-        let in_file = Place::File { file, offset: at - self.offset(file) };
-        let Some(aside) = self.aside.as_ref().filter(|aside| !aside.is_chosen(file)) else {
-            return Ok((in_file, most));
-        };
-        let piece = self.geometry.pieces_of(at, 1).start;
-        let start = self.geometry.piece_offset(piece);
-        let most = most.min(start + u64::from(self.geometry.piece_size(piece)) - at);
-        let slot = if write { aside.layout.slot(piece) } else { aside.used_slot(piece) };
-        match slot {
-            Some(slot) => Ok((Place::Aside { slot, offset: at - start }, most)),
-            None if write => Err(StorageError::invalid(
-                "write",
-                &self.full_path(file),
-                "it is none of the files that were chosen",
-            )),
-            None => Ok((in_file, most)),
-        }
     }
 
     /// Writes adjacent parts of the content from `offset`, one call to the kernel a file if the disk takes it.
@@ -228,32 +170,8 @@ impl Storage {
             let end = at + span.length;
             while at < end {
                 let (place, here) = self.place(span.file, at, end - at, true)?;
-                self.write_place(self.aside.as_ref(), place, fits(here, length), &mut parts)?;
+                self.write_place(self.aside(), place, fits(here, length), &mut parts)?;
                 at += here;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn write_place(
-        &self,
-        aside: Option<&Aside>,
-        place: Place,
-        length: usize,
-        parts: &mut Parts<'_>,
-    ) -> Result<(), StorageError> {
-        match (place, aside) {
-            (Place::Padding, _) => parts.advance(length),
-            (Place::Aside { slot, offset }, Some(aside)) => {
-                aside.write(&self.root, slot, offset, length, parts)?;
-            }
-            (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root.path())),
-            (Place::File { file, offset }, _) => {
-                let handle = self.handle(file, true)?;
-                let written = write_all(&handle, offset, length, parts);
-                // Not before: a sync in between would forget the file. After an error some of it may be there.
-                self.unsynced().written.insert(file);
-                written.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
             }
         }
         Ok(())
@@ -420,21 +338,6 @@ fn place(root: &Root, entry: &metainfo::FileEntry, links: Links) -> PathBuf {
         Some(exact) if !stands(&safe) && stands(&exact) => exact,
         _ => safe,
     }
-}
-
-/// Writes the next `left` bytes of `parts` to a file from `at`.
-pub(crate) fn write_all(file: &File, mut at: u64, mut left: usize, parts: &mut Parts<'_>) -> io::Result<()> {
-    while left > 0 {
-        let done = match rustix::io::pwritev(file, &parts.front(left), at) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Err(rustix::io::Errno::INTR) => continue,
-            done => done?,
-        };
-        parts.advance(done);
-        at += done as u64;
-        left = left.saturating_sub(done);
-    }
-    Ok(())
 }
 
 /// A span's length as a length in memory; it is never longer than the buffer that it was cut from.

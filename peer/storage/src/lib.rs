@@ -22,6 +22,7 @@ mod finish;
 mod hasher;
 mod open;
 mod parts;
+mod place;
 mod pool;
 mod survey;
 mod sync;

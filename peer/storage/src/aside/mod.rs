@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metainfo::Info;
 
 use crate::error::StorageError;
-use crate::files::write_all;
 use crate::open::{Links, Purpose, Root};
 use crate::parts::Parts;
+use crate::place::write_all;
 pub(crate) use layout::{Identity, Layout};
 use layout::{USED, read_choice};
 
