@@ -171,9 +171,10 @@ impl Torrent {
 
     /// Two that want nothing hold a connection that somebody else could use.
     pub(super) fn close_if_pointless(&mut self, now: Time, id: LinkId) {
+        let finished = self.is_finished();
         let Some(link) = self.links.get_mut(&id) else { return };
         let busy = link.uploads.on_the_way() > 0 || link.uploads.queued() > 0;
-        if !self.is_finished() || !link.is_upload_only() || busy || self.config.geometry.piece_count() == 0 {
+        if !finished || !link.is_upload_only() || busy || self.config.geometry.piece_count() == 0 {
             return;
         }
         if link.has.is_full() {
