@@ -3,7 +3,8 @@
 //! Purpose: [`Torrent`] is one torrent's engine. A driver hands it what happened (a message, a block, a time) and
 //! asks it what to do next (send, dial, close). It is put together from small machines, each tested alone: the
 //! [`picker`] decides which block to ask of whom, the [`choker`] who may ask us, a [`link`] holds what one peer and
-//! we have said, [`announce`] when to ask which tracker, [`candidates`] whom to dial.
+//! we have said, [`announce`] when to ask which tracker, [`candidates`] whom to dial. What all torrents of a session share, the
+//! [`allocator`] grants.
 //!
 //! Invariant: no clock, no sockets, no files, no global randomness. The same inputs with the same seed give the
 //! same outputs in the same order.
@@ -11,6 +12,7 @@
 //! This package moves no payload: it sees which block arrived, never its bytes.
 
 mod allowed_fast;
+pub mod allocator;
 pub mod announce;
 mod backoff;
 pub mod bitfield;
@@ -21,6 +23,7 @@ pub mod ids;
 pub mod link;
 pub mod picker;
 pub mod rate;
+pub mod rate_limit;
 mod reveal;
 pub mod scope;
 #[cfg(any(test, feature = "simulation"))]
@@ -28,8 +31,10 @@ pub mod simulation;
 pub mod torrent;
 pub mod wire;
 
+pub use allocator::{Allocator, TorrentKey};
 pub use bitfield::Bitfield;
 pub use ids::LinkId;
 pub use metainfo::{BLOCK_LENGTH, Block, Geometry};
+pub use rate_limit::Limits;
 pub use torrent::{Action, BlockVerdict, CloseReason, Torrent, TorrentConfig};
 pub use tracker_proto::{PeerId, Time};

@@ -59,6 +59,12 @@ impl Choker {
         Self { slots, due: now + RECHOKE_EVERY, optimistic: Optimistic::default() }
     }
 
+    /// So many slots from now on; those that are too many are taken at the next [`Choker::rechoke`]. Answers whether there
+    /// are more than before.
+    pub fn set_slots(&mut self, slots: usize) -> bool {
+        slots > std::mem::replace(&mut self.slots, slots)
+    }
+
     /// Whether a peer that has just become interested gets a slot at once, when so many have one.
     #[must_use]
     pub fn may_unchoke_now(&self, unchoked: usize) -> bool {

@@ -127,6 +127,10 @@ impl Torrent {
         }
         link.down.add(now, bytes);
         link.starved = false;
+        if arrival == Arrival::Late {
+            // What was paid for it was given back.
+            self.meters.down.take(block.length);
+        }
         self.down.add(now, bytes);
         self.totals.downloaded += bytes;
         self.touched.insert(id);
@@ -156,6 +160,7 @@ impl Torrent {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.pipeline.give_up(block) {
             link.starved = false;
+            self.meters.down.give_back(block.length);
             self.free_disk(1);
             self.touched.insert(id);
             self.send(now, id, Message::Cancel(block));
@@ -168,7 +173,7 @@ impl Torrent {
     }
 
     fn free_disk(&mut self, blocks: u32) {
-        if self.disk_in_use >= self.config.disk_budget {
+        if self.disk_in_use >= self.blocks_ahead() {
             self.all_touched = true;
         }
         self.disk_in_use = self.disk_in_use.saturating_sub(blocks);
@@ -181,6 +186,7 @@ impl Torrent {
         }
         for &block in blocks {
             self.picker.release(id, block);
+            self.meters.down.give_back(block.length);
         }
         self.free_disk(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
         self.feed_starved();
@@ -267,14 +273,16 @@ impl Torrent {
         }
     }
 
-    /// Asks a link for as many blocks as its pipeline and the disk have room for.
+    /// Asks a link for as many blocks as its pipeline and the disk have room for and the limits allow.
     pub(super) fn ask(&mut self, now: Time, id: LinkId) {
+        let (most, budget) = (self.link_share(), self.blocks_ahead().saturating_sub(self.disk_in_use));
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.may_ask() || link.starved {
             return;
         }
-        let budget = self.config.disk_budget.saturating_sub(self.disk_in_use);
-        let want = link.pipeline.room().min(usize::try_from(budget).unwrap_or(usize::MAX));
+        let room = link.pipeline.room().min(most.saturating_sub(link.pipeline.outstanding()));
+        let want = room.min(usize::try_from(budget).unwrap_or(usize::MAX));
+        let want = if want > 0 { self.meters.down.admits_blocks(id, want) } else { 0 };
         if want == 0 {
             return;
         }
@@ -285,6 +293,7 @@ impl Torrent {
         let end_game_begins = !before && self.picker.in_endgame();
         for &block in &blocks {
             link.pipeline.asked(now, block);
+            self.meters.down.take(block.length);
             self.actions.push_back(Action::Send(id, Message::Request(block)));
         }
         if !blocks.is_empty() {

@@ -93,6 +93,7 @@ impl Torrent {
         self.take_back_given(id);
         let Some(mut link) = self.links.remove(&id) else { return };
         self.touched.remove(&id);
+        self.meters.forget(id);
         if self.former.len() == MAX_FORMER {
             self.former.pop_front();
         }

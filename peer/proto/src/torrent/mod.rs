@@ -10,12 +10,13 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `download` (what is asked and arrives), `upload` (what is offered and served), `fast` and `extensions` (what goes
-//! with BEP 6 and BEP 10) and `plan` (when).
+//! `download` (what is asked and arrives), `upload` (what is offered and served), `limits` (how fast), `fast` and
+//! `extensions` (what goes with BEP 6 and BEP 10) and `plan` (when).
 
 mod download;
 mod extensions;
 mod fast;
+mod limits;
 mod links;
 mod plan;
 mod reveal;
@@ -85,6 +86,7 @@ pub struct Torrent {
     links_due: Option<Time>,
     /// The link after which the next round of asking begins, so that a short budget goes round.
     turn: LinkId,
+    meters: limits::Meters,
     downloading: bool,
     /// Whether we wanted nothing any more when links were last told.
     was_upload_only: bool,
@@ -125,6 +127,7 @@ impl Torrent {
             slots_touched: false,
             links_due: None,
             turn: LinkId(0),
+            meters: limits::Meters::default(),
             downloading: true,
             was_upload_only: config.have.is_full(),
             closing: false,

@@ -31,10 +31,7 @@ impl Torrent {
         for &id in &touched {
             self.show_more(now, id);
         }
-        for &id in &touched {
-            self.ask(now, id);
-            self.serve(now, id);
-        }
+        self.move_blocks(now, touched);
         self.dial(now);
     }
 
@@ -103,6 +100,6 @@ impl Torrent {
             && self.links.len() + self.dialling.len() < self.config.max_links;
         let dial = if room { self.candidates.poll_timeout() } else { None };
         let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
-        [self.links_due, choker, dial, reveal].into_iter().flatten().min()
+        [self.links_due, choker, dial, reveal, self.meters.due()].into_iter().flatten().min()
     }
 }

@@ -55,6 +55,8 @@ impl Torrent {
             // Of a link that is closed by now too: the other side has counted them.
             self.up.add(now, u64::from(bytes));
             self.totals.uploaded += u64::from(bytes);
+        } else {
+            self.meters.up.give_back(bytes);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         link.uploads.done(bytes);
@@ -183,7 +185,7 @@ impl Torrent {
         }
     }
 
-    /// Sends a link what its window and the shared budget allow, what has left us least often first.
+    /// Sends a link what its window, the shared budget and the limits allow, what has left us least often first.
     pub(super) fn serve(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.uploads.queued() == 0 {
@@ -192,6 +194,9 @@ impl Torrent {
         let mut refused = Vec::new();
         let (rate, started) = (link.up.rate(now), link.up.total() > 0);
         loop {
+            if link.uploads.queued() > 0 && !self.meters.up.admits(id) {
+                break;
+            }
             let budget = self.config.upload_budget.saturating_sub(self.upload_in_use);
             let copies = &self.copies;
             let Some(block) = link.uploads.next(rate, started, budget, |block| copies.of(block.piece)) else {
@@ -199,6 +204,7 @@ impl Torrent {
             };
             if self.have.get(block.piece) {
                 self.upload_in_use += block.length;
+                self.meters.up.take(block.length);
                 self.copies.sent(block);
                 let was_given =
                     link.shown.as_mut().is_some_and(|shown| shown.sent(block.piece, block.length));

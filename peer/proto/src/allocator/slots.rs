@@ -1,0 +1,195 @@
+//! Upload slots of the whole session, counted out by demand.
+//!
+//! How many: as many as the uplink can feed at a rate at which a peer gets on ([`RATE_PER_SLOT`]). Fewer, and peers
+//! that could pass pieces on wait for them; more, and all of them finish their pieces late.
+//!
+//! Whose: every torrent gets the same number as long as it has peers for them; what one has no peers for, others get.
+//! When there are more torrents with demand than slots, each torrent has its turn of [`TURN`].
+//!
+//! Invariant: as many as there are demand and slots for are given, never more. A torrent hears of a change when it asks
+//! next, which it does at least at every round of its choker; until then a few too many may be held.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::TorrentKey;
+use crate::Time;
+
+/// Bytes a second that a slot is to have: four blocks, so that requests are answered well within the time after which
+/// peers give up on them, and a piece of 256 KiB takes four seconds.
+const RATE_PER_SLOT: u64 = 64 * 1024;
+
+/// With less than this, there is nobody to return a favour to but the one who is tried out.
+const MIN_SLOTS: usize = 4;
+
+/// More than this share a fast uplink no better, and each costs memory on its way to the socket.
+const MAX_SLOTS: usize = 50;
+
+/// Until more is known of an uplink without a limit: what a home line of 10 Mbit/s feeds.
+const START_SLOTS: usize = 20;
+
+/// How long a torrent has its slot when there are not enough for all: as long as a peer's turn at a seed.
+const TURN: Duration = Duration::from_secs(60);
+
+/// One torrent that has peers that want something.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    /// Peers that want something.
+    demand: usize,
+    /// Bytes a second that it uploads.
+    rate: u64,
+    given: usize,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    limit: Option<NonZeroU64>,
+    /// The highest rate at which this uplink was seen to send. It never sinks: a low rate may come from slow peers, and
+    /// fewer slots would only make it lower.
+    best: u64,
+    askers: BTreeMap<TorrentKey, Asker>,
+}
+
+impl Slots {
+    pub(super) fn set_limit(&mut self, limit: Option<NonZeroU64>) {
+        self.limit = limit;
+    }
+
+    /// A torrent says how many of its peers want something and how fast it uploads; answers its slots.
+    pub(super) fn ask(&mut self, now: Time, key: TorrentKey, demand: usize, rate: u64) -> usize {
+        if demand == 0 {
+            self.askers.remove(&key);
+            return 0;
+        }
+        self.askers.insert(key, Asker { demand, rate, given: 0 });
+        let rates = self.askers.values().fold(0u64, |sum, asker| sum.saturating_add(asker.rate));
+        self.best = self.best.max(rates);
+        self.share(now);
+        self.askers.get(&key).map_or(0, |asker| asker.given)
+    }
+
+    pub(super) fn remove(&mut self, key: TorrentKey) {
+        self.askers.remove(&key);
+    }
+
+    /// All slots that there are.
+    fn total(&self) -> usize {
+        let (rate, least) = match self.limit {
+            Some(limit) => (limit.get(), MIN_SLOTS),
+            None => (self.best, START_SLOTS),
+        };
+        usize::try_from(rate / RATE_PER_SLOT).unwrap_or(MAX_SLOTS).clamp(least, MAX_SLOTS)
+    }
+
+    fn share(&mut self, now: Time) {
+        let (total, torrents) = (self.total(), self.askers.len());
+        if torrents > total {
+            let turns = usize::try_from(now.as_micros() / turn_micros()).unwrap_or(0);
+            let first = turns.wrapping_mul(total) % torrents;
+            for (place, asker) in self.askers.values_mut().enumerate() {
+                // Places behind the first, counted in a ring.
+                asker.given = usize::from((place + torrents - first) % torrents < total);
+            }
+            return;
+        }
+        let mut modest_first: Vec<&mut Asker> = self.askers.values_mut().collect();
+        modest_first.sort_by_key(|asker| asker.demand);
+        let (mut left, mut sharers) = (total, torrents);
+        for asker in modest_first {
+            asker.given = asker.demand.min(left / sharers.max(1));
+            left -= asker.given;
+            sharers -= 1;
+        }
+    }
+}
+
+fn turn_micros() -> u64 {
+    u64::try_from(TURN.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slots(limit: u64) -> Slots {
+        let mut slots = Slots::default();
+        slots.set_limit(NonZeroU64::new(limit));
+        slots
+    }
+
+    /// What each has after all have asked, and asked again.
+    fn shared(slots: &mut Slots, now: Time, demands: &[usize]) -> Vec<usize> {
+        let ask = |slots: &mut Slots| {
+            (0..).zip(demands).map(|(key, &demand)| slots.ask(now, TorrentKey(key), demand, 0)).collect()
+        };
+        let _first: Vec<usize> = ask(slots);
+        ask(slots)
+    }
+
+    #[test]
+    fn the_slots_follow_the_limit() {
+        for (limit, due) in [(1, 4), (1_000_000, 15), (2_500_000, 38), (1_000_000_000, 50)] {
+            assert_eq!(slots(limit).ask(Time::ZERO, TorrentKey(1), 100, 0), due, "{limit}");
+        }
+    }
+
+    #[test]
+    fn without_a_limit_a_fast_uplink_shows_itself_and_a_slow_swarm_takes_no_slot_away() {
+        let mut slots = Slots::default();
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 0), 20);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 2_000_000), 30);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 30);
+        slots.ask(Time::ZERO, TorrentKey(2), 5, 20_000_000);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 45);
+    }
+
+    #[test]
+    fn torrents_get_the_same_and_what_one_has_no_peers_for_the_others_get() {
+        assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[100, 100, 100]), [5, 5, 5]);
+        assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[100, 1, 100]), [7, 1, 7]);
+        assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[2, 0, 1]), [2, 0, 1]);
+    }
+
+    #[test]
+    fn more_torrents_than_slots_have_turns_and_nobody_is_left_out() {
+        let mut slots = slots(1);
+        let mut turns = [0; 10];
+        for turn in 0..5 {
+            let given = shared(&mut slots, Time::ZERO + TURN * turn, &[3; 10]);
+            assert_eq!(given.iter().sum::<usize>(), 4);
+            turns.iter_mut().zip(given).for_each(|(turns, given)| *turns += given);
+        }
+        assert_eq!(turns, [2; 10]);
+    }
+
+    #[test]
+    fn those_that_want_nothing_are_not_remembered() {
+        let mut slots = slots(1);
+        shared(&mut slots, Time::ZERO, &[1, 0, 3]);
+        assert_eq!(slots.askers.len(), 2);
+        slots.remove(TorrentKey(0));
+        slots.ask(Time::ZERO, TorrentKey(2), 0, 0);
+        assert!(slots.askers.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn all_slots_are_given_as_far_as_there_is_demand_and_each_torrent_has_one(
+            limit in 1u64..10_000_000,
+            demands in prop::collection::vec(0usize..60, 1..80),
+            now: u64,
+        ) {
+            let mut slots = slots(limit);
+            let given = shared(&mut slots, Time::from_micros(now), &demands);
+            let total = slots.total();
+            prop_assert_eq!(given.iter().sum::<usize>(), total.min(demands.iter().sum()));
+            prop_assert!(given.iter().zip(&demands).all(|(given, demand)| given <= demand));
+            let askers = demands.iter().filter(|&&demand| demand > 0).count();
+            prop_assert_eq!(given.iter().filter(|&&given| given > 0).count(), askers.min(total));
+        }
+    }
+}
