@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use metainfo::TorrentFile;
+use peer_proto::Limits;
 
 /// How a [`crate::Session`] runs.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct SessionConfig {
     pub listen: Listen,
     /// Links of all torrents together, in and out.
     pub max_peers: usize,
+    /// Bytes of content a second, of all torrents together.
+    pub limits: Limits,
     /// Files that one torrent keeps open.
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
@@ -30,6 +33,7 @@ impl Default for SessionConfig {
         Self {
             listen: Listen::default(),
             max_peers: 500,
+            limits: Limits::default(),
             max_open_files: storage::DEFAULT_OPEN_FILES,
             disk_threads: cores.clamp(1, 4),
             user_agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -118,6 +122,8 @@ pub struct AddTorrent {
     pub select: Option<Vec<usize>>,
     /// For a download: fetch pieces in sequence, as far as that leaves the swarm healthy.
     pub sequential: bool,
+    /// Bytes of content a second, of this torrent alone; the session's limits hold besides.
+    pub limits: Limits,
 }
 
 impl AddTorrent {
@@ -135,6 +141,7 @@ impl AddTorrent {
             trackers: Vec::new(),
             select: None,
             sequential: false,
+            limits: Limits::default(),
         }
     }
 

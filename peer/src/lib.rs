@@ -34,6 +34,7 @@ pub use config::{AddTorrent, Deadlines, Listen, PortChoice, Purpose, SessionConf
 pub use discovery::{FetchError, TrackerClient, fetch_torrent, scrape};
 pub use error::{AddError, SessionError};
 pub use event::{Event, EventStream};
+pub use peer_proto::Limits;
 pub use session::{Session, TorrentId};
 pub use stats::{Failure, FailureKind, Note, State, TorrentStats, TrackerStatus};
 

@@ -55,9 +55,6 @@ pub const COMMANDS: usize = 64;
 /// Events kept for a slow reader before it loses the oldest.
 pub const EVENTS: usize = 256;
 
-/// Peers unchoked at once, a torrent.
-pub const UPLOAD_SLOTS: usize = 8;
-
 /// Torrents whose data is looked at and hashed at once: two, so that a small one need not wait for a large one.
 pub const CHECKS: usize = 2;
 

@@ -21,7 +21,9 @@ use crate::disk::DiskThreads;
 use crate::net::{Listeners, bind};
 use crate::shared::Shared;
 use crate::torrent_task::{Command, Context, first_stats, supervise};
-use crate::{AddError, AddTorrent, EventStream, SessionConfig, SessionError, State, TorrentStats, limits};
+use crate::{
+    AddError, AddTorrent, EventStream, Limits, SessionConfig, SessionError, State, TorrentStats, limits,
+};
 
 /// One torrent of a session. Never used twice in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +120,7 @@ impl Session {
             client: Arc::clone(&self.client),
             id,
             peers: add.peers.clone(),
+            limits: add.limits,
             rest_first: false,
             add: Arc::new(add),
             commands,
@@ -151,6 +154,26 @@ impl Session {
     /// The user names peers of a torrent.
     pub async fn add_peers(&self, id: TorrentId, peers: Vec<SocketAddr>) {
         self.send(id, Command::Peers(peers)).await;
+    }
+
+    /// Other limits for all torrents together, from now on.
+    pub async fn set_limits(&self, limits: Limits) {
+        self.shared.set_limits(limits);
+        let ids: Vec<TorrentId> = lock(&self.running.torrents).keys().copied().collect();
+        for id in ids {
+            self.send(id, Command::Settle).await;
+        }
+    }
+
+    /// The limits of all torrents together.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.limits()
+    }
+
+    /// Other limits for one torrent alone, from now on; those of the session hold besides.
+    pub async fn set_torrent_limits(&self, id: TorrentId, limits: Limits) {
+        self.send(id, Command::Limits(limits)).await;
     }
 
     /// Closes a torrent's links and lets it rest. Blocks of pieces that are not complete are fetched again later.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metainfo::InfoHash;
-use peer_proto::{PeerId, Time};
+use peer_proto::{Allocator, PeerId, Time, Torrent, TorrentKey};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::disk::{BlockPool, DiskThreads};
 use crate::net::Handshaken;
-use crate::{Event, SessionConfig, limits};
+use crate::{Event, Limits, SessionConfig, limits};
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     addresses: Mutex<BTreeMap<IpAddr, usize>>,
     /// Where to send a connection for a torrent.
     swarms: Mutex<BTreeMap<InfoHash, mpsc::Sender<Handshaken>>>,
+    /// Upload slots and the session's limits.
+    allocator: Mutex<Allocator>,
     rng: Mutex<ChaCha8Rng>,
     next_key: AtomicU32,
     origin: Instant,
@@ -60,6 +62,7 @@ impl Shared {
             checks: Arc::new(Semaphore::new(limits::CHECKS)),
             addresses: Mutex::default(),
             swarms: Mutex::default(),
+            allocator: Mutex::new(Allocator::new(Time::ZERO, config.limits)),
             rng: Mutex::new(rng),
             next_key: AtomicU32::new(0),
             origin: Instant::now(),
@@ -115,6 +118,21 @@ impl Shared {
         Some(Place { _permit: permit, counted: Some((Arc::clone(self), ip)) })
     }
 
+    /// A torrent's part of the slots and limits, for as long as it runs.
+    pub(crate) fn part(self: &Arc<Self>) -> Part {
+        Part { shared: Arc::clone(self), key: TorrentKey(self.next_key()) }
+    }
+
+    /// Other limits for all torrents together. Each must have a turn to hear of it.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        lock(&self.allocator).set_limits(self.now(), limits);
+    }
+
+    /// The limits of all torrents together.
+    pub(crate) fn limits(&self) -> Limits {
+        lock(&self.allocator).limits()
+    }
+
     /// From now on connections for this torrent go there.
     pub(crate) fn open_swarm(&self, hash: InfoHash, to: mpsc::Sender<Handshaken>) {
         lock(&self.swarms).insert(hash, to);
@@ -133,6 +151,26 @@ impl Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a running torrent has of the session's slots and limits: see [`Allocator`].
+#[derive(Debug)]
+pub(crate) struct Part {
+    shared: Arc<Shared>,
+    key: TorrentKey,
+}
+
+impl Part {
+    /// Gives the torrent what it is due. Whether it can do more now than before.
+    pub(crate) fn settle(&self, now: Time, engine: &mut Torrent) -> bool {
+        lock(&self.shared.allocator).settle(now, self.key, engine)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        lock(&self.shared.allocator).remove(self.key);
+    }
 }
 
 /// A connection's place among those of the session, for as long as it lives.

@@ -1,6 +1,7 @@
 //! The arguments of `seed`, `download` and `share`.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,12 @@ pub(crate) struct NetworkArgs {
     /// The most connections to peers, all torrents together.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_peers: u32,
+    /// Download at most so many bytes of content a second, all torrents together [default: no limit].
+    #[arg(long, value_name = "RATE", value_parser = values::rate)]
+    pub(crate) limit_down: Option<NonZeroU64>,
+    /// Upload at most so many, likewise.
+    #[arg(long, value_name = "RATE", value_parser = values::rate)]
+    pub(crate) limit_up: Option<NonZeroU64>,
 }
 
 /// When to stop seeding.

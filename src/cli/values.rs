@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Multipliers of bytes by their suffix, without the `B`: binary with an `i`, decimal without.
@@ -48,6 +49,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let fraction: u128 = fraction.parse().map_err(|_| wrong())?;
     let part = u64::try_from(u128::from(unit) * fraction / 10u128.pow(digits)).map_err(|_| wrong())?;
     whole.checked_mul(unit).and_then(|bytes| bytes.checked_add(part)).ok_or_else(wrong)
+}
+
+/// Bytes a second: `10MB/s`, `500KiB`, `2.5M`; the `/s` may be left out.
+pub(crate) fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let trimmed = text.trim();
+    let bytes = size(trimmed.strip_suffix("/s").unwrap_or(trimmed))
+        .map_err(|_| format!("'{text}' is no rate; write it like 10MB/s, 500KiB/s or 2MiB"))?;
+    NonZeroU64::new(bytes).ok_or_else(|| "0 would move nothing; leave it out for no limit".to_owned())
 }
 
 /// A piece length: a size that all clients can use, so a power of two of at least 16 KiB.
@@ -190,6 +199,27 @@ mod tests {
         {
             assert!(size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn rates_are_sizes_a_second_and_never_nothing() {
+        for (text, bytes) in [
+            ("10MB/s", 10_000_000),
+            ("10MiB", 10 << 20),
+            ("500k", 500_000),
+            (" 1.5 MB/s ", 1_500_000),
+            ("1", 1),
+        ] {
+            assert_eq!(rate(text).map(NonZeroU64::get), Ok(bytes), "{text}");
+        }
+        for bad in ["", "/s", "fast", "1MB/m", "1MB/s/s", "-1"] {
+            assert!(rate(bad).is_err_and(|error| error.contains("no rate")), "{bad}");
+        }
+        assert!(
+            ["0", "0MB/s", "0.0000001k"]
+                .iter()
+                .all(|none| rate(none).is_err_and(|e| e.contains("leave it out")))
+        );
     }
 
     #[test]

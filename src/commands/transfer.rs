@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 use peer::{
-    AddTorrent, Event, FailureKind, Listen, Note, PortChoice, Session, SessionConfig, SessionError, State,
-    TorrentId, TorrentStats,
+    AddTorrent, Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig, SessionError,
+    State, TorrentId, TorrentStats,
 };
 use tokio::sync::watch;
 
@@ -71,7 +71,8 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
         Some(port) => listen.port = PortChoice::Exact(port),
     }
     let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
-    Session::start(SessionConfig { listen, max_peers, ..SessionConfig::default() }).map_err(|error| {
+    let limits = Limits { up: args.limit_up, down: args.limit_down };
+    Session::start(SessionConfig { listen, max_peers, limits, ..SessionConfig::default() }).map_err(|error| {
         match error {
             SessionError::Listen { address, source } => {
                 let hint = match source.kind() {

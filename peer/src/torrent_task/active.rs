@@ -25,6 +25,7 @@ use super::{Command, Context};
 use crate::disk::{BlockBuffer, TorrentDisk};
 use crate::net::{Batch, Handshaken, dial};
 use crate::resume::Marker;
+use crate::shared::Part;
 use crate::{Event, Failure, Purpose, State, limits};
 
 /// Why a torrent no longer runs.
@@ -71,6 +72,8 @@ pub(super) struct Active<'a> {
     pub(super) context: &'a mut Context,
     pub(super) disk: &'a Arc<TorrentDisk>,
     pub(super) engine: Torrent,
+    /// Its part of what belongs to the session.
+    part: Part,
     pub(super) links: Links,
     pub(super) announces: Announces,
     pub(super) publisher: Publisher,
@@ -109,7 +112,8 @@ impl<'a> Active<'a> {
             peer_id: shared.peer_id,
             max_links: shared.config.max_peers,
             max_dials: limits::TORRENT_DIALS,
-            upload_slots: limits::UPLOAD_SLOTS,
+            // They are the session's to give.
+            upload_slots: 0,
             super_seeding: true,
             disk_budget: limits::DISK_BUDGET,
             upload_budget: limits::UPLOAD_BUDGET,
@@ -124,6 +128,7 @@ impl<'a> Active<'a> {
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());
         engine.set_wanted(&wanted(&context.add));
         engine.set_sequential(context.add.sequential);
+        engine.set_limits(shared.now(), context.limits);
         engine.handle_candidates(shared.now(), &context.peers, Source::User);
         // Files that are only seeded are only read: a piece that is lost is not fetched again.
         engine.set_downloading(context.add.purpose == Purpose::Download);
@@ -134,6 +139,7 @@ impl<'a> Active<'a> {
             context.warn(note);
         }
         Self {
+            part: shared.part(),
             links: Links::new(Arc::clone(shared), to_inputs),
             publisher: Publisher::default(),
             context,
@@ -212,6 +218,7 @@ impl<'a> Active<'a> {
             self.engine.handle_timeout(now);
         }
         self.submit_writes();
+        self.part.settle(now, &mut self.engine);
         loop {
             self.engine.plan(now);
             while let Some(action) = self.engine.poll_action() {
@@ -219,8 +226,9 @@ impl<'a> Active<'a> {
             }
             self.links.submit_reads(self.disk);
             // What a socket takes at once is credit for more: the engine decides again, with nothing left to send
-            // but what it then reads from disk.
-            if !self.links.flush(now, &mut self.engine) {
+            // but what it then reads from disk. So is what the session grants.
+            let sent = self.links.flush(now, &mut self.engine);
+            if !self.part.settle(now, &mut self.engine) && !sent {
                 break;
             }
         }
@@ -272,6 +280,13 @@ impl<'a> Active<'a> {
                 self.context.peers.extend(peers);
                 None
             }
+            Command::Limits(limits) => {
+                self.context.limits = limits;
+                self.engine.set_limits(self.now(), limits);
+                None
+            }
+            // The turn that follows does it.
+            Command::Settle => None,
             Command::Links(answer) => {
                 let links = self.engine.link_stats(self.now()).map(|(_, stats)| stats).collect();
                 // Whoever asked may have gone.

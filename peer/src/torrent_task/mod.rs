@@ -34,7 +34,7 @@ use self::start::{Means, Prepared, Unprepared, prepare};
 use crate::discovery::TrackerClient;
 use crate::disk::{Inbox, TorrentDisk};
 use crate::shared::Shared;
-use crate::{AddTorrent, Event, Failure, FailureKind, State, TorrentId, TorrentStats, TrackerStatus};
+use crate::{AddTorrent, Event, Failure, FailureKind, Limits, State, TorrentId, TorrentStats, TrackerStatus};
 
 /// How often the progress of a check is published.
 const CHECK_TICK: Duration = Duration::from_millis(200);
@@ -48,6 +48,10 @@ pub(crate) enum Command {
     Resume,
     /// The user names more peers.
     Peers(Vec<SocketAddr>),
+    /// Other limits for this torrent.
+    Limits(Limits),
+    /// The session's limits are others.
+    Settle,
     /// Who is there?
     Links(oneshot::Sender<Vec<LinkStats>>),
     /// End.
@@ -64,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) commands: mpsc::Receiver<Command>,
     /// Peers that the user named, now or when it was added.
     pub(crate) peers: Vec<SocketAddr>,
+    /// This torrent's own.
+    pub(crate) limits: Limits,
     /// Told to rest before it ran.
     pub(crate) rest_first: bool,
     pub(crate) stats: Arc<watch::Sender<TorrentStats>>,
@@ -228,10 +234,11 @@ impl Context {
             match self.commands.recv().await {
                 None | Some(Command::Stop) => return,
                 Some(Command::Peers(peers)) => self.peers.extend(peers),
+                Some(Command::Limits(limits)) => self.limits = limits,
                 Some(Command::Pause) => self.rest_first = true,
                 Some(Command::Resume) => self.rest_first = false,
                 // Whoever asks is told that there are none by not being answered.
-                Some(Command::Links(_)) => {}
+                Some(Command::Links(_) | Command::Settle) => {}
             }
         }
     }
@@ -248,7 +255,8 @@ impl Context {
                 None | Some(Command::Stop) => return false,
                 Some(Command::Resume) => return true,
                 Some(Command::Peers(peers)) => self.peers.extend(peers),
-                Some(Command::Pause | Command::Links(_)) => {}
+                Some(Command::Limits(limits)) => self.limits = limits,
+                Some(Command::Pause | Command::Links(_) | Command::Settle) => {}
             }
         }
     }

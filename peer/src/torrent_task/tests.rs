@@ -26,6 +26,7 @@ fn context(sample: &Sample, root: &std::path::Path) -> Context {
         add: Arc::new(add),
         commands: mpsc::channel(1).1,
         peers: vec![],
+        limits: Limits::default(),
         rest_first: false,
         added: Instant::now(),
     }
