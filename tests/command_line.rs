@@ -54,9 +54,29 @@ fn wrong_usage_is_code_2_and_says_how_it_goes() {
 }
 
 #[test]
+fn a_limit_of_nothing_or_that_is_no_rate_is_refused_and_says_what_to_write() {
+    let folder = tempdir().unwrap();
+    for command in ["seed", "download", "share"] {
+        for (flag, value, advice) in [
+            ("--limit-down", "0", "leave it out for no limit"),
+            ("--limit-up", "0MB/s", "leave it out for no limit"),
+            ("--limit-up", "fast", "write it like 10MB/s"),
+        ] {
+            let outcome = inside(folder.path()).run(&[command, "x", flag, value]);
+            assert_eq!(outcome.exit, Exit::Usage, "{outcome:?}");
+            assert!(outcome.stderr.contains(flag) && outcome.stderr.contains(advice), "{outcome:?}");
+        }
+        // The value is fine: it comes as far as the missing file.
+        let outcome =
+            inside(folder.path()).run(&[command, "x", "--limit-up", "10MB/s", "--limit-down", "1.5MiB"]);
+        assert_eq!(outcome.exit, Exit::Error, "{outcome:?}");
+    }
+}
+
+#[test]
 fn flags_of_parts_that_are_not_there_yet_are_unknown() {
     let folder = tempdir().unwrap();
-    for flag in ["--dht", "--no-pex", "--limit-down", "--state-dir"] {
+    for flag in ["--dht", "--no-pex", "--state-dir"] {
         let outcome = inside(folder.path()).run(&["download", "x.torrent", flag]);
         assert_eq!(outcome.exit, Exit::Usage, "{flag}");
     }

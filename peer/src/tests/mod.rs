@@ -2,6 +2,7 @@
 
 mod announcing;
 mod hostile;
+mod limits;
 mod strange;
 pub(crate) mod support;
 mod transfer;

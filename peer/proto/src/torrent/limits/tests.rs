@@ -36,6 +36,7 @@ fn config(complete: bool, id: u8) -> TorrentConfig {
         max_links: 50,
         max_dials: 0,
         upload_slots: 20,
+        super_seeding: true,
         disk_budget: 1024,
         upload_budget: 8 << 20,
     }
@@ -410,7 +411,8 @@ fn credit_for_blocks_that_do_not_come_is_given_back_and_taken_again_when_they_do
 
 #[test]
 fn uploads_that_are_forgotten_cost_no_credit() {
-    let mut torrent = Torrent::new(config(true, 1), Time::ZERO, ChaCha8Rng::seed_from_u64(1));
+    let config = TorrentConfig { super_seeding: false, ..config(true, 1) };
+    let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
     torrent.set_limits(Time::ZERO, limits(MEGABYTE, 0));
     let address = SocketAddr::from(([10, 0, 0, 2], 6881));
     let opened =
