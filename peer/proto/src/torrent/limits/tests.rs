@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
-use crate::torrent::{Action, BlockVerdict, Direction, Opened, TorrentConfig};
+use crate::torrent::{About, Action, BlockVerdict, Direction, Opened, TorrentConfig};
 use crate::wire::Message;
 use crate::{Allocator, Bitfield, Block, Geometry, PeerId, TorrentKey};
 
@@ -37,6 +37,7 @@ fn config(complete: bool, id: u8) -> TorrentConfig {
         max_dials: 0,
         upload_slots: 20,
         super_seeding: true,
+        about: About::default(),
         disk_budget: 1024,
         upload_budget: 8 << 20,
     }
