@@ -1,7 +1,9 @@
 //! Whom to dial next.
 //!
 //! Purpose: the addresses at which peers may be, with what became of them: the *peer list* of other clients. It says
-//! which one is due; after a failure it waits longer each time.
+//! which one is due; after a failure it waits longer each time. A peer that answers and has no room is not one that
+//! is gone: it is asked again, ever more rarely, and kept. Among equals those of the higher canonical priority (BEP
+//! 40) come first.
 //!
 //! Invariant: at most [`MAX_CANDIDATES`] addresses and [`MAX_BANS`] bans, whatever trackers and peers name. An address
 //! is in one state at a time, and [`Candidates::next`] never gives one that is banned, being dialled or connected.
@@ -16,6 +18,7 @@ use rand::Rng;
 
 use crate::Time;
 use crate::backoff::{backoff, jittered};
+use crate::canonical::{Ourselves, Witness};
 
 /// The most addresses kept: enough for a link limit in the hundreds to be filled several times over.
 pub const MAX_CANDIDATES: usize = 2000;
@@ -27,11 +30,22 @@ const FEW: usize = 8;
 const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(15 * 60));
 /// The same where there are few addresses or the user named this one: a dial a minute burdens nobody.
 const PATIENT_RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
+/// The same where a peer of this torrent has answered before: it may only be starting again, or its path.
+const KNOWN_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5 * 60));
+/// The same after a peer answered and closed without a block: most likely it is full, and one of its places becomes
+/// free when somebody else leaves. In a swarm of a thousand that costs each peer a dial or two a second.
+const BUSY_RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15 * 60));
 /// The wait before a peer that was of use is dialled again.
 const RECONNECT: Duration = Duration::from_secs(5);
-/// Failures in a row after which an address is dropped, and the same while there are few.
+/// The wait before one is dialled again of which nothing is to be had for now: it has what we have, or it is us.
+const REST: Duration = Duration::from_secs(30 * 60);
+/// Failures in a row after which an address is dropped, the same where a peer has answered before (about 20 minutes),
+/// and while there are few.
 const MAX_FAILURES: u32 = 5;
+const KNOWN_MAX_FAILURES: u32 = 10;
 const PATIENT_MAX_FAILURES: u32 = 15;
+/// Refusals in a row after which an address is dropped: about two hours.
+const MAX_REFUSALS: u32 = 12;
 
 /// Who named an address, the most trusted first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +61,21 @@ pub enum Source {
     Incoming,
 }
 
-/// The order among those that are due: the user's first, then those that failed least, by source, and at random.
+/// How a link that a candidate had become ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Blocks went over it.
+    Useful,
+    /// Nothing came of it: no room there, most likely.
+    TurnedAway,
+    /// Neither wants anything of the other for now.
+    Unneeded,
+    /// It broke the protocol.
+    Misbehaved,
+}
+
+/// The order among those that are due: the user's first, then those that were tried in vain least, by source, by
+/// canonical priority or, where that is not known, at random.
 type Rank = (bool, u32, Source, u32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +91,12 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     source: Source,
-    /// In a row.
+    /// Dials in a row that nobody answered.
     failures: u32,
+    /// Links in a row that came to nothing.
+    refusals: u32,
+    /// Whether a peer of this torrent has ever answered there.
+    known: bool,
     /// Drawn when it last became due, spent when it next has to wait.
     random: u32,
     state: State,
@@ -75,8 +107,14 @@ impl Candidate {
         matches!(self.state, State::Waiting(_) | State::Ready(_))
     }
 
-    fn rank(&self) -> Rank {
-        (self.source != Source::User, self.failures, self.source, self.random)
+    fn in_vain(&self) -> u32 {
+        self.failures.saturating_add(self.refusals)
+    }
+
+    fn rank(&self, priority: Option<u32>) -> Rank {
+        // Both orders are as good as even over all numbers, so that addresses of either kind mix.
+        let order = priority.map_or(self.random, |priority| !priority);
+        (self.source != Source::User, self.in_vain(), self.source, order)
     }
 }
 
@@ -91,6 +129,7 @@ pub struct Candidates {
     banned: BTreeSet<IpAddr>,
     /// The same, the oldest first.
     bans: VecDeque<IpAddr>,
+    ourselves: Ourselves,
 }
 
 impl Candidates {
@@ -129,7 +168,7 @@ impl Candidates {
             known.source = known.source.min(source);
             if source == Source::User {
                 // To name it again is to ask for it now.
-                known.failures = 0;
+                (known.failures, known.refusals) = (0, 0);
                 if known.is_idle() {
                     self.place(address, State::Waiting(now));
                 }
@@ -140,7 +179,8 @@ impl Candidates {
             return false;
         }
         // `place` puts it into its index; until then the state is one that has none.
-        let new = Candidate { source, failures: 0, random: 0, state: State::Dialling };
+        let (failures, refusals) = (0, 0);
+        let new = Candidate { source, failures, refusals, known: false, random: 0, state: State::Dialling };
         self.table.insert(address, new);
         self.place(address, State::Waiting(now));
         true
@@ -153,10 +193,35 @@ impl Candidates {
             && let Some(candidate) = self.table.get_mut(&address)
         {
             candidate.random = rng.next_u32();
-            let rank = candidate.rank();
+            let rank = candidate.rank(self.ourselves.priority(address));
             self.place(address, State::Ready(rank));
         }
         self.ready.first().map(|&(_, address)| address)
+    }
+
+    /// Somebody says that we are seen at this address, with the port on which we listen: those that are due are put
+    /// in order anew if that is news.
+    pub fn seen_as(&mut self, ours: SocketAddr, witness: Witness) {
+        if self.ourselves.seen_as(ours, witness) {
+            for (_, address) in std::mem::take(&mut self.ready) {
+                let Some(candidate) = self.table.get_mut(&address) else { continue };
+                let rank = candidate.rank(self.ourselves.priority(address));
+                candidate.state = State::Ready(rank);
+                self.ready.insert((rank, address));
+            }
+        }
+    }
+
+    /// The canonical priority of the pair of us and this peer, if we know how it would see us.
+    #[must_use]
+    pub fn priority(&self, peer: SocketAddr) -> Option<u32> {
+        self.ourselves.priority(peer)
+    }
+
+    /// Whether the user named this address.
+    #[must_use]
+    pub fn is_users(&self, address: SocketAddr) -> bool {
+        self.table.get(&canonical(address)).is_some_and(|candidate| candidate.source == Source::User)
     }
 
     /// When [`Candidates::next`] will have an address: [`Time::ZERO`] if it has one already.
@@ -173,9 +238,19 @@ impl Candidates {
         self.place(canonical(address), State::Dialling);
     }
 
-    /// A dial became a link.
+    /// A dial became a link, or it turned out that a link leads to the peer that is dialled there.
     pub fn connected(&mut self, address: SocketAddr) {
-        self.place(canonical(address), State::Connected);
+        let address = canonical(address);
+        if let Some(candidate) = self.table.get_mut(&address) {
+            candidate.failures = 0;
+            candidate.known = true;
+            self.place(address, State::Connected);
+        }
+    }
+
+    /// There was no room for it on our side: it stays due.
+    pub fn postponed(&mut self, now: Time, address: SocketAddr) {
+        self.place(canonical(address), State::Waiting(now));
     }
 
     /// A dial came to nothing: it is tried again later, or dropped after too many failures.
@@ -184,33 +259,62 @@ impl Candidates {
         let few = self.table.len() <= FEW;
         let Some(candidate) = self.table.get_mut(&address) else { return };
         candidate.failures = candidate.failures.saturating_add(1);
-        let most = match candidate.source {
-            Source::User => u32::MAX,
-            Source::Incoming => 1,
-            Source::Tracker | Source::Peer if few => PATIENT_MAX_FAILURES,
-            Source::Tracker | Source::Peer => MAX_FAILURES,
+        let (most, waits) = match candidate.source {
+            Source::User => (u32::MAX, PATIENT_RETRY),
+            Source::Incoming if !candidate.known => (1, RETRY),
+            _ if few => (PATIENT_MAX_FAILURES, PATIENT_RETRY),
+            _ if candidate.known => (KNOWN_MAX_FAILURES, KNOWN_RETRY),
+            _ => (MAX_FAILURES, RETRY),
         };
-        if candidate.failures >= most {
+        let failures = candidate.failures;
+        self.try_again(now, address, failures, most, waits);
+    }
+
+    /// A link ended.
+    pub fn parted(&mut self, now: Time, address: SocketAddr, parting: Parting) {
+        let address = canonical(address);
+        let few = self.table.len() <= FEW;
+        let Some(candidate) = self.table.get_mut(&address) else { return };
+        let users = candidate.source == Source::User;
+        match parting {
+            Parting::Useful => {
+                (candidate.failures, candidate.refusals) = (0, 0);
+                let wait = jittered(RECONNECT, candidate.random);
+                self.place(address, State::Waiting(now + wait));
+            }
+            Parting::TurnedAway => {
+                candidate.refusals = candidate.refusals.saturating_add(1);
+                let (refusals, patient) = (candidate.refusals, few || users);
+                let most = if patient { u32::MAX } else { MAX_REFUSALS };
+                let waits = if patient { PATIENT_RETRY } else { BUSY_RETRY };
+                self.try_again(now, address, refusals, most, waits);
+            }
+            Parting::Unneeded => {
+                candidate.refusals = candidate.refusals.saturating_add(1);
+                let wait = if users { PATIENT_RETRY.1 } else { REST };
+                let wait = jittered(wait, candidate.random);
+                self.place(address, State::Waiting(now + wait));
+            }
+            Parting::Misbehaved => self.failed(now, address),
+        }
+    }
+
+    /// Waits the longer the more often it was in vain in a row, or gives up.
+    fn try_again(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        times: u32,
+        most: u32,
+        (first, longest): (Duration, Duration),
+    ) {
+        let Some(candidate) = self.table.get(&address) else { return };
+        if times >= most {
             self.remove(address);
             return;
         }
-        let (first, longest) = if few || candidate.source == Source::User { PATIENT_RETRY } else { RETRY };
-        let wait = backoff(first, longest, candidate.failures, candidate.random);
+        let wait = backoff(first, longest, times, candidate.random);
         self.place(address, State::Waiting(now + wait));
-    }
-
-    /// A link ended. If it was of use (blocks went over it) it is soon dialled again, else it counts as a failure.
-    pub fn disconnected(&mut self, now: Time, address: SocketAddr, was_useful: bool) {
-        if !was_useful {
-            self.failed(now, address);
-            return;
-        }
-        let address = canonical(address);
-        if let Some(candidate) = self.table.get_mut(&address) {
-            candidate.failures = 0;
-            let wait = jittered(RECONNECT, candidate.random);
-            self.place(address, State::Waiting(now + wait));
-        }
     }
 
     /// Forgets every address of this host, and takes none of it any more.
@@ -248,9 +352,9 @@ impl Candidates {
             .table
             .iter()
             .filter(|(_, candidate)| candidate.is_idle() && candidate.source != Source::User);
-        let worst = idle.max_by_key(|(_, candidate)| (candidate.failures, candidate.source));
+        let worst = idle.max_by_key(|(_, candidate)| (candidate.in_vain(), candidate.source));
         match worst {
-            Some((&address, candidate)) if (candidate.failures, candidate.source) > (0, source) => {
+            Some((&address, candidate)) if (candidate.in_vain(), candidate.source) > (0, source) => {
                 self.remove(address);
                 true
             }

@@ -3,8 +3,8 @@
 //! Purpose: [`Torrent`] is one torrent's engine. A driver hands it what happened (a message, a block, a time) and
 //! asks it what to do next (send, dial, close). It is put together from small machines, each tested alone: the
 //! [`picker`] decides which block to ask of whom, the [`choker`] who may ask us, a [`link`] holds what one peer and
-//! we have said, [`announce`] when to ask which tracker, [`candidates`] whom to dial. What all torrents of a session share, the
-//! [`allocator`] grants.
+//! we have said, [`announce`] when to ask which tracker, [`candidates`] whom to dial, [`turnover`] who makes room.
+//! What all torrents of a session share, the [`allocator`] grants.
 //!
 //! Invariant: no clock, no sockets, no files, no global randomness. The same inputs with the same seed give the
 //! same outputs in the same order.
@@ -16,6 +16,7 @@ pub mod allocator;
 pub mod announce;
 mod backoff;
 pub mod bitfield;
+pub mod canonical;
 pub mod candidates;
 pub mod choker;
 mod copies;
@@ -29,6 +30,7 @@ pub mod scope;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
 pub mod torrent;
+pub mod turnover;
 pub mod wire;
 
 pub use allocator::{Allocator, TorrentKey};

@@ -77,6 +77,12 @@ impl RateMeter {
         self.total
     }
 
+    /// When bytes were last added, to half a second; `None` if none ever were.
+    #[must_use]
+    pub fn last(&self) -> Option<Time> {
+        (self.total > 0).then(|| Time::from_micros(self.newest.saturating_mul(BUCKET)))
+    }
+
     fn bucket(&mut self, at: u64) -> &mut u64 {
         &mut self.buckets[slot(at)]
     }
@@ -124,6 +130,7 @@ mod tests {
         meter.add(ms(70_000), 16_384);
         assert_eq!(meter.rate(ms(70_000)), 32_768);
         assert_eq!(meter.rate(ms(71_000)), 16_384);
+        assert_eq!((meter.last(), RateMeter::new().last()), (Some(ms(70_000)), None));
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn those_the_user_named_come_first_then_by_source_and_each_once() {
 }
 
 #[test]
-fn among_equals_the_order_is_the_generators() {
+fn among_equals_the_order_is_the_generators_while_we_do_not_know_our_address() {
     let orders: BTreeSet<Vec<SocketAddr>> =
         (0..20).map(|seed| take_all(&mut table(5), s(0), &mut ChaCha8Rng::seed_from_u64(seed))).collect();
     assert!(orders.len() > 10, "{} orders from 20 seeds", orders.len());
@@ -128,7 +128,7 @@ fn a_peer_that_was_of_use_is_soon_dialled_again_and_its_failures_are_forgotten()
     take_all(&mut candidates, s(0), &mut rng);
     (0..3).for_each(|_| candidates.failed(s(0), peer(0)));
     candidates.connected(peer(0));
-    candidates.disconnected(s(10), peer(0), true);
+    candidates.parted(s(10), peer(0), Parting::Useful);
     assert!(wait(&candidates, s(10)) <= Duration::from_secs(7));
     assert_eq!(candidates.next(s(20), &mut rng), Some(peer(0)));
     candidates.failed(s(20), peer(0));
@@ -136,12 +136,81 @@ fn a_peer_that_was_of_use_is_soon_dialled_again_and_its_failures_are_forgotten()
 }
 
 #[test]
-fn a_peer_that_was_of_no_use_waits_as_after_a_failure() {
+fn among_equals_the_order_is_the_canonical_priority_once_we_know_our_address() {
+    let mut candidates = table(50);
+    let ours = parse("203.0.113.7:6881");
+    let mut due: Vec<SocketAddr> = (0..50).map(peer).collect();
+    due.sort_by_key(|&peer| std::cmp::Reverse(crate::canonical::priority(ours, peer)));
+    // Some are due before it is known, the rest afterwards.
+    assert!(candidates.next(s(0), &mut rng()).is_some());
+    candidates.add(s(1), peer(50), Source::User);
+    candidates.seen_as(ours, Witness::Tracker);
+    assert_eq!(candidates.next(s(1), &mut rng()), Some(peer(50)), "what the user named still comes first");
+    candidates.dialling(peer(50));
+    assert_eq!(take_all(&mut candidates, s(1), &mut rng()), due);
+}
+
+/// Dials one address of twenty until it is dropped, each time with this outcome; the waits.
+fn waits_until_dropped(mut outcome: impl FnMut(&mut Candidates, Time)) -> Vec<u64> {
+    let (mut candidates, mut rng, mut now, mut waits) = (table(20), rng(), s(0), Vec::new());
+    (1..20).for_each(|number| candidates.connected(peer(number)));
+    loop {
+        assert_eq!(candidates.next(now, &mut rng), Some(peer(0)));
+        candidates.dialling(peer(0));
+        outcome(&mut candidates, now);
+        if candidates.len() < 20 {
+            return waits;
+        }
+        let wait = wait(&candidates, now);
+        waits.push(wait.as_secs());
+        now += wait;
+    }
+}
+
+#[test]
+fn a_peer_that_is_full_is_asked_ever_more_rarely_and_not_taken_for_dead() {
+    let waits = waits_until_dropped(|candidates, now| {
+        candidates.connected(peer(0));
+        candidates.parted(now, peer(0), Parting::TurnedAway);
+    });
+    assert!((22..=37).contains(&waits[0]) && waits.iter().all(|&wait| wait <= 1125), "{waits:?}");
+    let all: u64 = waits.iter().sum();
+    assert!(all > 3600 && waits.len() <= 12, "an hour, and no dial every other minute: {waits:?}");
+}
+
+#[test]
+fn a_peer_that_has_answered_before_is_tried_sooner_and_longer_than_one_that_never_did() {
+    let known = waits_until_dropped(|candidates, now| {
+        if now == s(0) {
+            candidates.connected(peer(0));
+        }
+        candidates.failed(now, peer(0));
+    });
+    let never = waits_until_dropped(|candidates, now| candidates.failed(now, peer(0)));
+    assert!(known.len() > never.len() && known[0] < never[0], "{known:?} {never:?}");
+    assert!(known.iter().take(3).sum::<u64>() < 60, "one that only starts again is found within a minute");
+}
+
+#[test]
+fn a_peer_that_has_what_we_have_rests_for_half_an_hour_and_one_that_misbehaved_counts_as_failed() {
     let (mut candidates, mut rng) = (table(20), rng());
     take_all(&mut candidates, s(0), &mut rng);
-    candidates.connected(peer(0));
-    candidates.disconnected(s(0), peer(0), false);
-    assert!(wait(&candidates, s(0)) >= Duration::from_secs(11));
+    candidates.parted(s(0), peer(0), Parting::Unneeded);
+    assert!(!candidates.add(s(1), peer(0), Source::Tracker), "known");
+    let rest = wait(&candidates, s(0)).as_secs();
+    assert!((1350..=2250).contains(&rest), "{rest}, though a tracker names it again");
+    candidates.parted(s(0), peer(1), Parting::Misbehaved);
+    assert_eq!(candidates.table[&peer(1)].failures, 1);
+}
+
+#[test]
+fn one_that_we_had_no_room_for_stays_due_and_nothing_is_said_against_it() {
+    let (mut candidates, mut rng) = (table(20), rng());
+    let first = candidates.next(s(0), &mut rng).unwrap();
+    take_all(&mut candidates, s(0), &mut rng);
+    candidates.postponed(s(3), first);
+    assert_eq!(candidates.next(s(3), &mut rng), Some(first));
+    assert_eq!(candidates.table[&first].in_vain(), 0);
 }
 
 #[test]
@@ -178,7 +247,7 @@ fn h33_a_banned_host_is_forgotten_on_every_port_and_not_taken_again() {
     let mut left = take_all(&mut candidates, s(0), &mut rng);
     left.sort();
     assert_eq!(left, [peer(0), peer(2)]);
-    candidates.disconnected(s(0), peer(1), true);
+    candidates.parted(s(0), peer(1), Parting::Useful);
     assert_eq!(candidates.poll_timeout(), None, "what is said of it afterwards changes nothing");
 }
 
@@ -232,7 +301,12 @@ proptest! {
                 2 => candidates.dialling(address),
                 3 => candidates.connected(address),
                 4 => candidates.failed(now, address),
-                5 => candidates.disconnected(now, address, pass % 2 == 0),
+                5 => {
+                    let partings =
+                        [Parting::Useful, Parting::TurnedAway, Parting::Unneeded, Parting::Misbehaved];
+                    candidates.parted(now, address, partings[pass as usize % 4]);
+                }
+                6 if pass < 5 => candidates.seen_as(peer(100 + number), Witness::Tracker),
                 6 if pass > 35 => candidates.ban(address.ip()),
                 _ => {
                     if let Some(given) = candidates.next(now, &mut rng) {

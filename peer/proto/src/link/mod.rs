@@ -42,6 +42,8 @@ const UNMASK_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     pub(crate) direction: Direction,
+    /// Where it is dialled, if that is known: what becomes of the link is noted there.
+    pub(crate) candidate: Option<SocketAddr>,
     pub(crate) peer_id: PeerId,
     pub(crate) has: Bitfield,
     /// What of ours it was shown; `None` if that is everything.
@@ -77,6 +79,7 @@ impl Link {
         Self {
             address: opened.address,
             direction: opened.direction,
+            candidate: None,
             peer_id: opened.peer_id,
             has: Bitfield::new(piece_count),
             shown: None,
@@ -101,6 +104,12 @@ impl Link {
             part_at: None,
             starved: false,
         }
+    }
+
+    /// When it last was of use to either side: opened, given a slot, or a block moved.
+    pub(crate) fn last_useful(&self) -> Time {
+        let slot = self.last_unchoked.filter(|_| self.it_is_interested);
+        [Some(self.opened), slot, self.down.last(), self.up.last()].into_iter().flatten().fold(self.opened, Time::max)
     }
 
     /// Whether blocks may be asked of it.

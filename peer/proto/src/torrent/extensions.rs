@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{CloseReason, Direction, Torrent};
-use crate::candidates::Source;
+use crate::candidates::{Source, Witness};
 use crate::link::uploads::MAX_QUEUED;
 use crate::wire::Message;
 use crate::wire::extension::{
@@ -114,24 +114,23 @@ impl Torrent {
         if let Some(requests) = said.reqq {
             link.pipeline.set_limit(requests);
         }
+        if let (Some(ip), Some(ours)) = (said.your_ip, self.config.about.port) {
+            let witness = Witness::Peer(link.address.ip());
+            self.candidates.seen_as(SocketAddr::new(ip, ours), witness);
+        }
         if let (Some(port), Direction::Incoming, false) = (port, link.direction, self.config.about.private) {
             // It is where it came from, so no scope is crossed. Nobody need dial it while it is here.
             let listens = SocketAddr::new(link.address.ip(), port);
             self.candidates.add(now, listens, Source::Peer);
-            if !self.dialling.contains(&listens) {
+            let is_taken = self.links.values().any(|other| other.candidate == Some(listens));
+            if let Some(link) = self.links.get_mut(&id)
+                && link.candidate.is_none()
+                && !is_taken
+                && !self.dialling.contains(&listens)
+            {
                 self.candidates.connected(listens);
+                link.candidate = Some(listens);
             }
-        }
-    }
-
-    /// A link whose peer had come to us and said where it listens is gone: it can be dialled now.
-    pub(super) fn lost_sight_of(&mut self, now: Time, link: &crate::link::Link) {
-        let port = link.extended.as_ref().and_then(|extended| extended.port);
-        let (Some(port), Direction::Incoming) = (port, link.direction) else { return };
-        let listens = SocketAddr::new(link.address.ip(), port);
-        let is_here = self.links.values().any(|other| other.address == listens);
-        if !is_here && !self.dialling.contains(&listens) {
-            self.candidates.disconnected(now, listens, link.down.total() > 0 || link.up.total() > 0);
         }
     }
 

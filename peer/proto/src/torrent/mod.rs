@@ -10,8 +10,8 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `download` (what is asked and arrives), `upload` (what is offered and served), `limits` (how fast), `fast` and
-//! `extensions` (what goes with BEP 6 and BEP 10) and `plan` (when).
+//! `turnover` (who makes room), `download` (what is asked and arrives), `upload` (what is offered and served), `limits`
+//! (how fast), `fast` and `extensions` (what goes with BEP 6 and BEP 10) and `plan` (when).
 
 mod download;
 mod extensions;
@@ -22,6 +22,7 @@ mod plan;
 mod reveal;
 #[cfg(test)]
 mod tests;
+mod turnover;
 mod types;
 mod upload;
 mod wanted;
@@ -42,6 +43,7 @@ use crate::link::Link;
 use crate::picker::Picker;
 use crate::rate::RateMeter;
 use crate::reveal::Reveal;
+use crate::turnover::Turnover;
 use crate::wire::Message;
 use crate::{Bitfield, LinkId, Time};
 
@@ -70,6 +72,9 @@ pub struct Torrent {
     former: VecDeque<(LinkId, IpAddr)>,
     next_link: u32,
     dialling: BTreeSet<SocketAddr>,
+    /// The session had no place for a dial: none goes out before.
+    no_dials_before: Time,
+    turnover: Turnover,
     disk_in_use: u32,
     upload_in_use: u32,
     totals: Totals,
@@ -115,6 +120,8 @@ impl Torrent {
             former: VecDeque::new(),
             next_link: 0,
             dialling: BTreeSet::new(),
+            no_dials_before: Time::ZERO,
+            turnover: Turnover::default(),
             disk_in_use: 0,
             upload_in_use: 0,
             totals: Totals::default(),
@@ -235,7 +242,7 @@ impl Torrent {
         const FEW_LINKS: usize = 10;
         !self.closing
             && !self.is_finished()
-            && self.links.len() + self.dialling.len() < FEW_LINKS.min(self.config.max_links)
+            && self.links.len() + self.dialling.len() < FEW_LINKS.min(self.most_dialled())
     }
 
     /// Blocks that peers have asked for and not been sent: what `download` finishes before it exits.

@@ -32,6 +32,7 @@ impl Torrent {
             self.show_more(now, id);
         }
         self.move_blocks(now, touched);
+        self.turn_over(now);
         self.dial(now);
     }
 
@@ -95,11 +96,10 @@ impl Torrent {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let choker = self.choker_matters().then(|| self.choker.poll_timeout());
-        let room = !self.closing
-            && self.dialling.len() < self.config.max_dials
-            && self.links.len() + self.dialling.len() < self.config.max_links;
-        let dial = if room { self.candidates.poll_timeout() } else { None };
+        let due = if self.may_dial() { self.candidates.poll_timeout() } else { None };
+        let dial = due.map(|due| due.max(self.no_dials_before));
         let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
-        [self.links_due, choker, dial, reveal, self.meters.due()].into_iter().flatten().min()
+        let dues = [self.links_due, choker, dial, reveal, self.turnover.poll_timeout(), self.meters.due()];
+        dues.into_iter().flatten().min()
     }
 }

@@ -119,6 +119,9 @@ pub enum CloseReason {
     /// No room.
     #[error("too many connections")]
     TooMany,
+    /// It has been of no use lately, and somebody else gets its place.
+    #[error("made room for another peer")]
+    Replaced,
     /// Neither side can ever want anything of the other.
     #[error("neither needs anything")]
     BothComplete,
