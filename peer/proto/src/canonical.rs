@@ -139,7 +139,9 @@ mod tests {
     fn what_counts_of_an_address_grows_with_what_the_two_have_in_common() {
         let same = |one: &str, other: &str, like: &str| of(one, other) == of(one, like);
         // Of the third and fourth byte every other bit.
-        assert!(same("1.2.3.4:1", "9.9.0.0:1", "9.9.170.170:1") && !same("1.2.3.4:1", "9.9.0.0:1", "9.9.1.0:1"));
+        assert!(
+            same("1.2.3.4:1", "9.9.0.0:1", "9.9.170.170:1") && !same("1.2.3.4:1", "9.9.0.0:1", "9.9.1.0:1")
+        );
         // In the same /16 the third whole, in the same /24 all.
         assert!(!same("1.2.3.4:1", "1.2.0.0:1", "1.2.2.0:1") && same("1.2.3.4:1", "1.2.0.0:1", "1.2.0.2:1"));
         assert!(!same("1.2.3.4:1", "1.2.3.0:1", "1.2.3.2:1"));
@@ -189,8 +191,10 @@ mod tests {
     }
 
     fn address() -> impl Strategy<Value = SocketAddr> {
-        let v4 = (any::<[u8; 4]>(), 1u16..4).prop_map(|(ip, port)| SocketAddr::from((ip.map(|b| b % 3), port)));
-        let v6 = (any::<[u8; 16]>(), 1u16..4).prop_map(|(ip, port)| SocketAddr::from((ip.map(|b| b % 2), port)));
+        let v4 =
+            (any::<[u8; 4]>(), 1u16..4).prop_map(|(ip, port)| SocketAddr::from((ip.map(|b| b % 3), port)));
+        let v6 =
+            (any::<[u8; 16]>(), 1u16..4).prop_map(|(ip, port)| SocketAddr::from((ip.map(|b| b % 2), port)));
         prop_oneof![v4, v6]
     }
 

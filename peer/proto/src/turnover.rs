@@ -168,7 +168,11 @@ mod tests {
         assert_eq!(gives_way_to(LATER, 998, &links), None);
         let mut high = links.clone();
         high[0].interest = false;
-        assert_eq!(gives_way_to(LATER, 999, &high), Some(LinkId(2)), "not the higher one, though nobody wants it");
+        assert_eq!(
+            gives_way_to(LATER, 999, &high),
+            Some(LinkId(2)),
+            "not the higher one, though nobody wants it"
+        );
         let unknown = [Standing { priority: None, ..link(1) }];
         assert_eq!(gives_way_to(LATER, u32::MAX, &unknown), None);
     }

@@ -109,7 +109,10 @@ impl Link {
     /// When it last was of use to either side: opened, given a slot, or a block moved.
     pub(crate) fn last_useful(&self) -> Time {
         let slot = self.last_unchoked.filter(|_| self.it_is_interested);
-        [Some(self.opened), slot, self.down.last(), self.up.last()].into_iter().flatten().fold(self.opened, Time::max)
+        [Some(self.opened), slot, self.down.last(), self.up.last()]
+            .into_iter()
+            .flatten()
+            .fold(self.opened, Time::max)
     }
 
     /// Whether blocks may be asked of it.

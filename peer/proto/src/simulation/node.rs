@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::network::{FlowId, HostSpec};
+use crate::canonical::Witness;
 use crate::torrent::{About, Torrent, TorrentConfig, Totals};
 use crate::{Bitfield, Block, BlockVerdict, Geometry, LinkId, PeerId, Time};
 
@@ -121,8 +122,10 @@ impl Node {
         id[8..12].copy_from_slice(&index.to_be_bytes());
         let now = Time::ZERO + spec.joins;
         let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(u64::from(index) << 32));
+        let mut torrent = Torrent::new(spec.config(geometry, have, PeerId(id)), now, rng);
+        torrent.handle_seen_as(address(index), Witness::Connection);
         Self {
-            torrent: Torrent::new(spec.config(geometry, have, PeerId(id)), now, rng),
+            torrent,
             spec,
             alive: false,
             joined: now,

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{CloseReason, Direction, Torrent};
-use crate::candidates::{Source, Witness};
+use crate::candidates::Source;
+use crate::canonical::Witness;
 use crate::link::uploads::MAX_QUEUED;
 use crate::wire::Message;
 use crate::wire::extension::{

@@ -13,6 +13,8 @@
 //! `turnover` (who makes room), `download` (what is asked and arrives), `upload` (what is offered and served), `limits`
 //! (how fast), `fast` and `extensions` (what goes with BEP 6 and BEP 10) and `plan` (when).
 
+#[cfg(test)]
+mod connection_tests;
 mod download;
 mod extensions;
 mod fast;

@@ -31,13 +31,15 @@ impl Swarm {
             let mut theirs = self.opened(from, Direction::Incoming);
             // A dialler's port says nothing about where it listens.
             theirs.address.set_port(self.rng.random_range(32_768..61_000));
-            if let Ok(link) = self.node_mut(to).torrent.handle_opened(now, theirs) {
-                let ends = (self.node(from).host, self.node(to).host);
-                let out = self.network.open(ends.0, ends.1);
-                let back = self.network.open(ends.1, ends.0);
-                self.attach(to, link, back, out);
-                flows = Some((out, back));
+            let ends = (self.node(from).host, self.node(to).host);
+            let out = self.network.open(ends.0, ends.1);
+            let back = self.network.open(ends.1, ends.0);
+            match self.node_mut(to).torrent.handle_opened(now, theirs) {
+                Ok(link) => self.attach(to, link, back, out),
+                // As over a socket: it has introduced itself before it closes.
+                Err(_) => self.refuse(to, back, out),
             }
+            flows = Some((out, back));
             self.mark(to);
         }
         self.after(latency, What::Dialled { from, to, address, flows });
@@ -60,12 +62,7 @@ impl Swarm {
         let ours = Opened { address, ..ours };
         match self.node_mut(from).torrent.handle_opened(now, ours) {
             Ok(link) => self.attach(from, link, out, back),
-            Err(_) => {
-                let mut end = End::new(from, LinkId(u32::MAX), out, back);
-                end.is_open = false;
-                self.put_end(end);
-                self.network.send(now, out, 1, Chunk::End);
-            }
+            Err(_) => self.refuse(from, out, back),
         }
         self.mark(from);
     }
@@ -83,6 +80,14 @@ impl Swarm {
         }
         self.put_end(end);
         self.node_mut(node).attach(link, out);
+    }
+
+    /// A node closes a connection that becomes no link.
+    fn refuse(&mut self, node: u32, out: FlowId, back: FlowId) {
+        let mut end = End::new(node, LinkId(u32::MAX), out, back);
+        end.is_open = false;
+        self.put_end(end);
+        self.network.send(self.now, out, 1, Chunk::End);
     }
 
     pub(super) fn put_end(&mut self, end: End) {
