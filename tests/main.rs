@@ -8,6 +8,7 @@
 )]
 
 mod command_line;
+mod connections;
 mod create;
 mod interop;
 mod lifecycle;

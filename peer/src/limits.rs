@@ -43,6 +43,13 @@ pub const HALF_OPEN: usize = 100;
 /// Connections from one address, loopback excepted: a household or a company behind one address, not a flood.
 pub const PER_ADDRESS: usize = 50;
 
+/// One place of so many is not given to dials, all torrents together: those who come find one, whatever the torrents
+/// that were added first have filled.
+pub const KEPT_FOR_INCOMING: usize = 10;
+
+/// Links that a torrent may have however many torrents there are: fewer make no swarm.
+pub const LEAST_SHARE: usize = 4;
+
 /// Dials under way in the whole session: half of what cheap routers track at once.
 pub const DIALS: usize = 64;
 

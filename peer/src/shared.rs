@@ -102,20 +102,41 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
-    /// A place for one more connection to this address, unless there are too many.
-    pub(crate) fn place(self: &Arc<Self>, address: SocketAddr) -> Option<Place> {
-        let permit = Arc::clone(&self.links).try_acquire_owned().ok()?;
+    /// A place for one more connection to this address, which came from there.
+    pub(crate) fn place(self: &Arc<Self>, address: SocketAddr) -> Result<Place, NoPlace> {
+        let permit = Arc::clone(&self.links).try_acquire_owned().map_err(|_| NoPlace::Session)?;
         let ip = address.ip().to_canonical();
         if ip.is_loopback() {
-            return Some(Place { _permit: permit, counted: None });
+            return Ok(Place { _permit: permit, counted: None });
         }
         let mut addresses = lock(&self.addresses);
         let count = addresses.entry(ip).or_default();
         if *count >= limits::PER_ADDRESS {
-            return None;
+            return Err(NoPlace::Address);
         }
         *count += 1;
-        Some(Place { _permit: permit, counted: Some((Arc::clone(self), ip)) })
+        Ok(Place { _permit: permit, counted: Some((Arc::clone(self), ip)) })
+    }
+
+    /// The same for one that is to be dialled: the last places are kept for those who come.
+    pub(crate) fn dial_place(self: &Arc<Self>, address: SocketAddr) -> Result<Place, NoPlace> {
+        if self.is_crowded() { Err(NoPlace::Session) } else { self.place(address) }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.links.available_permits() <= self.config.max_peers / limits::KEPT_FOR_INCOMING
+    }
+
+    /// Links that one torrent may have: all that there are, until they become scarce. Then each has an equal share,
+    /// and those with more give up what they do not need (see `peer_proto::turnover`).
+    pub(crate) fn link_share(&self) -> usize {
+        let all = self.config.max_peers;
+        if self.is_crowded() {
+            let torrents = lock(&self.swarms).len().max(1);
+            (all / torrents).max(limits::LEAST_SHARE).min(all)
+        } else {
+            all
+        }
     }
 
     /// A torrent's part of the slots and limits, for as long as it runs.
@@ -173,6 +194,17 @@ impl Drop for Part {
     }
 }
 
+/// Why there is no place for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoPlace {
+    /// The session has as many as it may.
+    #[error("too many connections")]
+    Session,
+    /// That address has as many as one may.
+    #[error("too many connections with this address")]
+    Address,
+}
+
 /// A connection's place among those of the session, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -208,7 +240,7 @@ mod tests {
         let shared = shared(500);
         let flood = |address: &str| {
             let address = |port| SocketAddr::new(address.parse().unwrap(), port);
-            (1..=200).map_while(|port| shared.place(address(port))).collect::<Vec<_>>()
+            (1..=200).map_while(|port| shared.place(address(port)).ok()).collect::<Vec<_>>()
         };
         let one = flood("192.0.2.1");
         assert_eq!(one.len(), limits::PER_ADDRESS);
@@ -226,7 +258,26 @@ mod tests {
     fn h40_all_connections_together_are_bounded() {
         let shared = shared(3);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let held: Vec<_> = (0..5).map_while(|_| shared.place(address)).collect();
+        let held: Vec<_> = (0..5).map_while(|_| shared.place(address).ok()).collect();
         assert_eq!(held.len(), 3);
+        assert_eq!(shared.place(address).err(), Some(NoPlace::Session));
+    }
+
+    #[test]
+    fn the_last_places_are_not_given_to_dials_and_scarce_ones_are_shared_among_torrents() {
+        let shared = shared(20);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        for swarm in [1, 2] {
+            shared.open_swarm(InfoHash::new([swarm; 20]), mpsc::channel(1).0);
+        }
+        assert_eq!(shared.link_share(), 20, "one torrent may use what the other leaves");
+        let dialled: Vec<_> = (0..30).map_while(|_| shared.dial_place(address).ok()).collect();
+        assert_eq!((dialled.len(), shared.link_share()), (18, 10));
+        let came: Vec<_> = (0..30).map_while(|_| shared.place(address).ok()).collect();
+        assert_eq!(came.len(), 2);
+        (3..100).for_each(|swarm| shared.open_swarm(InfoHash::new([swarm; 20]), mpsc::channel(1).0));
+        assert_eq!(shared.link_share(), limits::LEAST_SHARE);
+        drop(dialled);
+        assert_eq!(shared.link_share(), 20);
     }
 }

@@ -109,7 +109,7 @@ fn a_selection_names_the_files_that_exist_and_none_of_them_stands_for_all() {
 }
 
 #[test]
-fn h20_trackers_and_peers_of_a_link_are_capped_and_kept_once() {
+fn h20_h22_trackers_and_peers_of_a_link_are_capped_and_kept_once() {
     let trackers: String = (0..1000).map(|n| format!("&tr=http://t{}.example/", n / 2)).collect();
     assert_eq!(valid(&trackers).trackers.len(), MAX_TRACKERS);
     let peers: String = (0..1000).map(|n| format!("&x.pe=192.0.2.1:{}", n / 2 + 1)).collect();

@@ -50,9 +50,11 @@ impl TrackerClient {
         let _turn = self.turns.acquire().await;
         let reach = if by_user || scrape_url(url).is_some() { Reach::Any } else { Reach::Public };
         let fetched = self.http.get(&request.to_url(url), reach, MAX_REPLY_BYTES).await?;
-        let reply = AnnounceReply::parse(fetched.status, &fetched.body)?;
+        let mut reply = AnnounceReply::parse(fetched.status, &fetched.body)?;
         let from = fetched.from.map_or(Scope::Global, |from| Scope::of(from.ip()));
         let peers = reply.peers.iter().copied().filter(|peer| may_use(from, Scope::of(peer.ip()))).collect();
+        // What it sees is what peers see that are as far away as it is; anything else is of no use or a lie.
+        reply.external_ip = reply.external_ip.filter(|ip| Scope::of(*ip) == from);
         Ok(Announced { reply, peers })
     }
 

@@ -10,14 +10,19 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{Handshaken, handshake};
-use crate::shared::Shared;
+use crate::shared::{Place, Shared};
 
-/// Connects and introduces both sides. Waits for its turn among the session's dials first.
-pub(crate) async fn dial(shared: Arc<Shared>, hash: InfoHash, address: SocketAddr) -> io::Result<Handshaken> {
+/// Connects and introduces both sides. Waits for its turn among the session's dials first, holding the place that the
+/// link will have: so no more dials wait than there are places.
+pub(crate) async fn dial(
+    shared: Arc<Shared>,
+    hash: InfoHash,
+    address: SocketAddr,
+    place: Place,
+) -> io::Result<Handshaken> {
     let dials = Arc::clone(&shared.dials);
     // The permit is held until the handshake is done: a peer that accepts and stays silent occupies it too.
     let _turn = dials.acquire_owned().await.map_err(io::Error::other)?;
-    let place = shared.place(address).ok_or_else(|| io::Error::other("too many connections"))?;
     let deadlines = shared.config.deadlines;
     let mut stream = timeout(deadlines.connect, connect(&shared.config.listen.addresses, address)).await??;
     handshake::prepare(&stream);

@@ -155,7 +155,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 
 /// Answers a stranger who knows a torrent of ours, and hands the connection over.
 async fn greet(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr) -> io::Result<()> {
-    let place = shared.place(address).ok_or_else(|| io::Error::other("too many connections"))?;
+    let place = shared.place(address).map_err(io::Error::other)?;
     handshake::prepare(&stream);
     let theirs = handshake::receive(&mut stream).await?;
     let unknown = || handshake::invalid("asks for a torrent that is not here");

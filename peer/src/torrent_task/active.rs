@@ -25,7 +25,7 @@ use super::{Command, Context};
 use crate::disk::{BlockBuffer, TorrentDisk};
 use crate::net::{Batch, Handshaken, dial};
 use crate::resume::Marker;
-use crate::shared::Part;
+use crate::shared::{NoPlace, Part};
 use crate::{Event, Failure, Purpose, State, limits};
 
 /// Why a torrent no longer runs.
@@ -218,6 +218,7 @@ impl<'a> Active<'a> {
             self.engine.handle_timeout(now);
         }
         self.submit_writes();
+        self.engine.set_max_links(self.context.shared.link_share());
         self.part.settle(now, &mut self.engine);
         loop {
             self.engine.plan(now);
@@ -239,10 +240,7 @@ impl<'a> Active<'a> {
 
     fn act(&mut self, now: Time, action: Action) {
         match action {
-            Action::Dial(address) => {
-                let (shared, hash) = (Arc::clone(&self.context.shared), self.disk.info().info_hash());
-                self.dials.spawn(async move { (address, dial(shared, hash, address).await) });
-            }
+            Action::Dial(address) => self.dial(now, address),
             Action::Send(link, message) => self.links.send(link, &message),
             Action::Upload(link, block) => self.links.upload(self.disk, link, block),
             Action::ForgetUploads(link) => self.links.forget_uploads(now, &mut self.engine, link),
@@ -258,6 +256,17 @@ impl<'a> Active<'a> {
                 self.publisher.at_once();
             }
             Action::Complete => self.start_finishing(),
+        }
+    }
+
+    fn dial(&mut self, now: Time, address: SocketAddr) {
+        let (shared, hash) = (Arc::clone(&self.context.shared), self.disk.info().info_hash());
+        match shared.dial_place(address) {
+            Ok(place) => {
+                self.dials.spawn(async move { (address, dial(shared, hash, address, place).await) });
+            }
+            Err(NoPlace::Session) => self.engine.handle_dial_postponed(now, address),
+            Err(NoPlace::Address) => self.engine.handle_dial_failed(now, address),
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Announces {
     /// What each tracker complained of last.
     complaints: BTreeMap<String, String>,
     pub(super) status: TrackerStatus,
+    /// The address under which the last tracker that answered sees us, if it said so.
+    pub(super) seen_as: Option<std::net::IpAddr>,
 }
 
 impl Announces {
@@ -75,6 +77,7 @@ impl Announces {
             running: JoinSet::new(),
             complaints: BTreeMap::new(),
             status: TrackerStatus { usable, ..TrackerStatus::default() },
+            seen_as: None,
         };
         (this, note_of_skipped(&skipped))
     }
@@ -125,6 +128,7 @@ impl Announces {
         match answer {
             Ok(Announced { reply, peers }) => {
                 self.status.answered = true;
+                self.seen_as = reply.external_ip;
                 self.status.last_error = None;
                 self.status.counts = reply.complete.zip(reply.incomplete);
                 if let Some(id) = reply.tracker_id {

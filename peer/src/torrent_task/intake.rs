@@ -1,6 +1,7 @@
 //! Taking what happened: to the engine what it must know, to the user what he should.
 
 use peer_proto::candidates::Source;
+use peer_proto::canonical::Witness;
 use peer_proto::{BlockVerdict, Time};
 use storage::StorageError;
 use tokio::task::JoinError;
@@ -111,6 +112,10 @@ impl Active<'_> {
     pub(super) fn take_answer(&mut self, answer: Answer) {
         let now = self.now();
         let (peers, news) = self.announces.finish(now, answer);
+        if let Some(ip) = self.announces.seen_as.take() {
+            let ours = std::net::SocketAddr::new(ip, self.context.shared.port);
+            self.engine.handle_seen_as(ours, Witness::Tracker);
+        }
         self.engine.handle_candidates(now, &peers, Source::Tracker);
         if let Some(news) = news {
             self.context.warn(news);

@@ -9,6 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use peer_proto::canonical::Witness;
+use peer_proto::scope::Scope;
 use peer_proto::torrent::Opened;
 use peer_proto::wire::{self, Decoder, Message};
 use peer_proto::{Block, Geometry, LinkId, Time, Torrent};
@@ -62,6 +64,12 @@ impl Links {
         handshaken: Handshaken,
     ) {
         let Handshaken { stream, address, direction, peer_id, reserved, place } = handshaken;
+        if let Ok(local) = stream.local_addr()
+            && Scope::of(local.ip()) == Scope::of(address.ip())
+        {
+            // Nobody has translated it, as far as one can see.
+            engine.handle_seen_as(SocketAddr::new(local.ip(), self.shared.port), Witness::Connection);
+        }
         let id = match engine.handle_opened(now, Opened { address, direction, peer_id, reserved }) {
             Ok(id) => id,
             Err(reason) => {

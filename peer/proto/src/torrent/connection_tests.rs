@@ -32,6 +32,7 @@ fn torrent(have: Bitfield, max_links: usize) -> Torrent {
         super_seeding: false,
         disk_budget: 20,
         upload_budget: 1 << 20,
+        about: About::default(),
     };
     Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1))
 }
