@@ -15,7 +15,7 @@ use crate::Bitfield;
 
 /// Pieces on offer that a search looks at in order of rarity. A peer that has one piece in twenty is served from these
 /// more often than not, and so many look-ups take less than a microsecond.
-const WALK: u32 = 128;
+const WALK: u32 = 64;
 
 /// Pieces that are compared when the walk found none: few enough to be cheap, enough that the rarest of them is rare.
 const SAMPLE: usize = 32;
