@@ -52,8 +52,7 @@ fn no_more_peers_are_taken_than_allowed_and_a_place_that_becomes_free_is_given_a
     let folder = shared();
     let shown = inside(folder.path()).run(&["show", "photos.torrent", "--json"]).done().json();
     let digits = shown["info_hash_v1"].as_str().unwrap();
-    let hash: Vec<u8> =
-        (0..20).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let hash: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap()).collect();
     let (mut seed, port) = seed(&folder, &["--max-peers", "2"]);
     let first = guest(port, &hash, 1).unwrap();
     let _second = guest(port, &hash, 2).unwrap();

@@ -10,20 +10,23 @@
 //!
 //! It neither dials nor judges peers, and it does not know where an address was named from: see [`crate::scope`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod bans;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use rand::Rng;
 
+pub use bans::MAX_BANS;
+
+use self::bans::Bans;
 use crate::Time;
 use crate::backoff::{backoff, jittered};
 use crate::canonical::{Ourselves, Witness};
 
 /// The most addresses kept: enough for a link limit in the hundreds to be filled several times over.
 pub const MAX_CANDIDATES: usize = 2000;
-/// The most bans kept; the oldest is forgotten first. Each costs a stranger a piece's worth of upload to earn.
-pub const MAX_BANS: usize = 10_000;
 /// With no more addresses than this each is worth more patience: they may be all there is.
 const FEW: usize = 8;
 /// The wait after a first failure, and the longest.
@@ -126,9 +129,7 @@ pub struct Candidates {
     waiting: BTreeSet<(Time, SocketAddr)>,
     /// Those in [`State::Ready`].
     ready: BTreeSet<(Rank, SocketAddr)>,
-    banned: BTreeSet<IpAddr>,
-    /// The same, the oldest first.
-    bans: VecDeque<IpAddr>,
+    bans: Bans,
     ourselves: Ourselves,
 }
 
@@ -320,15 +321,7 @@ impl Candidates {
     /// Forgets every address of this host, and takes none of it any more.
     pub fn ban(&mut self, ip: IpAddr) {
         let ip = ip.to_canonical();
-        if !self.banned.insert(ip) {
-            return;
-        }
-        self.bans.push_back(ip);
-        if self.bans.len() > MAX_BANS
-            && let Some(oldest) = self.bans.pop_front()
-        {
-            self.banned.remove(&oldest);
-        }
+        self.bans.add(ip);
         let gone: Vec<SocketAddr> = self.table.keys().filter(|address| address.ip() == ip).copied().collect();
         gone.into_iter().for_each(|address| self.remove(address));
     }
@@ -336,13 +329,13 @@ impl Candidates {
     /// Whether this host is banned.
     #[must_use]
     pub fn is_banned(&self, ip: IpAddr) -> bool {
-        self.banned.contains(&ip.to_canonical())
+        self.bans.contains(ip.to_canonical())
     }
 
     /// How many hosts are banned.
     #[must_use]
     pub fn ban_count(&self) -> usize {
-        self.banned.len()
+        self.bans.len()
     }
 
     /// Makes room by dropping the worst of those not in use, if it is worse than a new address from `source`. All

@@ -252,16 +252,6 @@ fn h33_a_banned_host_is_forgotten_on_every_port_and_not_taken_again() {
 }
 
 #[test]
-fn the_oldest_ban_is_forgotten_when_there_are_too_many() {
-    let mut candidates = Candidates::new();
-    let most = u32::try_from(MAX_BANS).unwrap();
-    (0..=most).for_each(|number| candidates.ban(peer(number).ip()));
-    candidates.ban(peer(most).ip());
-    assert_eq!((candidates.bans.len(), candidates.banned.len()), (MAX_BANS, MAX_BANS));
-    assert!(!candidates.is_banned(peer(0).ip()) && candidates.is_banned(peer(1).ip()));
-}
-
-#[test]
 fn a_full_table_takes_a_better_address_for_its_worst_and_refuses_others() {
     let mut candidates = table(u32::try_from(MAX_CANDIDATES).unwrap());
     assert!(!candidates.add(s(0), peer(5000), Source::Tracker), "none is worse");
@@ -304,7 +294,7 @@ proptest! {
                 5 => {
                     let partings =
                         [Parting::Useful, Parting::TurnedAway, Parting::Unneeded, Parting::Misbehaved];
-                    candidates.parted(now, address, partings[pass as usize % 4]);
+                    candidates.parted(now, address, partings[number as usize % 4]);
                 }
                 6 if pass < 5 => candidates.seen_as(peer(100 + number), Witness::Tracker),
                 6 if pass > 35 => candidates.ban(address.ip()),
