@@ -1,8 +1,8 @@
 //! Sizes, durations, lists of trackers: values as people write them.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Multipliers of bytes by their suffix, without the `B`: binary with an `i`, decimal without.

@@ -11,8 +11,8 @@
 //!
 //! This package moves no payload: it sees which block arrived, never its bytes.
 
-mod allowed_fast;
 pub mod allocator;
+mod allowed_fast;
 pub mod announce;
 mod backoff;
 pub mod bitfield;
