@@ -34,8 +34,8 @@ pub const BATCHES: usize = 64;
 /// (256 KiB) and the same again.
 pub const CONTROL_BYTES: usize = 512 * 1024;
 
-/// Bytes that the kernel may hold and not have sent: chokes and cancels wait behind no more than this.
-pub const NOT_SENT: u32 = 256 * 1024;
+/// Bytes that the kernel may hold of a new connection and not have sent; the engine changes it with the rate.
+pub const NOT_SENT: u32 = 64 * 1024;
 
 /// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each.
 pub const HALF_OPEN: usize = 100;

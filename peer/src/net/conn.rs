@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
+use super::handshake;
 use super::outbox::Outbox;
 use super::read::{self, Batch, Input};
 use crate::disk::BlockPool;
@@ -29,6 +30,11 @@ pub(crate) struct Conn {
 impl Conn {
     pub(crate) fn new(stream: TcpStream) -> Arc<Self> {
         Arc::new(Self { stream, outbox: Mutex::default(), full: Notify::new() })
+    }
+
+    /// The kernel may hold so many bytes unsent: chokes and cancels wait behind no more than this.
+    pub(crate) fn set_unsent_room(&self, bytes: u32) {
+        handshake::set_unsent_room(&self.stream, bytes);
     }
 
     /// What waits. Held for no longer than it takes to add to it: the writer needs it too.

@@ -12,12 +12,18 @@ use crate::limits;
 
 /// Chokes and cancels must overtake data, and small messages must not wait for large ones.
 pub(super) fn prepare(stream: &TcpStream) {
-    // A kernel that lacks one of these only makes things slower.
+    // A kernel that lacks this only makes things slower.
     let _ = stream.set_nodelay(true);
+    set_unsent_room(stream, limits::NOT_SENT);
+}
+
+/// The kernel may hold so many bytes that it has not sent.
+pub(super) fn set_unsent_room(stream: &TcpStream, bytes: u32) {
+    // A kernel that lacks this only makes things slower.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(limits::NOT_SENT);
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = limits::NOT_SENT;
+    let _ = (stream, bytes);
 }
 
 /// Reads a handshake and not a byte more. The caller keeps the deadline.

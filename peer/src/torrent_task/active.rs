@@ -243,6 +243,7 @@ impl<'a> Active<'a> {
             Action::Dial(address) => self.dial(now, address),
             Action::Send(link, message) => self.links.send(link, &message),
             Action::Upload(link, block) => self.links.upload(self.disk, link, block),
+            Action::UnsentRoom(link, bytes) => self.links.set_unsent_room(link, bytes),
             Action::ForgetUploads(link) => self.links.forget_uploads(now, &mut self.engine, link),
             Action::Close(link, reason) => {
                 tracing::info!("{}: closed, {reason}", self.links.address(link));

@@ -111,6 +111,13 @@ impl Links {
         self.links.get(&id).map_or_else(|| "a closed link".to_owned(), |link| link.address.to_string())
     }
 
+    /// The kernel may hold so many bytes of a link unsent.
+    pub(super) fn set_unsent_room(&self, id: LinkId, bytes: u32) {
+        if let Some(link) = self.links.get(&id) {
+            link.conn.set_unsent_room(bytes);
+        }
+    }
+
     /// Queues a message.
     pub(super) fn send(&mut self, id: LinkId, message: &Message) {
         if let Some(link) = self.links.get_mut(&id) {

@@ -12,6 +12,7 @@
 //! It does not choose peers: a torrent spends its slots and credit as it likes.
 
 mod credit;
+mod probe;
 mod slots;
 
 use credit::Credit;

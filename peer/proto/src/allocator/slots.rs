@@ -1,7 +1,8 @@
 //! Upload slots of the whole session, counted out by demand.
 //!
-//! How many: as many as the uplink can feed at a rate at which a peer gets on ([`RATE_PER_SLOT`]). Fewer, and peers
-//! that could pass pieces on wait for them; more, and all of them finish their pieces late.
+//! How many: few enough that each piece is through soon and can be passed on, more where the uplink is faster: with
+//! the square root of its rate, from what simulated swarms do best with (`docs/swarm.md`). Where peers take less than
+//! the uplink could give, [`Probe`] finds that out by giving more.
 //!
 //! Whose: every torrent gets the same number as long as it has peers for them; what one has no peers for, others get.
 //! When there are more torrents with demand than slots, each torrent has its turn of [`TURN`].
@@ -14,20 +15,21 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::TorrentKey;
+use super::probe::Probe;
 use crate::Time;
 
-/// Bytes a second that a slot is to have: four blocks, so that requests are answered well within the time after which
-/// peers give up on them, and a piece of 256 KiB takes four seconds.
-const RATE_PER_SLOT: u64 = 64 * 1024;
+/// There are [`MIN_SLOTS`] and the square root of the rate, in units of so many bytes a second: 9 at 20 Mbit/s, 12 at
+/// 80 Mbit/s, 28 at 1 Gbit/s.
+const RATE_UNIT: u64 = 250_000;
 
-/// With less than this, there is nobody to return a favour to but the one who is tried out.
-const MIN_SLOTS: usize = 4;
+/// With fewer, most peers of a slow uplink would wait for their turn.
+const MIN_SLOTS: usize = 6;
 
 /// More than this share a fast uplink no better, and each costs memory on its way to the socket.
 const MAX_SLOTS: usize = 50;
 
-/// Until more is known of an uplink without a limit: what a home line of 10 Mbit/s feeds.
-const START_SLOTS: usize = 20;
+/// At least so many while an uplink without a limit has not shown what it can do: those of 40 Mbit/s.
+const START_SLOTS: usize = 10;
 
 /// How long a torrent has its slot when there are not enough for all: as long as a peer's turn at a seed.
 const TURN: Duration = Duration::from_secs(60);
@@ -49,6 +51,7 @@ pub(super) struct Slots {
     /// The highest rate at which this uplink was seen to send. It never sinks: a low rate may come from slow peers, and
     /// fewer slots would only make it lower.
     best: u64,
+    probe: Probe,
     askers: BTreeMap<TorrentKey, Asker>,
 }
 
@@ -66,6 +69,9 @@ impl Slots {
         self.askers.insert(key, Asker { demand, rate, given: 0 });
         let rates = self.askers.values().fold(0u64, |sum, asker| sum.saturating_add(asker.rate));
         self.best = self.best.max(rates);
+        let wanted = self.askers.values().fold(0usize, |sum, asker| sum.saturating_add(asker.demand));
+        let is_full = self.limit.is_some_and(|limit| rates >= limit.get() / 10 * 9);
+        self.probe.look(now, rates, self.base(), wanted > self.total() && !is_full);
         self.share(now);
         self.askers.get(&key).map_or(0, |asker| asker.given)
     }
@@ -76,11 +82,17 @@ impl Slots {
 
     /// All slots that there are.
     fn total(&self) -> usize {
+        (self.base() + self.probe.extra).min(MAX_SLOTS)
+    }
+
+    /// Those that the rate of the uplink is worth.
+    fn base(&self) -> usize {
         let (rate, least) = match self.limit {
             Some(limit) => (limit.get(), MIN_SLOTS),
             None => (self.best, START_SLOTS),
         };
-        usize::try_from(rate / RATE_PER_SLOT).unwrap_or(MAX_SLOTS).clamp(least, MAX_SLOTS)
+        let more = usize::try_from((rate / RATE_UNIT).isqrt()).unwrap_or(MAX_SLOTS);
+        MIN_SLOTS.saturating_add(more).clamp(least, MAX_SLOTS)
     }
 
     fn share(&mut self, now: Time) {
@@ -132,7 +144,9 @@ mod tests {
 
     #[test]
     fn the_slots_follow_the_limit() {
-        for (limit, due) in [(1, 4), (1_000_000, 15), (2_500_000, 38), (1_000_000_000, 50)] {
+        for (limit, due) in
+            [(1, 6), (1_000_000, 8), (2_500_000, 9), (10_000_000, 12), (125_000_000, 28), (u64::MAX, 50)]
+        {
             assert_eq!(slots(limit).ask(Time::ZERO, TorrentKey(1), 100, 0), due, "{limit}");
         }
     }
@@ -140,17 +154,17 @@ mod tests {
     #[test]
     fn without_a_limit_a_fast_uplink_shows_itself_and_a_slow_swarm_takes_no_slot_away() {
         let mut slots = Slots::default();
-        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 0), 20);
-        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 2_000_000), 30);
-        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 30);
-        slots.ask(Time::ZERO, TorrentKey(2), 5, 20_000_000);
-        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 45);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 0), 10);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000_000), 12);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 12);
+        slots.ask(Time::ZERO, TorrentKey(2), 5, 100_000_000);
+        assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 26 - 5);
     }
 
     #[test]
     fn torrents_get_the_same_and_what_one_has_no_peers_for_the_others_get() {
-        assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[100, 100, 100]), [5, 5, 5]);
-        assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[100, 1, 100]), [7, 1, 7]);
+        assert_eq!(shared(&mut slots(2_500_000), Time::ZERO, &[100, 100, 100]), [3, 3, 3]);
+        assert_eq!(shared(&mut slots(2_500_000), Time::ZERO, &[100, 1, 100]), [4, 1, 4]);
         assert_eq!(shared(&mut slots(1_000_000), Time::ZERO, &[2, 0, 1]), [2, 0, 1]);
     }
 
@@ -160,10 +174,10 @@ mod tests {
         let mut turns = [0; 10];
         for turn in 0..5 {
             let given = shared(&mut slots, Time::ZERO + TURN * turn, &[3; 10]);
-            assert_eq!(given.iter().sum::<usize>(), 4);
+            assert_eq!(given.iter().sum::<usize>(), 6);
             turns.iter_mut().zip(given).for_each(|(turns, given)| *turns += given);
         }
-        assert_eq!(turns, [2; 10]);
+        assert_eq!(turns, [3; 10]);
     }
 
     #[test]

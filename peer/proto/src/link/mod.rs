@@ -26,7 +26,7 @@ use conduct::Conduct;
 use extended::Extended;
 use fast::Fast;
 use pipeline::Pipeline;
-use uploads::Uploads;
+use uploads::{START_UNSENT, Uploads};
 
 /// We say something at least so often. Peers close links that are silent for two minutes.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(90);
@@ -57,6 +57,8 @@ pub(crate) struct Link {
     pub(crate) interest_changed: Time,
     pub(crate) pipeline: Pipeline,
     pub(crate) uploads: Uploads,
+    /// Bytes that the kernel may hold unsent.
+    pub(crate) unsent_room: u32,
     pub(crate) conduct: Conduct,
     /// Where both sides speak the fast extension (BEP 6).
     pub(crate) fast: Option<Fast>,
@@ -91,6 +93,7 @@ impl Link {
             interest_changed: now,
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
+            unsent_room: START_UNSENT,
             conduct: Conduct::default(),
             // We always claim both.
             fast: supports_fast(&opened.reserved).then(Fast::default),

@@ -21,14 +21,47 @@ pub const MAX_DEPTH: usize = 500;
 /// Before anything is measured: 1 MiB, which 100 ms of round trip turn into 10 MiB/s.
 const START_DEPTH: usize = 64;
 
-/// The least: peers that serve their requests in turns of time must find a few.
+/// The least of a link that delivers all: peers that serve their requests in turns of time must find a few.
 const MIN_DEPTH: usize = 8;
+
+/// The least of one among many.
+const MIN_SHARED_DEPTH: usize = 4;
 
 /// What a peer that went silent is asked for, to see whether it lives.
 const SNUBBED_DEPTH: usize = 1;
 
-/// Time of delivery kept requested beyond two round trips.
+/// Time of delivery kept requested beyond two round trips of a link that delivers all: hiccups of the other side cost
+/// nothing.
 const HEADROOM: Duration = Duration::from_millis(150);
+
+/// Time of delivery kept requested beyond a fifth more than the round trip of a link among many. What waits in queues
+/// then waits while a rarer piece could come; while one link hiccups the others are faster.
+const SHARED_HEADROOM: Duration = Duration::from_millis(20);
+
+/// All of what comes, as a share of one link.
+const ALL: u64 = 1000;
+
+/// How much of what comes, in thousandths, comes from one link: the more it is, the deeper its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl Share {
+    /// The link is all that delivers.
+    pub const ALL: Self = Self(1000);
+
+    /// A link that delivers `rate` of `all` bytes a second; where nothing comes yet, an equal part of so many `links`.
+    #[must_use]
+    pub fn new(rate: u64, all: u64, links: usize) -> Self {
+        let links = u64::try_from(links).unwrap_or(u64::MAX).max(1);
+        let share = if rate == 0 { ALL / links } else { rate.saturating_mul(ALL) / all.max(1) };
+        Self(u32::try_from(share.min(ALL)).unwrap_or(1000))
+    }
+
+    /// From `shared` for no share to `whole` for all.
+    fn between(self, shared: usize, whole: usize) -> usize {
+        shared + (whole - shared) * usize::try_from(self.0).unwrap_or(0) / 1000
+    }
+}
 
 /// How long the highest rate seen is believed; two such windows overlap.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
@@ -103,23 +136,28 @@ impl Pipeline {
         self.outstanding.len()
     }
 
-    /// How many may be outstanding now.
+    /// How many may be outstanding now, on a link that delivers this share of what comes.
     #[must_use]
-    pub fn depth(&self) -> usize {
+    pub fn depth(&self, share: Share) -> usize {
         if self.snubbed {
             return SNUBBED_DEPTH;
         }
-        let Some(shortest) = self.shortest else { return START_DEPTH.min(self.limit) };
+        let least = share.between(MIN_SHARED_DEPTH, MIN_DEPTH);
+        let Some(shortest) = self.shortest else {
+            return share.between(least, START_DEPTH).min(self.limit);
+        };
         let rate = u128::from(self.best[0].max(self.best[1]));
-        let time = (shortest * 2 + HEADROOM).as_micros();
-        let blocks = rate * time / 1_000_000 / u128::from(BLOCK_LENGTH);
-        usize::try_from(blocks).unwrap_or(MAX_DEPTH).clamp(MIN_DEPTH, MAX_DEPTH).min(self.limit)
+        // From 1.2 round trips to 2.
+        let paths = shortest * (1200 + 800 * share.0 / 1000) / 1000;
+        let headroom = SHARED_HEADROOM + (HEADROOM - SHARED_HEADROOM) * share.0 / 1000;
+        let blocks = rate * (paths + headroom).as_micros() / 1_000_000 / u128::from(BLOCK_LENGTH);
+        usize::try_from(blocks).unwrap_or(MAX_DEPTH).clamp(least, MAX_DEPTH).min(self.limit)
     }
 
     /// How many more to ask for.
     #[must_use]
-    pub fn room(&self) -> usize {
-        self.depth().saturating_sub(self.outstanding.len())
+    pub fn room(&self, share: Share) -> usize {
+        self.depth(share).saturating_sub(self.outstanding.len())
     }
 
     /// A request goes out.
@@ -254,7 +292,7 @@ mod tests {
         let (mut now, mut next, mut free, mut last) = (Time::ZERO, 0, Time::ZERO, 0);
         let end = Time::ZERO + Duration::from_secs(seconds);
         while now < end {
-            while pipeline.room() > 0 {
+            while pipeline.room(Share::ALL) > 0 {
                 next += 1;
                 pipeline.asked(now, block(next));
                 free = free.max(now + latency / 2) + per_block;
@@ -267,7 +305,7 @@ mod tests {
                 last += u64::from(BLOCK_LENGTH);
             }
         }
-        (pipeline.depth(), last)
+        (pipeline.depth(Share::ALL), last)
     }
 
     #[test]
@@ -296,7 +334,7 @@ mod tests {
         assert_eq!(deadline, Time::ZERO + SNUB_AFTER);
         assert!(pipeline.overdue(Time::ZERO + SNUB_AFTER / 2).is_empty());
         assert_eq!(pipeline.overdue(deadline).len(), 10);
-        assert_eq!((pipeline.is_snubbed(), pipeline.room()), (true, 1));
+        assert_eq!((pipeline.is_snubbed(), pipeline.room(Share::ALL)), (true, 1));
         pipeline.asked(deadline, block(11));
         assert_eq!(pipeline.arrived(deadline, block(3)), Arrival::Late);
         assert_eq!(pipeline.arrived(deadline, block(3)), Arrival::Unasked);
@@ -324,14 +362,14 @@ mod tests {
     {
         let mut pipeline = Pipeline::new(Time::ZERO);
         pipeline.set_limit(5);
-        assert_eq!((pipeline.depth(), pipeline.room()), (5, 5));
+        assert_eq!((pipeline.depth(Share::ALL), pipeline.room(Share::ALL)), (5, 5));
         pipeline.asked(Time::ZERO, block(0));
         pipeline.arrived(Time::ZERO + Duration::from_micros(1), block(0));
-        assert_eq!(pipeline.depth(), 5, "however fast it is");
+        assert_eq!(pipeline.depth(Share::ALL), 5, "however fast it is");
         pipeline.set_limit(0);
-        assert_eq!(pipeline.depth(), 1);
+        assert_eq!(pipeline.depth(Share::ALL), 1);
         pipeline.set_limit(u16::MAX);
-        assert_eq!(pipeline.depth(), MAX_DEPTH);
+        assert_eq!(pipeline.depth(Share::ALL), MAX_DEPTH);
     }
 
     #[test]

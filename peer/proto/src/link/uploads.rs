@@ -18,17 +18,37 @@ pub const MAX_REQUEST: u32 = 32 * 1024;
 /// The shortest block served but for the end of a piece: each costs memory and a read, and the budgets count bytes.
 pub const MIN_REQUEST: u32 = 1024;
 
-/// The least bytes on the way to a peer: two blocks of old clients, four of others.
-const MIN_WINDOW: u32 = 64 * 1024;
+/// The least bytes on the way to a peer: a block of old clients, two of others.
+const MIN_WINDOW: u32 = 32 * 1024;
 
 /// The most: what a fast local socket takes between two wake-ups.
 const MAX_WINDOW: u32 = 1024 * 1024;
 
 /// Before the rate is known.
-const START_WINDOW: u32 = 256 * 1024;
+const START_WINDOW: u32 = 64 * 1024;
 
-/// The window is so many milliseconds of the measured rate.
-const WINDOW_MILLIS: u64 = 200;
+/// The window is so many milliseconds of the measured rate: longer than a disk takes to read a block.
+const WINDOW_MILLIS: u64 = 50;
+
+/// The least that a kernel may hold unsent: it must have something to send while we are asked for more.
+const MIN_UNSENT: u32 = 32 * 1024;
+
+/// The most: a fast local socket must not run dry between two wake-ups.
+const MAX_UNSENT: u32 = 256 * 1024;
+
+/// Before the rate is known.
+pub(crate) const START_UNSENT: u32 = 64 * 1024;
+
+/// The kernel may hold so many milliseconds of the measured rate unsent. What it holds cannot be taken back, and
+/// whatever is said or sent to the same peer waits behind it: a piece that is rarer, a choke.
+const UNSENT_MILLIS: u64 = 25;
+
+/// Bytes that the kernel may hold unsent for a peer that takes `rate` bytes a second: a power of two, so that it
+/// seldom changes.
+pub(crate) fn unsent_room(rate: u64) -> u32 {
+    let bytes = rate.saturating_mul(UNSENT_MILLIS) / 1000;
+    u32::try_from(bytes).unwrap_or(MAX_UNSENT).clamp(MIN_UNSENT, MAX_UNSENT).next_power_of_two()
+}
 
 /// Requests looked at for the one to serve next.
 const SEARCH: usize = 128;
@@ -145,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_slow_peer_gets_a_short_queue_and_a_fast_one_a_long_one() {
-        for (rate, blocks) in [(10_000, 4), (2_000_000, 24), (1_000_000_000, 64)] {
+        for (rate, blocks) in [(10_000, 2), (2_000_000, 6), (1_000_000_000, 64)] {
             let mut uploads = Uploads::default();
             (0..100).for_each(|n| assert!(uploads.push(block(n))));
             let sent = std::iter::from_fn(|| uploads.next(rate, true, u32::MAX, |_| 0)).count();
@@ -153,6 +173,12 @@ mod tests {
             assert_eq!(uploads.done(BLOCK_LENGTH), BLOCK_LENGTH);
             assert!(uploads.next(rate, true, u32::MAX, |_| 0).is_some());
         }
+    }
+
+    #[test]
+    fn the_kernel_holds_little_for_slow_peers() {
+        let rates = [0, 1_000_000, 2_000_000, 10_000_000, u64::MAX];
+        assert_eq!(rates.map(|rate| unsent_room(rate) / 1024), [32, 32, 64, 256, 256]);
     }
 
     #[test]

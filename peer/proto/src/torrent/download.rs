@@ -1,7 +1,7 @@
 //! What is asked of peers and what arrives.
 
 use super::{Action, BlockVerdict, CloseReason, Torrent, wanted};
-use crate::link::pipeline::Arrival;
+use crate::link::pipeline::{Arrival, Share};
 use crate::picker::Received;
 use crate::wire::Message;
 use crate::{Bitfield, Block, LinkId, Time};
@@ -273,14 +273,22 @@ impl Torrent {
         }
     }
 
+    /// How much of what comes is this link's.
+    fn share(&self, now: Time, id: LinkId) -> Share {
+        let rate = self.links.get(&id).map_or(0, |link| link.down.rate(now));
+        let links = if rate == 0 { self.links.values().filter(|link| link.may_ask()).count() } else { 0 };
+        Share::new(rate, self.down.rate(now), links)
+    }
+
     /// Asks a link for as many blocks as its pipeline and the disk have room for and the limits allow.
     pub(super) fn ask(&mut self, now: Time, id: LinkId) {
         let (most, budget) = (self.link_share(), self.blocks_ahead().saturating_sub(self.disk_in_use));
+        let share = self.share(now, id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.may_ask() || link.starved {
             return;
         }
-        let room = link.pipeline.room().min(most.saturating_sub(link.pipeline.outstanding()));
+        let room = link.pipeline.room(share).min(most.saturating_sub(link.pipeline.outstanding()));
         let want = room.min(usize::try_from(budget).unwrap_or(usize::MAX));
         let want = if want > 0 { self.meters.down.admits_blocks(id, want) } else { 0 };
         if want == 0 {

@@ -219,13 +219,13 @@ fn a_choked_peer_loses_what_it_asked_for() {
         (0..BLOCKS).for_each(|b| torrent.handle_message(at(1), link, Message::Request(block(p, b))));
     });
     let sent = actions(&mut torrent, at(1)).into_iter().filter(|a| matches!(a, Action::Upload(..))).count();
-    assert_eq!(sent, 16, "256 KiB are on the way before the rate is known");
+    assert_eq!(sent, 4, "64 KiB are on the way before the rate is known");
     torrent.handle_message(at(2), link, Message::NotInterested);
     let said = actions(&mut torrent, at(2));
     assert!(
         said.contains(&Action::ForgetUploads(link)) && said.contains(&Action::Send(link, Message::Choke))
     );
-    torrent.handle_upload_sent(at(3), link, 16 * BLOCK_LENGTH, true);
+    torrent.handle_upload_sent(at(3), link, 4 * BLOCK_LENGTH, true);
     assert!(!torrent.owes_uploads());
 }
 

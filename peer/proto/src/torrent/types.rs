@@ -146,6 +146,9 @@ pub enum Action {
     /// The peer was choked: an [`Action::Upload`] that was not read yet need not be. The driver answers for every
     /// upload all the same. Not of those that speak the fast extension: they get what is on its way.
     ForgetUploads(LinkId),
+    /// From now on the kernel may hold so many bytes of this connection that it has not sent. Of a new connection it is
+    /// 64 KiB.
+    UnsentRoom(LinkId, u32),
     /// Close the connection; the link is gone already, no `handle_closed` is due.
     Close(LinkId, CloseReason),
     /// A piece became ours.

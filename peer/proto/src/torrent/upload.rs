@@ -1,9 +1,11 @@
 //! What is offered to peers and served.
 
+use rand::seq::SliceRandom;
+
 use super::{Action, Torrent};
 use crate::allowed_fast;
 use crate::choker::Standing;
-use crate::link::uploads::{MAX_REQUEST, MIN_REQUEST};
+use crate::link::uploads::{MAX_REQUEST, MIN_REQUEST, unsent_room};
 use crate::wire::Message;
 use crate::{Block, LinkId, Time};
 
@@ -64,6 +66,10 @@ impl Torrent {
         if sent {
             link.last_said = now;
             link.up.add(now, u64::from(bytes));
+            let room = unsent_room(link.up.rate(now));
+            if std::mem::replace(&mut link.unsent_room, room) != room {
+                self.actions.push_back(Action::UnsentRoom(id, room));
+            }
         }
     }
 
@@ -146,12 +152,14 @@ impl Torrent {
             self.choke(now, id);
         }
         let unchoked = self.links.values().filter(|link| !link.we_choke).count();
-        let waiting: Vec<LinkId> = self
+        let mut waiting: Vec<LinkId> = self
             .links
             .iter()
             .filter(|(_, link)| link.we_choke && link.it_is_interested)
             .map(|(&id, _)| id)
             .collect();
+        // At random: were it by age, the oldest peers of a swarm would get the slots of all others.
+        waiting.shuffle(&mut self.rng);
         for (given, id) in waiting.into_iter().enumerate() {
             if !self.choker.may_unchoke_now(unchoked + given) {
                 break;
@@ -185,7 +193,7 @@ impl Torrent {
         }
     }
 
-    /// Sends a link what its window, the shared budget and the limits allow, what has left us least often first.
+    /// Sends a link what its window, the shared budget and the limits allow, the rarest first.
     pub(super) fn serve(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.uploads.queued() == 0 {
@@ -198,10 +206,9 @@ impl Torrent {
                 break;
             }
             let budget = self.config.upload_budget.saturating_sub(self.upload_in_use);
-            let copies = &self.copies;
-            let Some(block) = link.uploads.next(rate, started, budget, |block| copies.of(block.piece)) else {
-                break;
-            };
+            let (copies, picker) = (&self.copies, &self.picker);
+            let rank = |block: Block| copies.of(block.piece).max(picker.availability(block.piece));
+            let Some(block) = link.uploads.next(rate, started, budget, rank) else { break };
             if self.have.get(block.piece) {
                 self.upload_in_use += block.length;
                 self.meters.up.take(block.length);

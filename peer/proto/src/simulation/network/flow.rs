@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 
+use crate::link::uploads::START_UNSENT;
+
 /// The most bytes of one turn of a server: a block of 16 KiB and its header, so that a block is one turn.
 pub(super) const TURN: u64 = 16 * 1024 + 13;
 
@@ -31,6 +33,8 @@ pub(super) struct Flow<C> {
     chunks: VecDeque<(u32, C)>,
     /// Bytes in the kernel that have not been sent.
     pub(super) unsent: u64,
+    /// The most of those, if the engine has a say.
+    pub(super) room: u32,
     in_flight: u64,
     /// The most that was in flight.
     peak: u64,
@@ -60,6 +64,7 @@ impl<C> Flow<C> {
             first: None,
             chunks: VecDeque::new(),
             unsent: 0,
+            room: START_UNSENT,
             in_flight: 0,
             peak: 0,
             window: 0,

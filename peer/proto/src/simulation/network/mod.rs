@@ -32,8 +32,20 @@ use timeline::Timeline;
 /// How much a kernel takes of a flow before it has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelBuffer {
-    /// So many bytes, as `TCP_NOTSENT_LOWAT`: a writer that filled it is woken when it is half empty.
+    /// As many bytes as the engine says of each link: a writer that filled it is woken when it is half empty, as with
+    /// `TCP_NOTSENT_LOWAT`.
+    AsAsked,
+    /// So many bytes, whatever the engine says.
     Fixed(u32),
+}
+
+impl KernelBuffer {
+    fn most(self, asked: u32) -> u64 {
+        match self {
+            Self::AsAsked => asked.into(),
+            Self::Fixed(most) => most.into(),
+        }
+    }
 }
 
 /// What holds for the whole network.
@@ -57,7 +69,7 @@ pub struct NetworkConfig {
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
-            kernel: KernelBuffer::Fixed(256 * 1024),
+            kernel: KernelBuffer::AsAsked,
             overhead_permille: 1000,
             jitter: 0,
             tick: 0,
@@ -178,13 +190,19 @@ impl<C> Network<C> {
 
     /// Whether the kernel takes more of this flow; after a no, [`Output::Room`] tells when it does again.
     pub fn is_writable(&mut self, id: FlowId) -> bool {
-        let KernelBuffer::Fixed(most) = self.config.kernel;
         if !self.is_open(id) {
             return false;
         }
         let flow = &mut self.flows[id.index()];
-        flow.full |= flow.unsent >= u64::from(most);
+        flow.full |= flow.unsent >= self.config.kernel.most(flow.room);
         !flow.full
+    }
+
+    /// From now on the kernel holds so many unsent bytes of this flow, if that is left to the engine.
+    pub fn set_room(&mut self, id: FlowId, bytes: u32) {
+        if self.is_open(id) {
+            self.flows[id.index()].room = bytes;
+        }
     }
 
     /// Puts a chunk of so many bytes into the kernel's buffer, whether there is room or not.
@@ -271,7 +289,7 @@ impl<C> Network<C> {
     }
 
     fn turn(&mut self, now: u64, host: u32, id: FlowId) {
-        let KernelBuffer::Fixed(most) = self.config.kernel;
+        let kernel = self.config.kernel;
         let widest = u64::from(self.config.widest_window);
         let flow = &mut self.flows[id.index()];
         let bytes = flow.take_turn(now, widest);
@@ -282,7 +300,7 @@ impl<C> Network<C> {
         }
         flow.in_up_ring = flow.unsent > 0;
         let (again, latency) = (flow.in_up_ring, flow.latency);
-        if flow.full && flow.unsent * 2 < u64::from(most) {
+        if flow.full && flow.unsent * 2 < kernel.most(flow.room) {
             flow.full = false;
             self.outputs.push_back(Output::Room(id));
         }

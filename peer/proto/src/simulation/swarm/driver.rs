@@ -74,6 +74,11 @@ impl Swarm {
                 Action::Send(link, message) => self.say(index, link, message),
                 Action::Upload(link, block) => self.upload(index, link, block),
                 Action::ForgetUploads(link) => self.forget(index, link),
+                Action::UnsentRoom(link, bytes) => {
+                    if let Some(flow) = self.node(index).end(link) {
+                        self.network.set_room(flow, bytes);
+                    }
+                }
                 Action::Close(link, _) => {
                     self.digest.add(2 + (u64::from(link.0) << 8));
                     self.close(index, link);

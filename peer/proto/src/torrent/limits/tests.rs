@@ -212,7 +212,7 @@ impl Net {
                 self.after(gone, What::Sent { node: index, link, bytes: block.length });
                 self.after(gone + LATENCY, What::Block { to, link: far, block });
             }
-            Action::GotPiece(_) | Action::ForgetUploads(_) => {}
+            Action::GotPiece(_) | Action::ForgetUploads(_) | Action::UnsentRoom(..) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -247,7 +247,10 @@ fn an_upload_limit_holds_at_one_receiver_and_at_ten() {
         let (mut net, _, others) = star(true, limits(MEGABYTE, 0), in_session, receivers);
         net.run(at(25));
         net.assert_rate(&others, MEGABYTE);
-        let each: Vec<u64> = others.iter().map(|&other| net.received(other, 5, 25)).collect();
+        let each = others.iter().map(|&other| net.received(other, 5, 25));
+        // In a session those without a slot wait for their turn.
+        let each: Vec<u64> = each.filter(|&bytes| !in_session || bytes > 0).collect();
+        assert!(each.len() >= receivers.min(8), "{each:?}");
         let fair = 20 * MEGABYTE / each.len() as u64;
         assert!(each.iter().all(|bytes| bytes.abs_diff(fair) < fair / 10), "{each:?}");
     }
@@ -429,10 +432,15 @@ fn uploads_that_are_forgotten_cost_no_credit() {
         torrent.plan(at(1));
         std::iter::from_fn(|| torrent.poll_action()).filter(|a| matches!(a, Action::Upload(..))).count()
     };
-    assert_eq!(uploads(&mut torrent), 13);
-    assert_eq!(uploads(&mut torrent), 0);
-    torrent.handle_upload_sent(at(1), link, 13 * BLOCK_LENGTH, false);
-    assert_eq!(uploads(&mut torrent), 13);
+    assert_eq!(uploads(&mut torrent), 4);
+    for _ in 0..100 {
+        torrent.handle_upload_sent(at(1), link, 4 * BLOCK_LENGTH, false);
+        assert_eq!(
+            uploads(&mut torrent),
+            4,
+            "as many bytes as the limit allows in six seconds were never sent"
+        );
+    }
 }
 
 #[test]
@@ -459,11 +467,11 @@ fn slots_come_from_the_session_and_follow_the_demand() {
         net.connect(seeds[0], leech);
     }
     net.run(at(1));
-    assert_eq!(unchoked(&net, seeds[0]), 15, "1 MB/s feeds so many");
+    assert_eq!(unchoked(&net, seeds[0]), 8, "1 MB/s feeds so many");
     let leech = net.leech();
     net.connect(seeds[1], leech);
     net.run(at(2));
     assert_eq!(unchoked(&net, seeds[1]), 1, "a newcomer has its slot at once");
     net.run(at(15));
-    assert_eq!((unchoked(&net, seeds[0]), unchoked(&net, seeds[1])), (14, 1));
+    assert_eq!((unchoked(&net, seeds[0]), unchoked(&net, seeds[1])), (7, 1));
 }
