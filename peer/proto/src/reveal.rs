@@ -36,10 +36,10 @@ const MAX_SHARE: u64 = 16 * 1024 * 1024;
 
 /// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what the quickest of them has:
 /// so that those who pass pieces on faster get more of them.
-const CARE: u32 = 1024 * 1024;
+const CARE: u32 = 256 * 1024;
 
 /// The same in pieces, at the least.
-const MIN_CARE: u32 = 2;
+const MIN_CARE: u32 = 1;
 
 /// Once each piece was given, the others wait so long for those that have not got all of their own and take nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -306,6 +306,6 @@ mod tests {
         assert_eq!(reveal.is_passed_on(piece, LINK), None, "it has it itself");
         assert_eq!(reveal.is_passed_on(piece, LinkId(2)), Some(LINK));
         assert_eq!(reveal.is_passed_on(piece, LinkId(3)), None, "once is enough");
-        assert!(reveal.may_give(4, 0) && !reveal.may_give(5, 0) && reveal.may_give(5, 1));
+        assert!(reveal.may_give(1, 0) && !reveal.may_give(2, 0) && reveal.may_give(2, 1));
     }
 }
