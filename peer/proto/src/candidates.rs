@@ -311,7 +311,7 @@ impl Candidates {
     ) {
         let Some(candidate) = self.table.get(&address) else { return };
         if times >= most {
-            self.remove(address);
+            self.forget(address);
             return;
         }
         let wait = backoff(first, longest, times, candidate.random);
@@ -323,7 +323,7 @@ impl Candidates {
         let ip = ip.to_canonical();
         self.bans.add(ip);
         let gone: Vec<SocketAddr> = self.table.keys().filter(|address| address.ip() == ip).copied().collect();
-        gone.into_iter().for_each(|address| self.remove(address));
+        gone.into_iter().for_each(|address| self.forget(address));
     }
 
     /// Whether this host is banned.
@@ -348,14 +348,16 @@ impl Candidates {
         let worst = idle.max_by_key(|(_, candidate)| (candidate.in_vain(), candidate.source));
         match worst {
             Some((&address, candidate)) if (candidate.in_vain(), candidate.source) > (0, source) => {
-                self.remove(address);
+                self.forget(address);
                 true
             }
             _ => false,
         }
     }
 
-    fn remove(&mut self, address: SocketAddr) {
+    /// Forgets an address, whoever named it: it is dialled again only when it is named again.
+    pub fn forget(&mut self, address: SocketAddr) {
+        let address = canonical(address);
         // Out of its index first: a state that has none.
         self.place(address, State::Dialling);
         self.table.remove(&address);

@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use peer_proto::{Block, LinkId};
+use peer_proto::{Block, LinkId, PieceDigests};
 use storage::StorageError;
 use tokio::sync::Notify;
 
@@ -19,6 +19,8 @@ pub(crate) struct Results {
     pub(crate) written: u32,
     /// Pieces all of whose blocks are on disk, and whether they hash right.
     pub(crate) pieces: Vec<(u32, bool)>,
+    /// Pieces whose blocks were to be hashed, and what they hash to, if they could be read.
+    pub(crate) digests: Vec<(u32, Option<PieceDigests>)>,
     /// Blocks that were read, or could not be.
     pub(crate) reads: Vec<ReadDone>,
     /// Blocks that could not be written, and the first reason.

@@ -8,6 +8,7 @@
 //! takes budget before it asks for a block or a read.
 
 mod buffers;
+mod digest;
 mod inbox;
 mod queue;
 mod reader;
@@ -55,6 +56,11 @@ enum WriteJob {
         disk: Arc<TorrentDisk>,
         block: Block,
         buffer: BlockBuffer,
+    },
+    /// The blocks of this piece are to be hashed as they are on disk.
+    Digest {
+        disk: Arc<TorrentDisk>,
+        piece: u32,
     },
     /// The pieces of this torrent that are under way are given up.
     Forget {
@@ -116,6 +122,15 @@ impl DiskThreads {
                     buffer,
                 }),
             );
+        }
+    }
+
+    /// Queues the hashing of each block of a piece, after all writes of that piece that were queued before. The result
+    /// comes in [`Results::digests`].
+    pub(crate) fn digest(&self, disk: &Arc<TorrentDisk>, piece: u32) {
+        let at = usize::try_from(piece).unwrap_or(0) % self.writers.len().max(1);
+        if let Some(queue) = self.writers.get(at) {
+            queue.push_all([WriteJob::Digest { disk: Arc::clone(disk), piece }]);
         }
     }
 

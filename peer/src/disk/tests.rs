@@ -9,6 +9,7 @@ use tempfile::tempdir;
 use super::*;
 use crate::tests::support::Sample;
 
+const BLOCK_SIZE: usize = BLOCK_LENGTH as usize;
 const WAIT: Duration = Duration::from_secs(30);
 
 fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> Arc<TorrentDisk> {
@@ -26,6 +27,7 @@ async fn gather(disk: &TorrentDisk, mut done: impl FnMut(&Results) -> bool) -> R
             all.written += results.written;
             all.lost += results.lost;
             all.pieces.extend(results.pieces);
+            all.digests.extend(results.digests);
             all.reads.extend(results.reads);
             all.failed = all.failed.or(results.failed);
         } else {
@@ -140,4 +142,27 @@ async fn h68_a_run_that_cannot_be_read_as_a_whole_costs_only_the_blocks_that_are
     assert!(reads.iter().all(|read| (read.link, read.epoch) == (LinkId(7), 3)));
     let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
     assert!(reads[0].run.as_ref().unwrap().as_slice() == content);
+}
+
+#[tokio::test]
+async fn h33_blocks_are_digested_after_the_writes_before_and_a_wrong_one_shows() {
+    let sample = Sample::single(3 * 16_384 + 100, 4 * BLOCK_LENGTH);
+    let (threads, pool, dir) = (DiskThreads::start(2).unwrap(), BlockPool::new(64), tempdir().unwrap());
+    let disk = disk(&sample, dir.path(), Access::ReadWrite);
+    threads.digest(&disk, 0);
+    let mut wrong = blocks(&sample, &pool);
+    let bytes = vec![7; BLOCK_SIZE];
+    wrong[2].1 = pool.try_take().unwrap();
+    wrong[2].1.extend(&bytes);
+    threads.write(&disk, &mut wrong);
+    threads.digest(&disk, 0);
+    threads.write(&disk, &mut blocks(&sample, &pool));
+    threads.digest(&disk, 0);
+    let results = gather(&disk, |results| results.digests.len() == 3).await;
+    let [(0, None), (0, Some(wrong)), (0, Some(right))] = &results.digests[..] else {
+        panic!("{:?}", results.digests);
+    };
+    assert_eq!((wrong.right, right.right), (false, true));
+    let differing: Vec<usize> = (0..4).filter(|&n| wrong.blocks[n] != right.blocks[n]).collect();
+    assert_eq!((right.blocks.len(), differing), (4, vec![2]));
 }

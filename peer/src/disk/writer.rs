@@ -13,6 +13,7 @@ use metainfo::Block;
 use sha1::{Digest, Sha1};
 use storage::StorageError;
 
+use super::digest::digest;
 use super::queue::Queue;
 use super::{BlockBuffer, TorrentDisk, WriteJob};
 use crate::limits::WRITE_RUN;
@@ -42,6 +43,13 @@ pub(super) fn run(queue: &Queue<WriteJob>) {
         for job in jobs.drain(..) {
             match job {
                 WriteJob::Block { disk, block, buffer } => blocks.push((disk, block, buffer)),
+                WriteJob::Digest { disk, piece } => {
+                    write_all(&mut blocks, &mut pieces);
+                    let digests = digest(&disk, piece).inspect_err(|error| {
+                        tracing::warn!("who sent piece {piece} wrong stays unknown: {error}");
+                    });
+                    disk.inbox.add(|results| results.digests.push((piece, digests.ok())));
+                }
                 WriteJob::Forget { key } => {
                     write_all(&mut blocks, &mut pieces);
                     pieces.retain(|(torrent, _), _| *torrent != key);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::support::{Sample, config, end, seeder, until};
-use crate::{Deadlines, Session, SessionConfig, State};
+use crate::{Deadlines, Event, Session, SessionConfig, State};
 
 async fn connect(session: &Session) -> TcpStream {
     TcpStream::connect(("127.0.0.1", session.port())).await.unwrap()
@@ -132,4 +132,62 @@ async fn h40_strangers_that_say_nothing_do_not_keep_others_out_for_longer_than_t
     let mut answer = [0; 68];
     guest.read_exact(&mut answer).await.unwrap();
     end(&[&seed]).await;
+}
+
+/// The next message of a peer: its number and what it holds.
+async fn message(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    loop {
+        let length = stream.read_u32().await.unwrap();
+        assert!(length < 100_000, "{length}");
+        let mut bytes = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut bytes).await.unwrap();
+        if let [number, rest @ ..] = &bytes[..] {
+            return (*number, rest.to_vec());
+        }
+    }
+}
+
+#[tokio::test]
+async fn h33_who_sent_one_wrong_block_of_a_piece_is_banned_and_who_sent_the_others_is_not() {
+    // One piece of four blocks, and a peer that sends one of them, wrong, and then chokes.
+    let sample = Sample::single(4 * 16_384, 4 * 16_384);
+    let (leecher, seed, dir) = (super::support::session(), seeder(&sample).await, tempdir().unwrap());
+    let mut events = leecher.events();
+    let id = leecher.add(sample.download(dir.path(), &[])).await.unwrap();
+    until(&leecher, id, |stats| stats.state == State::Downloading).await;
+    let mut liar = connect(&leecher).await;
+    liar.write_all(&handshake(sample.torrent.info_hash())).await.unwrap();
+    liar.read_exact(&mut [0; 68]).await.unwrap();
+    liar.write_all(&[0, 0, 0, 2, 5, 0x80, 0, 0, 0, 1, 1]).await.unwrap();
+    let request = loop {
+        let (number, rest) = message(&mut liar).await;
+        if number == 6 {
+            break rest;
+        }
+    };
+    let mut lie = 0x4009u32.to_be_bytes().to_vec();
+    lie.push(7);
+    lie.extend_from_slice(&request[..8]);
+    lie.extend_from_slice(&[0x55; 16_384]);
+    lie.extend_from_slice(&[0, 0, 0, 1, 0]);
+    liar.write_all(&lie).await.unwrap();
+    until(&leecher, id, |stats| stats.downloaded == 16_384).await;
+
+    leecher.add_peers(id, vec![([127, 0, 0, 1], seed.port()).into()]).await;
+    until(&leecher, id, |stats| stats.state == State::Seeding).await;
+    sample.assert_complete_in(dir.path());
+    until_closed(&mut liar).await;
+    let mut bans = 0;
+    loop {
+        match events.next().await.unwrap() {
+            Event::PeerBanned { .. } => {
+                bans += 1;
+                leecher.remove(id).await;
+            }
+            Event::Stopped { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(bans, 1);
+    end(&[&leecher, &seed]).await;
 }

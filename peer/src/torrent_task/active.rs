@@ -251,6 +251,7 @@ impl<'a> Active<'a> {
             }
             Action::GotPiece(piece) => tracing::trace!("piece {piece} is right"),
             Action::BadPiece(piece) => tracing::debug!("piece {piece} is wrong"),
+            Action::DigestBlocks(piece) => self.context.shared.disk.digest(self.disk, piece),
             Action::Banned(address) => {
                 self.context.shared.tell(Event::PeerBanned { id: self.context.id, address });
                 self.context.warn(format!("{address} sent wrong data and is banned"));

@@ -61,6 +61,9 @@ impl Active<'_> {
         for (piece, good) in results.pieces {
             self.engine.handle_piece_result(now, piece, good);
         }
+        for (piece, digests) in results.digests {
+            self.engine.handle_block_digests(now, piece, digests);
+        }
         if let Some(error) = results.failed {
             self.fail(&error);
         }

@@ -1,17 +1,23 @@
 //! The blocks of one piece that is under way: which are free, asked of a link, or here.
 //!
-//! Invariant: every block is in exactly one of the three states, and `free`, `received` and each asker's count say
-//! how many are. A byte a block and a few words a link are all that is kept, however long the piece.
+//! Invariant: every block is in exactly one of the three states, and `free`, `received`, each asker's and each sender's
+//! count say how many are. A byte a block and a few words a link are all that is kept, however long the piece: a cell
+//! is free, names the link that owes the block, or the link that it came from.
 
 use super::availability::index;
+use super::contributions::Contributions;
 use crate::LinkId;
 
 /// A block that nobody was asked for.
 const FREE: u8 = 0;
-/// A block that is here.
-const RECEIVED: u8 = u8::MAX;
-/// Links that blocks of one piece may be asked of at the same time: the cells between the two above.
-const MAX_ASKERS: usize = 254;
+/// Links that blocks of one piece may be asked of at the same time: half of what a cell can name.
+pub(super) const MAX_ASKERS: usize = 126;
+/// Cells from here on are blocks that are here: the place of the sender beyond this.
+const HERE: u8 = 127;
+/// Senders of blocks of one piece that are told apart: the other half.
+const MAX_SENDERS: usize = 128;
+/// A block that is here from a link that had to give its place to another.
+const FORGOTTEN: u8 = u8::MAX;
 
 /// What is known of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +37,20 @@ struct Asker {
     asked: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    link: LinkId,
+    /// Blocks that came from it.
+    sent: u32,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct PieceBlocks {
-    /// `FREE`, `RECEIVED`, or the place in `askers` plus 1.
+    /// `FREE`, the place in `askers` plus 1, `HERE` plus the place in `senders`, or `FORGOTTEN`.
     cells: Vec<u8>,
     askers: Vec<Asker>,
-    /// Links that delivered a block, sorted.
-    contributors: Vec<LinkId>,
+    senders: Vec<Sender>,
     free: u32,
     received: u32,
     /// No block before this one is free.
@@ -51,7 +63,7 @@ impl PieceBlocks {
         self.cells.clear();
         self.cells.resize(index(count), FREE);
         self.askers.clear();
-        self.contributors.clear();
+        self.senders.clear();
         (self.free, self.received, self.first_free) = (count, 0, 0);
     }
 
@@ -85,16 +97,20 @@ impl PieceBlocks {
         self.received == self.len()
     }
 
-    /// Links that delivered a block, in order.
-    pub(super) fn contributors(&self) -> &[LinkId] {
-        &self.contributors
+    /// Who delivered which block.
+    pub(super) fn contributions(&self) -> Contributions {
+        let sender = |cell: u8| {
+            let place = cell.checked_sub(HERE).filter(|_| cell != FORGOTTEN)?;
+            self.senders.get(usize::from(place)).map(|sender| sender.link)
+        };
+        Contributions::new(self.cells.iter().map(|&cell| sender(cell)))
     }
 
     /// What is known of a block. One past the end counts as here: nothing is to be done about it.
     pub(super) fn state(&self, block: u32) -> State {
-        match self.cells.get(index(block)).copied().unwrap_or(RECEIVED) {
+        match self.cells.get(index(block)).copied().unwrap_or(FORGOTTEN) {
             FREE => State::Free,
-            RECEIVED => State::Received,
+            HERE.. => State::Received,
             place => {
                 self.askers.get(usize::from(place) - 1).map_or(State::Free, |asker| State::Asked(asker.link))
             }
@@ -123,7 +139,7 @@ impl PieceBlocks {
             }
             if *cell == FREE {
                 // There are no more places than a cell can name.
-                *cell = u8::try_from(place + 1).unwrap_or(RECEIVED - 1);
+                *cell = u8::try_from(place + 1).unwrap_or(HERE - 1);
                 self.askers[place].asked += 1;
                 self.free -= 1;
                 self.first_free = at + 1;
@@ -138,7 +154,7 @@ impl PieceBlocks {
         self.forget_asker(block);
         let Some(place) = self.place_for(to) else { return };
         if let Some(cell) = self.cells.get_mut(index(block)).filter(|cell| **cell == FREE) {
-            *cell = u8::try_from(place + 1).unwrap_or(RECEIVED - 1);
+            *cell = u8::try_from(place + 1).unwrap_or(HERE - 1);
             self.askers[place].asked += 1;
             self.free -= 1;
         }
@@ -147,20 +163,23 @@ impl PieceBlocks {
     /// A block is here.
     pub(super) fn deliver(&mut self, link: LinkId, block: u32) {
         self.forget_asker(block);
-        let Some(cell) = self.cells.get_mut(index(block)).filter(|cell| **cell == FREE) else { return };
-        *cell = RECEIVED;
+        if self.cells.get(index(block)) != Some(&FREE) {
+            return;
+        }
+        let place = self.sender_place(link);
+        let Some(cell) = self.cells.get_mut(index(block)) else { return };
         self.free -= 1;
         self.received += 1;
-        if let Err(at) = self.contributors.binary_search(&link) {
-            self.contributors.insert(at, link);
-        }
+        // There are no more places than a cell can name.
+        let here = HERE.saturating_add(u8::try_from(place).unwrap_or(FORGOTTEN));
+        *cell = here;
     }
 
     /// Nobody is asked for a block any more, if anybody was.
     pub(super) fn forget_asker(&mut self, block: u32) {
         let at = index(block);
         let Some(cell) = self.cells.get_mut(at) else { return };
-        if *cell == FREE || *cell == RECEIVED {
+        if *cell == FREE || *cell >= HERE {
             return;
         }
         if let Some(asker) = self.askers.get_mut(usize::from(*cell) - 1) {
@@ -176,7 +195,7 @@ impl PieceBlocks {
         u64::try_from(self.cells.capacity()).unwrap_or(u64::MAX)
     }
 
-    /// Gives the memory of the blocks back; only the contributors stay readable.
+    /// Gives the memory of the blocks back.
     pub(super) fn shrink(&mut self) {
         self.cells = Vec::new();
     }
@@ -195,11 +214,35 @@ impl PieceBlocks {
         })
     }
 
+    /// The place of a link among the senders, with one block more: its own, a new one, or that of the link that sent
+    /// least. Who is pushed out sent hardly anything, and for that at least so many others must have sent something.
+    fn sender_place(&mut self, link: LinkId) -> usize {
+        if let Some(place) = self.senders.iter().position(|sender| sender.link == link) {
+            self.senders[place].sent += 1;
+            return place;
+        }
+        let new = Sender { link, sent: 1 };
+        if self.senders.len() < MAX_SENDERS {
+            self.senders.push(new);
+            return self.senders.len() - 1;
+        }
+        let least = self.senders.iter().zip(0u8..).min_by_key(|(sender, _)| sender.sent);
+        let place = least.map_or(0, |(_, place)| place);
+        let named = HERE + place;
+        self.cells.iter_mut().filter(|cell| **cell == named).for_each(|cell| *cell = FORGOTTEN);
+        self.senders[usize::from(place)] = new;
+        usize::from(place)
+    }
+
     /// Panics unless the invariants hold.
     #[cfg(test)]
     pub(super) fn check(&self) {
         let count = |cell| self.cells.iter().filter(|&&c| c == cell).count();
-        assert_eq!((count(FREE), count(RECEIVED)), (index(self.free), index(self.received)));
+        let here = self.cells.iter().filter(|&&cell| cell >= HERE).count();
+        assert_eq!((count(FREE), here), (index(self.free), index(self.received)));
+        for (place, sender) in self.senders.iter().enumerate() {
+            assert_eq!(count(HERE + u8::try_from(place).unwrap()), index(sender.sent));
+        }
         for (place, asker) in self.askers.iter().enumerate() {
             assert_eq!(count(u8::try_from(place + 1).unwrap()), index(asker.asked));
         }

@@ -8,15 +8,17 @@
 //! that one link owes are asked of one other too: the end game.
 //!
 //! Invariants: a block is asked of one link, in the end game of two, never twice of the same. State is kept for the
-//! pieces under way (a byte a block) and 10 bytes for each piece. A piece that is not wanted is never begun. The memory of finished pieces is used again, so
-//! that no block costs an allocation.
+//! pieces under way (a byte a block) and 10 bytes for each piece. A piece that is not wanted is never begun. The memory
+//! of finished pieces is used again, so that no block costs an allocation.
 //!
 //! It does not know time or rates: when a block is overdue and how many to ask for is the link's affair. Nor does it
 //! remember what was asked of a link and released: the caller passes on only blocks that it asked for at some time.
 
 mod availability;
 mod blocks;
+mod contributions;
 mod endgame;
+mod keeping;
 mod partials;
 mod sequence;
 mod suspects;
@@ -27,6 +29,7 @@ use rand::{Rng, RngExt};
 use crate::{BLOCK_LENGTH, Bitfield, Block, Geometry, LinkId};
 use availability::{Availability, index};
 use blocks::State;
+pub use contributions::Contributions;
 use endgame::Duplicates;
 use partials::{Partials, Slot};
 use sequence::Sequence;
@@ -185,6 +188,7 @@ impl Picker {
         let slot = match self.partials.slot(block.piece) {
             Some(slot) => slot,
             // Given up when nothing of it was here, and here after all.
+            None if self.takes_no_late_block(block.piece) => return Received::Unasked,
             None => match self.start(block.piece, link) {
                 Some(slot) => slot,
                 None => return Received::Unasked,
@@ -228,6 +232,8 @@ impl Picker {
             partial.blocks.asked() == 0 && partial.blocks.received() == 0
         });
         if untouched {
+            // Of a suspicious piece it was the keeper, and sent nothing of it.
+            self.suspects.deserted(block.piece, link);
             self.partials.finish(block.piece);
             self.offer(block.piece);
         }
@@ -244,19 +250,6 @@ impl Picker {
         self.settled.set(piece);
     }
 
-    /// A piece came and is wrong: it is to be fetched again. Answers who delivered blocks of it, each link once.
-    ///
-    /// If those are several, one link alone is asked for the piece from now on, so that a second failure has one
-    /// culprit, unless that link leaves half-way.
-    pub fn piece_failed(&mut self, piece: u32) -> Vec<LinkId> {
-        let contributors = self.forget(piece);
-        if contributors.len() > 1 {
-            self.suspects.add(piece);
-        }
-        self.offer(piece);
-        contributors
-    }
-
     /// A piece that was ours can not be read any more: it is missing, and fetched again if it is wanted.
     pub fn lost(&mut self, piece: u32) {
         if self.have.clear(piece) && self.wanted.get(piece) {
@@ -266,14 +259,14 @@ impl Picker {
         }
     }
 
-    /// A piece is no longer under way, if it was. Answers who delivered blocks of it.
-    fn forget(&mut self, piece: u32) -> Vec<LinkId> {
+    /// A piece is no longer under way, if it was.
+    fn forget(&mut self, piece: u32) {
         if let Some(slot) = self.partials.slot(piece) {
             let blocks = &self.partials.get(slot).blocks;
             self.partial_bytes -= self.bytes_received(piece, blocks);
         }
         self.duplicates.forget_piece(piece);
-        self.partials.finish(piece).to_vec()
+        self.partials.finish(piece);
     }
 
     fn bytes_received(&self, piece: u32, blocks: &blocks::PieceBlocks) -> u64 {
@@ -287,17 +280,16 @@ impl Picker {
 
     // --- choosing ---
 
-    fn can_go_on(&self, slot: Slot, link: LinkId, has: &Bitfield) -> bool {
-        let partial = self.partials.get(slot);
-        has.get(partial.piece) && partial.admits(link) && partial.blocks.has_room_for(link)
-    }
-
     /// The piece to go on with for a link that works on none.
     fn next_piece(&mut self, link: LinkId, has: &Bitfield, want: usize, rng: &mut impl Rng) -> Option<Slot> {
+        if let Some(slot) = self.start_keeping(link, has) {
+            return Some(slot);
+        }
         let open = self.partials.open_len();
         let few = open <= OPEN_SEARCH;
         let from = if few { 0 } else { index(rng.random_range(0..u32::try_from(open).unwrap_or(u32::MAX))) };
-        let found = self.partials.find(link, has, from, OPEN_SEARCH);
+        let may_keep = |piece| self.suspects.may_keep(piece, link);
+        let found = self.partials.find(link, has, may_keep, from, OPEN_SEARCH);
         if let Some(orphan) = found.orphan {
             return Some(self.adopt(orphan, link));
         }
@@ -309,25 +301,20 @@ impl Picker {
         if chosen.is_some() || few {
             return chosen;
         }
-        let found = self.partials.find(link, has, 0, open);
+        let may_keep = |piece| self.suspects.may_keep(piece, link);
+        let found = self.partials.find(link, has, may_keep, 0, open);
         found.orphan.map(|orphan| self.adopt(orphan, link)).or(found.shared)
-    }
-
-    fn adopt(&mut self, slot: Slot, link: LinkId) -> Slot {
-        let partial = self.partials.get(slot);
-        if partial.exclusive && partial.owner != link {
-            self.suspects.deserted(partial.piece, partial.owner);
-        }
-        self.partials.adopt(slot, link);
-        slot
     }
 
     /// Begins the piece that is next for a link.
     fn new_piece(&mut self, link: LinkId, has: &Bitfield, rng: &mut impl Rng) -> Option<Slot> {
-        let deserted = |piece| self.suspects.was_deserted_by(piece, link);
-        let is_free = |piece| has.get(piece) && self.availability.is_offered(piece) && !deserted(piece);
+        let suspects = &self.suspects;
+        let may_keep = |piece| suspects.may_keep(piece, link);
+        let avoid = |piece| suspects.was_deserted_by(piece, link) || !may_keep(piece);
+        let is_free = |piece| has.get(piece) && self.availability.is_offered(piece) && !avoid(piece);
         let foremost = self.sequence.as_mut().and_then(|sequence| sequence.next(&self.settled, is_free, rng));
-        let piece = foremost.or_else(|| self.availability.rarest(has, &self.settled, deserted, rng))?;
+        let rarest = || self.availability.rarest(has, &self.settled, avoid, rng);
+        let piece = foremost.or_else(rarest).filter(|&piece| may_keep(piece))?;
         self.start(piece, link)
     }
 
@@ -392,7 +379,9 @@ impl Picker {
             let under_way = self.partials.slot(piece).is_some();
             let settled = self.have.get(piece) || !self.wanted.get(piece);
             assert_eq!(self.settled.get(piece), settled, "{piece}");
-            assert_eq!(self.availability.is_offered(piece), !under_way && !settled, "{piece}");
+            let due = !under_way && !settled && !self.suspects.is_withheld(piece);
+            assert_eq!(self.availability.is_offered(piece), due, "{piece}");
+            assert!(!under_way || !self.suspects.is_withheld(piece), "{piece}");
         }
         let bytes: u64 = self.partials.all_from(0).map(|p| self.bytes_received(p.piece, &p.blocks)).sum();
         assert_eq!(bytes, self.partial_bytes);

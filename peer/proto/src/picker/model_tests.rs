@@ -24,6 +24,8 @@ enum Step {
     Lost(u32),
     Want(u64),
     Sequential(bool),
+    /// What is on disk of a failed piece is known.
+    Digested(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u32..20).prop_map(Step::Lost),
         1 => prop_oneof![any::<u64>(), Just(u64::MAX)].prop_map(Step::Want),
         1 => any::<bool>().prop_map(Step::Sequential),
+        2 => any::<usize>().prop_map(Step::Digested),
     ]
 }
 
@@ -58,6 +61,7 @@ struct Model {
     asked: BTreeMap<Key, Vec<LinkId>>,
     released: Vec<(LinkId, Key)>,
     failures: BTreeSet<u32>,
+    withheld: BTreeSet<u32>,
     /// Rolls whether a piece is good.
     dice: u32,
 }
@@ -80,6 +84,7 @@ impl Model {
             asked: BTreeMap::new(),
             released: Vec::new(),
             failures: BTreeSet::new(),
+            withheld: BTreeSet::new(),
             dice: 0,
         }
     }
@@ -188,6 +193,14 @@ impl Model {
                 self.sequential = on;
                 self.picker.set_sequential(on);
             }
+            Step::Digested(n) => {
+                let count = self.withheld.len();
+                let Some(piece) = (count > 0).then(|| *self.withheld.iter().nth(n % count).unwrap()) else {
+                    return;
+                };
+                self.withheld.remove(&piece);
+                self.picker.offer_again(piece);
+            }
         }
     }
 
@@ -242,6 +255,7 @@ impl Model {
                 );
             }
             assert!(self.may_fetch(key.0), "piece {} is begun and not wanted", key.0);
+            assert!(!self.withheld.contains(&key.0), "piece {} is withheld", key.0);
             let unasked = self.keys().any(|key| {
                 self.is_free(&key)
                     && self.may_fetch(key.0)
@@ -291,11 +305,17 @@ impl Model {
             self.dice += 1;
             self.received.retain(|(piece, _), _| *piece != key.0);
             if self.dice.is_multiple_of(3) {
-                let distinct: BTreeSet<LinkId> = contributors.into_iter().collect();
+                let distinct: BTreeSet<LinkId> = contributors.iter().copied().collect();
                 if distinct.len() > 1 {
                     self.failures.insert(key.0);
                 }
-                assert!(self.picker.piece_failed(key.0).into_iter().eq(distinct));
+                let due = Contributions::new(contributors.into_iter().map(Some));
+                assert!(due.links().iter().eq(&distinct));
+                assert_eq!(self.picker.piece_failed(key.0), due);
+                if self.dice.is_multiple_of(2) && distinct.len() > 1 {
+                    self.picker.withhold(key.0);
+                    self.withheld.insert(key.0);
+                }
             } else {
                 self.picker.piece_good(key.0);
                 self.failures.remove(&key.0);
@@ -338,6 +358,7 @@ impl Model {
             if self.picker.missing_pieces() == 0 {
                 return;
             }
+            (0..self.withheld.len()).for_each(|_| self.run(&Step::Digested(0)));
             self.pick(seed, 4);
             let owed: Vec<Key> = self.asked.keys().copied().collect();
             owed.into_iter().for_each(|key| self.deliver(seed, key));

@@ -132,9 +132,9 @@ impl Partials {
         slot
     }
 
-    /// A piece is under way no longer. Answers who delivered blocks of it.
-    pub(super) fn finish(&mut self, piece: u32) -> &[LinkId] {
-        let Some(slot) = self.by_piece.remove(&piece) else { return &[] };
+    /// A piece is under way no longer.
+    pub(super) fn finish(&mut self, piece: u32) {
+        let Some(slot) = self.by_piece.remove(&piece) else { return };
         self.close(slot);
         let partial = &mut self.slots[slot.0];
         self.blocks -= u64::from(partial.blocks.len());
@@ -143,7 +143,6 @@ impl Partials {
         }
         self.spare_blocks += partial.blocks.capacity();
         self.spare.push(slot);
-        partial.blocks.contributors()
     }
 
     /// Changes the blocks of a piece.
@@ -169,8 +168,16 @@ impl Partials {
         }
     }
 
-    /// Looks at up to `limit` open pieces for one that this link can go on with, beginning at number `from`.
-    pub(super) fn find(&mut self, link: LinkId, has: &Bitfield, from: usize, limit: usize) -> Found {
+    /// Looks at up to `limit` open pieces for one that this link can go on with, beginning at number `from`. It gets an
+    /// exclusive piece that `may_keep` names, once that is an orphan.
+    pub(super) fn find(
+        &mut self,
+        link: LinkId,
+        has: &Bitfield,
+        may_keep: impl Fn(u32) -> bool,
+        from: usize,
+        limit: usize,
+    ) -> Found {
         let mut found = Found::default();
         let mut least = u32::MAX;
         let (before, after) = self.open.split_at(from.min(self.open.len()));
@@ -182,13 +189,14 @@ impl Partials {
             if !partial.blocks.has_room_for(link) {
                 continue;
             }
-            if partial.is_orphan() {
+            let may_have = !partial.exclusive || may_keep(piece);
+            if partial.is_orphan() && may_have {
                 found.orphan = Some(slot);
                 return found;
             }
-            if !partial.admits(link) {
+            if !partial.admits(link) || !may_have {
                 if partial.blocks.asked() == 0 {
-                    partial.patience -= 1;
+                    partial.patience = partial.patience.saturating_sub(1);
                 }
             } else if partial.blocks.free() < least {
                 least = partial.blocks.free();

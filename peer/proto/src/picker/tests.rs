@@ -5,6 +5,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::blocks::MAX_ASKERS;
 use super::endgame::MAX_A_LINK;
 use super::*;
 
@@ -475,15 +476,15 @@ fn a_wrong_piece_names_each_contributor_once_and_is_fetched_again() {
     let mut rig = rig(".", &["x", "x"]);
     rig.pick(0, 4);
     rig.receive_all(0, 0);
-    assert_eq!(rig.picker.piece_failed(0), [link(0)]);
+    assert_eq!(rig.picker.piece_failed(0).links(), [link(0)]);
     rig.picker.check();
     rig.pick(1, 2);
     rig.pick(0, 2);
     for (n, at) in [(0, 2), (1, 1), (0, 3), (1, 0)] {
         rig.receive(n, 0, at);
     }
-    assert_eq!(rig.picker.piece_failed(0), [link(0), link(1)]);
-    assert_eq!(rig.picker.piece_failed(0), []);
+    assert_eq!(rig.picker.piece_failed(0).links(), [link(0), link(1)]);
+    assert_eq!(rig.picker.piece_failed(0).links(), []);
 }
 
 /// A piece of which two links sent a part, and it was wrong.
@@ -494,7 +495,7 @@ fn suspicious(peers: &[&str]) -> Rig {
     for (n, at) in [(0, 0), (0, 1), (1, 2), (1, 3)] {
         rig.receive(n, 0, at);
     }
-    assert_eq!(rig.picker.piece_failed(0).len(), 2);
+    assert_eq!(rig.picker.piece_failed(0).links().len(), 2);
     rig
 }
 
@@ -508,7 +509,7 @@ fn h33_a_piece_that_several_sent_wrong_comes_from_one_alone_until_it_is_good() {
     assert_eq!(rig.ask(1, 4), ".", "nor in the end game");
     assert_eq!(rig.receive(1, 0, 0), Received::Unasked, "nor late ones");
     rig.receive_all(0, 0);
-    assert_eq!(rig.picker.piece_failed(0), [link(0)], "the culprit is known");
+    assert_eq!(rig.picker.piece_failed(0).links(), [link(0)], "the culprit is known");
     assert_eq!(rig.ask(1, 4), "4");
     assert_eq!(rig.ask(2, 4), ".", "still");
     rig.receive_all(1, 0);
@@ -527,14 +528,14 @@ fn a_keeper_that_leaves_is_replaced_and_not_made_keeper_again_while_another_can_
     (1..BLOCKS).for_each(|at| {
         rig.receive(1, 0, at);
     });
-    assert_eq!(rig.picker.piece_failed(0), [link(0), link(1)]);
+    assert_eq!(rig.picker.piece_failed(0).links(), [link(0), link(1)]);
     let mut two = suspicious(&["x", "x"]);
     let asked = two.pick(0, 4);
     two.receive(0, 0, 0);
     two.release(0, &asked[1..]);
     two.pick(1, 3);
     let rest = two.picker.piece_failed(0);
-    assert_eq!(rest, [link(0)]);
+    assert_eq!(rest.links(), [link(0)]);
     assert_eq!(two.ask(0, 4), "4", "where it alone asks, it gets the piece all the same");
 }
 
@@ -559,7 +560,106 @@ fn a_keeper_that_owes_nothing_and_asks_for_nothing_is_waited_for_only_so_long() 
     assert_eq!(rig.ask(0, 4), ".");
 }
 
+#[test]
+fn a_withheld_piece_is_asked_of_nobody_until_it_is_offered_again() {
+    let mut rig = suspicious(&["x", "x", "x"]);
+    rig.picker.withhold(0);
+    assert_eq!((rig.ask(0, 4), rig.ask(2, 4)), (".".into(), ".".into()));
+    assert_eq!(rig.receive(1, 0, 0), Received::Unasked, "nothing may be written over it");
+    rig.picker.offer_again(0);
+    rig.picker.offer_again(0);
+    assert_eq!(rig.ask(2, 4), "4");
+    let mut ours = rig_of(1, "#", &["x"]);
+    ours.picker.withhold(0);
+    ours.picker.offer_again(0);
+    assert_eq!(ours.ask(0, 4), ".");
+}
+
+#[test]
+fn a_withheld_piece_that_is_wanted_again_waits_all_the_same_and_one_that_is_not_wanted_is_not_offered() {
+    for wanted_before_it_is_offered in [true, false] {
+        let mut rig = suspicious(&["x", "x", "x"]);
+        rig.picker.set_wanted(&bits("."));
+        rig.picker.withhold(0);
+        if wanted_before_it_is_offered {
+            rig.picker.set_wanted(&bits("x"));
+            assert_eq!(rig.ask(2, 4), ".");
+            rig.picker.offer_again(0);
+        } else {
+            rig.picker.offer_again(0);
+            assert_eq!(rig.ask(2, 4), ".");
+            rig.picker.set_wanted(&bits("x"));
+        }
+        assert_eq!(rig.ask(2, 4), "4");
+    }
+}
+
+#[test]
+fn a_suspicious_piece_is_asked_for_before_any_other() {
+    for seed in 0..20 {
+        let mut rig = rig_of(seed, "........", &["xxxxxxxx"]);
+        rig.picker.suspects.add(5);
+        assert_eq!(rig.ask(0, 4), ".....4..");
+    }
+}
+
+#[test]
+fn a_reserved_piece_is_for_trusted_links_only_until_it_is_for_all_again() {
+    let mut rig = suspicious(&["x", "x", "x"]);
+    rig.picker.reserve(0, true);
+    rig.picker.distrust([link(0), link(1)].into_iter());
+    assert_eq!((rig.ask(0, 4), rig.ask(1, 4)), (".".into(), ".".into()));
+    assert_eq!(rig.ask(2, 4), "4");
+    let mut rig = suspicious(&["x", "x", "x"]);
+    rig.picker.reserve(0, true);
+    rig.picker.distrust([link(0)].into_iter());
+    assert_eq!(rig.ask(0, 4), ".");
+    rig.picker.reserve(0, false);
+    assert_eq!(rig.ask(0, 4), "4");
+}
+
+#[test]
+fn a_dismissed_keeper_owes_nothing_more_and_does_not_go_on_while_the_piece_is_reserved() {
+    let mut rig = suspicious(&["x", "x", "x"]);
+    let asked = rig.pick(0, 3);
+    rig.receive(0, 0, 0);
+    assert_eq!(rig.picker.keeper(0), Some(link(0)));
+    let owed = rig.picker.dismiss(0);
+    assert_eq!(owed, asked[1..]);
+    rig.release(0, &owed);
+    rig.picker.reserve(0, true);
+    assert_eq!(rig.ask(0, 4), ".");
+    assert_eq!(rig.ask(2, 4), "3");
+    assert_eq!(rig.picker.keeper(0), Some(link(2)));
+    (1..BLOCKS).for_each(|at| {
+        rig.receive(2, 0, at);
+    });
+    assert_eq!((rig.picker.keeper(0), rig.picker.dismiss(0)), (None, vec![]), "it has sent everything");
+}
+
 // --- sizes ---
+
+#[test]
+fn of_a_piece_from_hundreds_of_links_those_that_sent_most_are_told_apart() {
+    let length = 1000 * BLOCK_LENGTH;
+    let geometry = Geometry::new(u64::from(length), length).unwrap();
+    let mut picker = Picker::new(geometry, &Bitfield::new(1));
+    picker.add_peer(&Bitfield::full(1));
+    picker.pick(link(999), &Bitfield::full(1), 1000, &mut ChaCha8Rng::seed_from_u64(1), &mut Vec::new());
+    for at in 0..1000 {
+        // One sends three blocks of four, hundreds one each.
+        let sender = if at % 4 == 0 { link(1 + index(at)) } else { link(0) };
+        picker.received(sender, geometry.block(0, at));
+        picker.check();
+    }
+    let contributions = picker.piece_failed(0);
+    assert_eq!((contributions.blocks(), contributions.sole()), (1000, None));
+    assert_eq!(contributions.links().len(), 128);
+    let known = (0..1000).filter_map(|at| contributions.place_of_sender(at)).count();
+    assert_eq!(known, 750 + 127);
+    assert!((0..1000).all(|at| at % 4 == 0 || contributions.place_of_sender(at) == Some(0)));
+    assert!(picker.is_suspect(0));
+}
 
 #[test]
 fn a_piece_of_32768_blocks_is_shared_by_300_links() {
@@ -575,15 +675,15 @@ fn a_piece_of_32768_blocks_is_shared_by_300_links() {
         picker.pick(link(n), &has, 100, &mut rng, &mut out);
     }
     picker.check();
-    assert_eq!(out.len(), 254 * 100, "so many links at most owe blocks of one piece");
+    assert_eq!(out.len(), MAX_ASKERS * 100, "so many links at most owe blocks of one piece");
     out.dedup();
-    assert_eq!(out.len(), 25_400);
+    assert_eq!(out.len(), 12_600);
     for (at, &block) in out.iter().enumerate() {
         assert_eq!(picker.received(link(at / 100), block), new(false, &[]));
     }
     out.clear();
     picker.pick(link(299), &has, 100_000, &mut rng, &mut out);
-    assert_eq!(out.len(), 32_768 - 25_400, "places of links that owe nothing are given to others");
+    assert_eq!(out.len(), 32_768 - 12_600, "places of links that owe nothing are given to others");
     picker.check();
 }
 

@@ -1,6 +1,6 @@
 //! Which pieces are to be fetched, and in which order.
 //!
-//! Invariant: a piece is on offer exactly while it is wanted, not ours and not under way.
+//! Invariant: a piece is on offer exactly while it is wanted, not ours, not under way and not withheld.
 
 use super::{Picker, Sequence};
 use crate::Bitfield;
@@ -34,7 +34,7 @@ impl Picker {
 
     /// Puts a piece that is not under way on offer, if it is to be fetched.
     pub(super) fn offer(&mut self, piece: u32) {
-        if !self.settled.get(piece) {
+        if !self.settled.get(piece) && !self.suspects.is_withheld(piece) {
             self.availability.offer(piece);
         }
     }

@@ -43,8 +43,8 @@ impl Control {
 pub(super) enum Chunk {
     /// What one turn of a driver had to say.
     Control(Control),
-    /// A block, and whether its bytes are wrong.
-    Block(Block, bool),
+    /// A block, and what stands for its bytes.
+    Block(Block, u64),
     /// Nothing more comes.
     End,
 }

@@ -10,6 +10,7 @@
 //! It does not model lost packets, congestion between the nodes' own links, or a disk that is slow.
 
 mod digest;
+mod disk;
 mod first_copy;
 mod link;
 pub mod network;

@@ -1,13 +1,16 @@
 //! One peer of a simulated swarm: an engine, a disk that takes no time, and how it behaves.
 //!
-//! It moves no bytes: whether a block is right or wrong is a flag that travels with it.
+//! It moves no bytes: a number that travels with a block stands for what it holds.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::disk::{Disk, RIGHT};
 use super::network::{FlowId, HostSpec};
 use crate::canonical::Witness;
 use crate::torrent::{About, Torrent, TorrentConfig, Totals};
@@ -38,8 +41,10 @@ pub struct NodeSpec {
     pub joins: Duration,
     /// When it goes.
     pub leaves: Leaves,
-    /// Whether what it sends is wrong.
+    /// Whether it sends wrong blocks.
     pub poisons: bool,
+    /// If it does, how many of a thousand.
+    pub lies: u32,
     /// Peers unchoked at once; 0 for one that only takes.
     pub upload_slots: usize,
     /// As the only seed, whether it shows its pieces a few at a time.
@@ -58,6 +63,7 @@ impl NodeSpec {
             joins: Duration::ZERO,
             leaves: Leaves::Never,
             poisons: false,
+            lies: 1000,
             upload_slots: 8,
             super_seeding: true,
             max_links: 50,
@@ -101,10 +107,14 @@ pub struct Node {
     pub completed: Option<Time>,
     /// Hosts it spoke to no more.
     pub banned: Vec<IpAddr>,
+    /// Hosts from which it wrote a wrong block to its disk.
+    pub lied_to_by: BTreeSet<IpAddr>,
     pub(super) host: u32,
     /// The flow that goes out on each link, by the link's number.
     ends: Vec<Option<FlowId>>,
     disk: Disk,
+    /// What it makes up.
+    lies: ChaCha8Rng,
     /// When its timer goes off, and which of its timers that is.
     pub(super) due: Option<Time>,
     pub(super) version: u32,
@@ -131,9 +141,11 @@ impl Node {
             joined: now,
             completed: spec.complete.then_some(now),
             banned: Vec::new(),
+            lied_to_by: BTreeSet::new(),
             host,
             ends: Vec::new(),
             disk: Disk::new(geometry),
+            lies: ChaCha8Rng::seed_from_u64(!seed.wrapping_add(u64::from(index) << 32)),
             due: None,
             version: 0,
             is_dirty: false,
@@ -164,43 +176,34 @@ impl Node {
         *self.ends.get(link.0 as usize)?
     }
 
+    /// What a block that it sends holds.
+    pub(super) fn content(&mut self) -> u64 {
+        if !self.spec.poisons || self.lies.random_range(0..1000) >= self.spec.lies {
+            return RIGHT;
+        }
+        self.lies.random_range(1..=u64::MAX)
+    }
+
     /// A block came over a link.
-    pub(super) fn take_block(&mut self, now: Time, link: LinkId, block: Block, is_wrong: bool) {
+    pub(super) fn take_block(&mut self, now: Time, link: LinkId, block: Block, content: u64) {
+        let sender = self.torrent.address_of(link).map(|address| address.ip());
         if self.torrent.handle_block(now, link, block) == BlockVerdict::Drop {
             return;
         }
-        let hashed = self.disk.write(block, is_wrong);
+        if content != RIGHT {
+            self.lied_to_by.extend(sender);
+        }
+        let hashed = self.disk.write(block, content);
         self.torrent.handle_blocks_written(1);
         if let Some(good) = hashed {
             self.torrent.handle_piece_result(now, block.piece, good);
         }
     }
-}
 
-/// A disk that takes no time and keeps only counts.
-#[derive(Debug)]
-struct Disk {
-    geometry: Geometry,
-    written: Vec<u32>,
-    is_wrong: Vec<bool>,
-}
-
-impl Disk {
-    fn new(geometry: Geometry) -> Self {
-        let count = geometry.piece_count() as usize;
-        Self { geometry, written: vec![0; count], is_wrong: vec![false; count] }
-    }
-
-    /// Answers whether the piece is right when this was its last block.
-    fn write(&mut self, block: Block, is_wrong: bool) -> Option<bool> {
-        let piece = block.piece as usize;
-        self.is_wrong[piece] |= is_wrong;
-        self.written[piece] += 1;
-        if self.written[piece] < self.geometry.block_count(block.piece) {
-            return None;
-        }
-        self.written[piece] = 0;
-        Some(!std::mem::take(&mut self.is_wrong[piece]))
+    /// The engine wants to know what is on disk of a piece.
+    pub(super) fn digest_blocks(&mut self, now: Time, piece: u32) {
+        let digests = self.disk.digests(piece);
+        self.torrent.handle_block_digests(now, piece, Some(digests));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Swarms of real engines: what holds in each of them.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::network::{HostSpec, NetworkConfig};
@@ -192,7 +194,63 @@ fn h33_a_poisoner_is_banned_and_no_honest_peer_is() {
         let mut swarm = swarm(number, &[seed(), seed(), poisoner(), leecher(), leecher()]);
         assert!(swarm.run(Duration::from_secs(300), all_complete), "seed {number}");
         assert_eq!(Report::of(&swarm).honest_bans, 0, "seed {number}");
+        bans_are_just(&swarm, number);
     }
+}
+
+/// Every honest node has banned exactly those that sent it something wrong. Answers how many bans there are.
+fn bans_are_just(swarm: &Swarm, seed: u64) -> usize {
+    let honest: Vec<&Node> = swarm.nodes.iter().filter(|node| !node.spec.poisons).collect();
+    for node in &honest {
+        let banned: BTreeSet<IpAddr> = node.banned.iter().copied().collect();
+        assert_eq!(banned, node.lied_to_by, "seed {seed}");
+    }
+    honest.iter().map(|node| node.banned.len()).sum()
+}
+
+/// A seed, leechers, and as many that have everything and lie so often in a thousand blocks.
+fn among_liars(seed_number: u64, lies: &[u32]) {
+    let mut specs = vec![seed()];
+    specs.resize(lies.len(), leecher());
+    specs.extend(lies.iter().map(|&lies| NodeSpec { lies, ..poisoner() }));
+    let mut swarm = swarm(seed_number, &specs);
+    assert!(swarm.run(Duration::from_secs(3600), all_complete), "seed {seed_number}");
+    assert!(bans_are_just(&swarm, seed_number) > 0, "seed {seed_number}: nobody lied");
+}
+
+#[test]
+fn h33_half_of_the_peers_poison_always_and_every_one_that_did_is_banned_and_nobody_else() {
+    (0..4).for_each(|seed| among_liars(seed, &[1000; 6]));
+}
+
+#[test]
+fn h33_half_of_the_peers_poison_more_or_less_often_and_every_one_that_did_is_banned() {
+    (10..14).for_each(|seed| among_liars(seed, &[1000, 300, 100, 30, 10, 3]));
+}
+
+#[test]
+fn h33_half_of_the_peers_poison_now_and_then_and_every_one_that_did_is_banned() {
+    (20..24).for_each(|seed| among_liars(seed, &[20; 6]));
+}
+
+/// A lone seed that shows its pieces a few at a time, leechers, and as many that leech as well and lie so often in a
+/// thousand blocks: those are given pieces to pass on.
+fn among_leeching_liars(seed_number: u64, lies: &[u32]) {
+    let mut specs = vec![seed()];
+    specs.resize(lies.len() + 1, leecher());
+    specs.extend(lies.iter().map(|&lies| NodeSpec { poisons: true, lies, ..leecher() }));
+    assert!(specs.iter().all(|spec| spec.super_seeding));
+    let mut swarm = swarm(seed_number, &specs);
+    // Three times what it takes: those that lie get their pieces from the seed alone and may take longer.
+    let done = |swarm: &Swarm| swarm.nodes.iter().all(|node| node.spec.poisons || node.completed.is_some());
+    assert!(swarm.run(Duration::from_secs(120), done), "seed {seed_number}");
+    assert!(bans_are_just(&swarm, seed_number) > 0, "seed {seed_number}: nobody lied");
+}
+
+#[test]
+fn h33_half_of_the_peers_of_a_lone_seed_that_reveals_its_pieces_poison_what_they_pass_on() {
+    (30..34).for_each(|seed| among_leeching_liars(seed, &[1000; 5]));
+    (40..44).for_each(|seed| among_leeching_liars(seed, &[1000, 300, 100, 30, 10]));
 }
 
 #[test]

@@ -14,8 +14,9 @@ impl Torrent {
         self.touched.insert(id);
         let verdict = match message {
             Message::Choke => {
+                let verdict = link.conduct.chokes(now, link.pipeline.outstanding());
                 self.choked(id);
-                Ok(())
+                verdict
             }
             Message::Unchoke => {
                 link.it_chokes = false;
@@ -126,6 +127,7 @@ impl Torrent {
             return BlockVerdict::Drop;
         }
         link.down.add(now, bytes);
+        link.conduct.delivered();
         link.starved = false;
         if arrival == Arrival::Late {
             // What was paid for it was given back.
@@ -156,7 +158,7 @@ impl Torrent {
     }
 
     /// Another link delivered this block.
-    fn cancel(&mut self, now: Time, id: LinkId, block: Block) {
+    pub(super) fn cancel(&mut self, now: Time, id: LinkId, block: Block) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.pipeline.give_up(block) {
             link.starved = false;
@@ -214,6 +216,7 @@ impl Torrent {
 
     fn got(&mut self, piece: u32) {
         self.picker.piece_good(piece);
+        self.settle_disputes(piece);
         self.have.set(piece);
         self.lost.remove(&piece);
         let (wanted, bytes) = (self.wanted.get(piece), u64::from(self.config.geometry.piece_size(piece)));
@@ -236,17 +239,6 @@ impl Torrent {
             self.slots_touched = true;
             self.actions.push_back(Action::Complete);
         }
-    }
-
-    fn failed(&mut self, now: Time, piece: u32) {
-        self.totals.wasted += u64::from(self.config.geometry.piece_size(piece));
-        let contributors = self.picker.piece_failed(piece);
-        self.actions.push_back(Action::BadPiece(piece));
-        // With several contributors nobody can be named yet: the picker has the piece sent again by one alone.
-        if let [culprit] = contributors[..] {
-            self.ban(now, culprit);
-        }
-        self.feed_starved();
     }
 
     /// Stop asking for blocks (a full disk, a pause) or go on.
@@ -311,6 +303,7 @@ impl Torrent {
                 self.links_due = Some(due.min(deadline));
             }
         }
+        self.watch_keeper(now, id, &blocks);
         if end_game_begins {
             // From now on those that had nothing left to ask for may ask twice.
             self.feed_starved();

@@ -7,9 +7,10 @@ use super::{Action, CloseReason, Direction, Opened, Torrent};
 use crate::candidates::{Parting, Source};
 use crate::link::Link;
 use crate::reveal::Shown;
+use crate::who::Who;
 use crate::{LinkId, Time};
 
-/// Links that are gone and whose addresses are remembered for the sake of pieces that fail later.
+/// Links that are gone and of which it is remembered who they were, for the sake of pieces that fail later.
 const MAX_FORMER: usize = 256;
 
 /// How long no dial goes out after the session had no place for one.
@@ -69,6 +70,7 @@ impl Torrent {
         self.links_due = Some(self.links_due.map_or(due, |other| other.min(due)));
         self.links.insert(id, link);
         self.touched.insert(id);
+        self.judge_trust();
         self.say_what_we_have(now, id);
         self.introduce(now, id);
         Ok(id)
@@ -88,7 +90,10 @@ impl Torrent {
         if opened.peer_id == self.config.peer_id {
             return Err(CloseReason::Ourselves);
         }
-        if self.candidates.is_banned(opened.address.ip()) {
+        if self.is_banned(&Who::new(opened.address, opened.peer_id)) {
+            if let Some(address) = candidate.take() {
+                self.candidates.forget(address);
+            }
             return Err(CloseReason::Banned);
         }
         // Ids are public: one that comes from elsewhere may be a copy, and must not push out its owner.
@@ -131,10 +136,13 @@ impl Torrent {
         let Some(mut link) = self.links.remove(&id) else { return };
         self.touched.remove(&id);
         self.meters.forget(id);
-        if self.former.len() == MAX_FORMER {
-            self.former.pop_front();
+        // Who has sent nothing is to blame for nothing: to push one out of the list costs a block.
+        if link.down.total() > 0 {
+            if self.former.len() == MAX_FORMER {
+                self.former.pop_front();
+            }
+            self.former.push_back((id, Who::new(link.address, link.peer_id)));
         }
-        self.former.push_back((id, link.address.ip()));
         let abandoned = link.pipeline.give_up_all();
         self.release(id, &abandoned);
         self.feed_starved();
@@ -161,26 +169,6 @@ impl Torrent {
         if self.links.contains_key(&id) {
             self.part(now, id, Some(&reason));
             self.actions.push_back(Action::Close(id, reason));
-        }
-    }
-
-    /// Speaks no more to the address behind a link, whether that is open or gone.
-    pub(super) fn ban(&mut self, now: Time, id: LinkId) {
-        let open = self.links.get(&id).map(|link| link.address.ip());
-        let gone = || self.former.iter().find(|(former, _)| *former == id).map(|&(_, ip)| ip);
-        let Some(ip) = open.or_else(gone) else { return };
-        self.candidates.ban(ip);
-        self.actions.push_back(Action::Banned(ip));
-        self.close(now, id, CloseReason::BadPiece);
-        // All that share this machine have its loopback address; elsewhere an address is one host.
-        let others: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| !ip.is_loopback() && link.address.ip().to_canonical() == ip.to_canonical())
-            .map(|(&other, _)| other)
-            .collect();
-        for other in others {
-            self.close(now, other, CloseReason::Banned);
         }
     }
 

@@ -10,9 +10,11 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `turnover` (who makes room), `download` (what is asked and arrives), `upload` (what is offered and served), `limits`
-//! (how fast), `fast` and `extensions` (what goes with BEP 6 and BEP 10) and `plan` (when).
+//! `turnover` (who makes room), `download` (what is asked and arrives), `blame` (what came wrong), `upload` (what is
+//! offered and served), `limits` (how fast), `fast` and `extensions` (what goes with BEP 6 and BEP 10) and `plan`
+//! (when).
 
+mod blame;
 #[cfg(test)]
 mod connection_tests;
 mod download;
@@ -34,18 +36,21 @@ pub use types::{
 };
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::blame::Blame;
 use crate::candidates::Candidates;
 use crate::choker::Choker;
 use crate::copies::Copies;
+use crate::keepers::Keepers;
 use crate::link::Link;
 use crate::picker::Picker;
 use crate::rate::RateMeter;
 use crate::reveal::Reveal;
 use crate::turnover::Turnover;
+use crate::who::{LocalBans, Who};
 use crate::wire::Message;
 use crate::{Bitfield, LinkId, Time};
 
@@ -70,8 +75,11 @@ pub struct Torrent {
     reveal: Option<Reveal>,
     candidates: Candidates,
     links: BTreeMap<LinkId, Link>,
-    /// Addresses of links that are gone, the latest only: a piece may fail after its sender left.
-    former: VecDeque<(LinkId, IpAddr)>,
+    /// Who was behind links that are gone, the latest only: a piece may fail after its sender left.
+    former: VecDeque<(LinkId, Who)>,
+    local_bans: LocalBans,
+    blame: Blame,
+    keepers: Keepers,
     next_link: u32,
     dialling: BTreeSet<SocketAddr>,
     /// The session had no place for a dial: none goes out before.
@@ -120,6 +128,9 @@ impl Torrent {
             lost: BTreeSet::new(),
             links: BTreeMap::new(),
             former: VecDeque::new(),
+            local_bans: LocalBans::default(),
+            blame: Blame::default(),
+            keepers: Keepers::default(),
             next_link: 0,
             dialling: BTreeSet::new(),
             no_dials_before: Time::ZERO,
@@ -209,6 +220,12 @@ impl Torrent {
         (self.links.len(), self.links.values().filter(|link| link.has.is_full()).count())
     }
 
+    /// The other end of a link.
+    #[must_use]
+    pub fn address_of(&self, id: LinkId) -> Option<SocketAddr> {
+        self.links.get(&id).map(|link| link.address)
+    }
+
     /// Every link.
     pub fn link_stats(&self, now: Time) -> impl Iterator<Item = (LinkId, LinkStats)> + '_ {
         self.links.iter().map(move |(&id, link)| (id, link.stats(now)))
@@ -221,7 +238,7 @@ impl Torrent {
             return None;
         }
         let peers = self.links.len();
-        let banned = self.candidates.ban_count();
+        let banned = self.candidates.ban_count() + self.local_bans.len();
         if peers == 0 && banned > 0 {
             Some(Obstacle::AllBanned { peers: banned })
         } else if peers == 0 {

@@ -47,6 +47,7 @@ impl Torrent {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.change_keepers(now);
         if self.links_due.is_none_or(|due| now < due) {
             return;
         }
@@ -99,7 +100,7 @@ impl Torrent {
         let due = if self.may_dial() { self.candidates.poll_timeout() } else { None };
         let dial = due.map(|due| due.max(self.no_dials_before));
         let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
-        let dues = [self.links_due, choker, dial, reveal, self.turnover.poll_timeout(), self.meters.due()];
-        dues.into_iter().flatten().min()
+        let others = [self.turnover.poll_timeout(), self.meters.due(), self.keepers.poll_timeout()];
+        [self.links_due, choker, dial, reveal].into_iter().chain(others).flatten().min()
     }
 }

@@ -11,6 +11,7 @@ use crate::candidates::Source;
 use crate::wire::OUR_RESERVED;
 use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
 
+mod blame;
 mod extensions;
 mod fast;
 
@@ -485,6 +486,59 @@ fn h32_blocks_nobody_asked_for_are_dropped_and_close_the_link_on_repeat() {
 }
 
 #[test]
+fn h41_a_peer_that_chokes_and_unchokes_at_full_speed_gets_few_requests_and_is_closed() {
+    let mut torrent = leecher();
+    let (link, first) = feeding(&mut torrent, 1);
+    let (mut said, mut rounds) = (0, 0);
+    let reason = loop {
+        rounds += 1;
+        torrent.handle_message(at(1), link, Message::Choke);
+        torrent.handle_message(at(1), link, Message::Unchoke);
+        let actions = actions(&mut torrent, at(1));
+        said += actions.len();
+        if let Some(reason) = close_reason(&actions) {
+            break reason;
+        }
+    };
+    assert!(matches!(reason, CloseReason::Misbehaved(_)));
+    assert!(rounds < 100 && said <= rounds * first.len(), "{said} in {rounds} rounds");
+}
+
+#[test]
+fn h41_interest_that_comes_and_goes_at_full_speed_costs_no_more_than_an_answer_each() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    for _ in 0..10_000 {
+        torrent.handle_message(at(1), link, Message::NotInterested);
+        torrent.handle_message(at(1), link, Message::Interested);
+    }
+    let said = actions(&mut torrent, at(1)).len();
+    assert!(said <= 3, "{said} for all of one batch");
+    let said: usize = (0..1000)
+        .map(|n| {
+            let interested = if n % 2 == 0 { Message::NotInterested } else { Message::Interested };
+            torrent.handle_message(at(1), link, interested);
+            actions(&mut torrent, at(1)).len()
+        })
+        .sum();
+    assert!(said <= 2000, "{said} for a thousand");
+}
+
+#[test]
+fn h30_a_hundred_thousand_requests_at_once_are_served_within_the_budgets() {
+    let mut torrent = seeder();
+    let link = hungry(&mut torrent, 1);
+    for n in 0..100_000 {
+        torrent.handle_message(at(1), link, Message::Request(block(n % PIECES, n / PIECES % BLOCKS)));
+    }
+    let said = actions(&mut torrent, at(1));
+    let bytes: u32 =
+        said.iter().map(|action| if let Action::Upload(_, block) = action { block.length } else { 0 }).sum();
+    assert!(bytes <= 1 << 20, "{bytes}");
+    assert!(torrent.owes_uploads() && close_reason(&said).is_none());
+}
+
+#[test]
 fn h33_a_bad_piece_from_one_peer_alone_bans_it() {
     let mut torrent = leecher();
     let (link, asked) = feeding(&mut torrent, 1);
@@ -542,7 +596,7 @@ fn the_only_seed_sends_each_piece_once_before_any_twice_and_then_shows_everythin
                 Action::Send(link, Message::Have(piece)) if !sent.contains(&piece) => {
                     (0..BLOCKS).for_each(|b| {
                         torrent.handle_message(tenths(tenth), link, Message::Request(block(piece, b)));
-                    })
+                    });
                 }
                 Action::Upload(link, block) => {
                     torrent.handle_upload_sent(tenths(tenth), link, block.length, true);

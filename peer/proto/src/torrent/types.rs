@@ -155,7 +155,11 @@ pub enum Action {
     GotPiece(u32),
     /// A piece failed its hash.
     BadPiece(u32),
-    /// This address sent a wrong piece and is not spoken to again.
+    /// Hash each block of this piece as it is on disk, after all blocks of it that were to be written and before any
+    /// to come; answer with [`Torrent::handle_block_digests`].
+    DigestBlocks(u32),
+    /// A peer at this address sent wrong data and is not spoken to again, nor are others at that address unless it is
+    /// this very machine's.
     Banned(IpAddr),
     /// The last wanted piece became ours.
     Complete,

@@ -89,6 +89,12 @@ impl Swarm {
                     self.digest.add(5 + (index_at(ip).map_or(0, u64::from) << 8));
                     self.node_mut(index).banned.push(ip);
                 }
+                Action::DigestBlocks(piece) => {
+                    self.digest.add(10 + (u64::from(piece) << 8));
+                    let now = self.now;
+                    self.node_mut(index).digest_blocks(now, piece);
+                    self.mark(index);
+                }
                 Action::Complete => self.complete(index),
             }
         }
@@ -165,13 +171,13 @@ impl Swarm {
             self.network.send(self.now, id, bytes, chunk);
         }
         let (index, link) = (end.node, end.link);
-        let poisons = self.nodes[index as usize].spec.poisons;
         let mut sent = 0;
         while end.control.is_empty()
             && self.network.is_writable(id)
             && let Some(block) = end.pop_block()
         {
-            self.network.send(self.now, id, PIECE_HEAD + block.length, Chunk::Block(block, poisons));
+            let content = self.nodes[index as usize].content();
+            self.network.send(self.now, id, PIECE_HEAD + block.length, Chunk::Block(block, content));
             sent += block.length;
             if self.nodes[index as usize].spec.complete {
                 self.first_copy.left(block);

@@ -313,9 +313,9 @@ impl Swarm {
         let Some((back, receiver)) = self.end_mut(flow).map(|end| (end.back, end.to)) else { return };
         match chunk {
             Chunk::End => return self.ended(flow, back),
-            Chunk::Block(block, is_wrong) => {
+            Chunk::Block(block, content) => {
                 if let Some((node, link)) = receiver {
-                    self.node_mut(node).take_block(now, link, block, is_wrong);
+                    self.node_mut(node).take_block(now, link, block, content);
                 }
             }
             Chunk::Control(control) => {
