@@ -17,6 +17,8 @@ pub struct SessionConfig {
     pub max_peers: usize,
     /// Bytes of content a second, of all torrents together.
     pub limits: Limits,
+    /// Upload slots of all torrents together; `None` lets them follow the uplink, which is best for all but experiments.
+    pub upload_slots: Option<usize>,
     /// Files that one torrent keeps open.
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
@@ -34,6 +36,7 @@ impl Default for SessionConfig {
             listen: Listen::default(),
             max_peers: 500,
             limits: Limits::default(),
+            upload_slots: None,
             max_open_files: storage::DEFAULT_OPEN_FILES,
             disk_threads: cores.clamp(1, 4),
             user_agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: SessionConfig, port: u16, disk: DiskThreads, mut rng: ChaCha8Rng) -> Self {
+        let mut allocator = Allocator::new(Time::ZERO, config.limits);
+        allocator.fix_slots(config.upload_slots);
         Self {
             port,
             peer_id: PeerId::generate(&mut rng),
@@ -62,7 +64,7 @@ impl Shared {
             checks: Arc::new(Semaphore::new(limits::CHECKS)),
             addresses: Mutex::default(),
             swarms: Mutex::default(),
-            allocator: Mutex::new(Allocator::new(Time::ZERO, config.limits)),
+            allocator: Mutex::new(allocator),
             rng: Mutex::new(rng),
             next_key: AtomicU32::new(0),
             origin: Instant::now(),

@@ -49,6 +49,11 @@ impl Allocator {
         self.slots.set_limit(limits.up);
     }
 
+    /// So many upload slots from now on, whatever the uplink does; `None` lets them follow it.
+    pub fn fix_slots(&mut self, slots: Option<usize>) {
+        self.slots.fix(slots);
+    }
+
     /// The session's limits.
     #[must_use]
     pub fn limits(&self) -> Limits {

@@ -47,6 +47,8 @@ struct Asker {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
+    /// So many, whatever the uplink does.
+    fixed: Option<usize>,
     limit: Option<NonZeroU64>,
     /// The highest rate at which this uplink was seen to send. It never sinks: a low rate may come from slow peers, and
     /// fewer slots would only make it lower.
@@ -56,6 +58,10 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    pub(super) fn fix(&mut self, slots: Option<usize>) {
+        self.fixed = slots;
+    }
+
     pub(super) fn set_limit(&mut self, limit: Option<NonZeroU64>) {
         self.limit = limit;
     }
@@ -82,7 +88,7 @@ impl Slots {
 
     /// All slots that there are.
     fn total(&self) -> usize {
-        (self.base() + self.probe.extra).min(MAX_SLOTS)
+        self.fixed.unwrap_or_else(|| (self.base() + self.probe.extra).min(MAX_SLOTS))
     }
 
     /// Those that the rate of the uplink is worth.
