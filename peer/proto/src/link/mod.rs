@@ -34,9 +34,6 @@ const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(90);
 /// A link on which nothing was heard for so long is closed: aria2 sends its keep-alives only every 120 s.
 const IDLE_AFTER: Duration = Duration::from_secs(150);
 
-/// A peer that takes no interest in pieces that it seems to lack for so long may be a seed that hides as we do.
-const UNMASK_AFTER: Duration = Duration::from_secs(10);
-
 /// One link.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -54,7 +51,6 @@ pub(crate) struct Link {
     pub(crate) it_chokes: bool,
     pub(crate) we_are_interested: bool,
     pub(crate) it_is_interested: bool,
-    pub(crate) interest_changed: Time,
     pub(crate) pipeline: Pipeline,
     pub(crate) uploads: Uploads,
     /// Bytes that the kernel may hold unsent.
@@ -90,7 +86,6 @@ impl Link {
             it_chokes: true,
             we_are_interested: false,
             it_is_interested: false,
-            interest_changed: now,
             pipeline: Pipeline::new(now),
             uploads: Uploads::default(),
             unsent_room: START_UNSENT,
@@ -158,15 +153,8 @@ impl Link {
         let refused = self.fast.as_ref().and_then(Fast::deadline);
         let metadata = self.extended.as_ref().and_then(|extended| extended.metadata.deadline());
         let shown = self.shown_in_vain();
-        let dues = [self.pipeline.deadline(), refused, metadata, shown, self.unmask_due(), self.part_at];
+        let dues = [self.pipeline.deadline(), refused, metadata, shown, self.part_at];
         dues.into_iter().flatten().fold(quiet, Time::min)
-    }
-
-    /// When it is told that we are a seed after all: it is shown a few pieces and did not take an interest.
-    pub(crate) fn unmask_due(&self) -> Option<Time> {
-        let extended = self.extended.as_ref()?;
-        let due = self.shown.is_some() && !self.it_is_interested && extended.told_upload_only.is_none();
-        due.then(|| self.interest_changed + UNMASK_AFTER)
     }
 
     pub(crate) fn stats(&self, now: Time) -> LinkStats {

@@ -25,7 +25,6 @@ impl Torrent {
             }
             Message::Interested | Message::NotInterested => {
                 link.it_is_interested = message == Message::Interested;
-                link.interest_changed = now;
                 self.slots_touched = true;
                 self.note_deadline(id);
                 Ok(())

@@ -1,8 +1,7 @@
 //! The extension protocol (BEP 10): what we tell of ourselves, what peers tell of themselves, and the metadata that
 //! we serve (BEP 9).
 //!
-//! Invariant: a link that is not shown all that we have (see `reveal`) is not told that we are a seed, unless it shows
-//! no interest in what it is shown: it may be a seed that hides as well, and neither would ever know.
+//! Invariant: a link that is not shown all that we have (see `reveal`) is not told that we are a seed.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -72,16 +72,9 @@ impl Torrent {
             link.starved = false;
             self.touched.insert(id);
         }
-        let unmask = link.unmask_due().is_some_and(|due| due <= now);
-        if unmask {
-            link.interest_changed = now;
-        }
         link.part_at = link.part_at.filter(|&due| due > now);
         self.release(id, &overdue);
         self.serve_metadata(now, id);
-        if unmask {
-            self.say_upload_only(now, id);
-        }
         if keep_alive {
             self.send(now, id, Message::KeepAlive);
         }

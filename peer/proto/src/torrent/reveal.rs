@@ -49,7 +49,8 @@ impl Torrent {
         self.links_due = self.links_due.into_iter().chain(due).min();
     }
 
-    /// A peer that does not want what it is shown would get nothing for ever: it is shown everything.
+    /// A peer that does not want what it is shown would get nothing for ever, and may be a seed that hides as well:
+    /// it is shown everything.
     pub(super) fn show_all_if_in_vain(&mut self, now: Time, id: LinkId) {
         if self.links.get(&id).and_then(Link::shown_in_vain).is_some_and(|due| due <= now) {
             self.take_back_given(id);

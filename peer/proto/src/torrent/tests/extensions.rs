@@ -222,20 +222,39 @@ fn a_seed_that_hears_that_a_peer_wants_nothing_parts_with_it_once_it_has_said_th
     assert_eq!(close_reason(&actions(&mut leecher, at(5))), None, "we may want something of it");
 }
 
-#[test]
-fn a_seed_that_hides_is_no_seed_to_those_who_want_its_pieces() {
+/// A seed that hides what it has, and what it said before `end` to a peer that has nothing and is interested.
+fn hidden_from_one_that_asks_for_nothing(
+    upload_slots: usize,
+    end: Time,
+) -> (LinkId, Vec<ExtensionHandshake>, Torrent) {
     let mut torrent = seeder();
     torrent.config.super_seeding = true;
-    let (link, said) = link(&mut torrent, 1);
-    assert_eq!(handshakes(&said, link)[0].upload_only, None);
+    torrent.choker.set_slots(upload_slots);
+    let (link, mut said) = link(&mut torrent, 1);
     torrent.handle_message(at(0), link, Message::HaveNone);
     torrent.handle_message(at(0), link, Message::Interested);
-    let mut said = actions(&mut torrent, at(0));
-    while let Some(due) = torrent.poll_timeout().filter(|&due| due < at(60)) {
+    said.extend(actions(&mut torrent, at(0)));
+    while let Some(due) = torrent.poll_timeout().filter(|&due| due < end) {
         torrent.handle_timeout(due);
         said.extend(actions(&mut torrent, due));
     }
-    assert_eq!(handshakes(&said, link), []);
+    (link, handshakes(&said, link), torrent)
+}
+
+#[test]
+fn a_seed_that_hides_is_no_seed_to_one_that_waits_for_a_slot() {
+    let (_, said, _) = hidden_from_one_that_asks_for_nothing(0, at(60));
+    assert_eq!(said.iter().map(|said| said.upload_only).collect::<Vec<_>>(), [None]);
+}
+
+#[test]
+fn a_seed_that_hides_says_that_it_is_one_to_a_peer_that_could_ask_and_does_not() {
+    let (link, said, mut torrent) = hidden_from_one_that_asks_for_nothing(2, at(2));
+    assert_eq!(said.iter().map(|said| said.upload_only).collect::<Vec<_>>(), [None]);
+    torrent.handle_timeout(at(2));
+    let said = actions(&mut torrent, at(2));
+    assert_eq!(handshakes(&said, link).iter().map(|said| said.upload_only).collect::<Vec<_>>(), [Some(true)]);
+    assert!(torrent.links[&link].shown.is_none());
 }
 
 #[test]
@@ -246,8 +265,8 @@ fn two_seeds_that_hide_from_each_other_find_out_and_show_everything_and_part() {
     let mut swarm = Swarm::new(config, &[NodeSpec::seed(host), NodeSpec::seed(host)]);
     let links = |swarm: &Swarm| swarm.nodes.iter().map(|node| node.torrent.peer_counts().0).sum::<usize>();
     assert!(swarm.run(Duration::from_secs(60), |swarm| links(swarm) == 2));
-    assert!(!swarm.run(Duration::from_secs(9), |swarm| links(swarm) < 2), "either may want something");
-    assert!(swarm.run(Duration::from_secs(10), |swarm| links(swarm) == 0));
+    assert!(!swarm.run(Duration::from_secs(1), |swarm| links(swarm) < 2), "either may want something");
+    assert!(swarm.run(Duration::from_secs(4), |swarm| links(swarm) == 0));
     for node in &swarm.nodes {
         assert!(node.torrent.reveal.as_ref().unwrap().is_over());
     }
