@@ -19,6 +19,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// Upload slots of all torrents together; `None` lets them follow the uplink, which is best for all but experiments.
     pub upload_slots: Option<usize>,
+    /// Whether peers are told of each other and believed about others (BEP 11); of private torrents never.
+    pub pex: bool,
     /// Files that one torrent keeps open.
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
@@ -37,6 +39,7 @@ impl Default for SessionConfig {
             max_peers: 500,
             limits: Limits::default(),
             upload_slots: None,
+            pex: true,
             max_open_files: storage::DEFAULT_OPEN_FILES,
             disk_threads: cores.clamp(1, 4),
             user_agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned(),

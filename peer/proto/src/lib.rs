@@ -24,6 +24,7 @@ mod copies;
 pub mod ids;
 pub mod keepers;
 pub mod link;
+mod pex;
 pub mod picker;
 pub mod rate;
 pub mod rate_limit;

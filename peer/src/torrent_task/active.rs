@@ -123,6 +123,7 @@ impl<'a> Active<'a> {
                 port: Some(shared.port),
                 version: shared.config.user_agent.replace('/', " "),
                 private: disk.info().private(),
+                pex: shared.config.pex,
             },
         };
         let mut engine = Torrent::new(config, shared.now(), shared.fork_rng());

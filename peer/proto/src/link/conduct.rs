@@ -31,6 +31,9 @@ const MAX_BROKEN: u32 = 50;
 /// Time in which one of them is forgiven: chokers have rounds of ten seconds and more.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(5);
 
+/// Pieces lost by a peer that had everything just before: after the first it does not, unless it fetches them again.
+const MAX_LOST_FIRST: u32 = 16;
+
 /// Counts of one link's slips.
 #[derive(Debug, Default)]
 pub struct Conduct {
@@ -45,6 +48,7 @@ pub struct Conduct {
     bitfields: u32,
     unasked_rejects: u32,
     bad_extended: u32,
+    lost_first: u32,
 }
 
 /// The rule that was broken too often.
@@ -108,6 +112,11 @@ impl Conduct {
     /// An extended message that makes no sense.
     pub fn bad_extended(&mut self) -> Verdict {
         Self::count(&mut self.bad_extended, MAX_BAD_EXTENDED, "sends extended messages that make no sense")
+    }
+
+    /// A piece lost by a peer that had everything.
+    pub fn lost_first(&mut self) -> Verdict {
+        Self::count(&mut self.lost_first, MAX_LOST_FIRST, "loses a piece again and again")
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::Time;
 use crate::link::metadata::MetadataUploads;
+use crate::pex::Intake;
 use crate::wire::extension::{Extension, ExtensionHandshake, ExtensionIds};
 
 /// See the module.
@@ -23,6 +24,8 @@ pub(crate) struct Extended {
     /// Since when it knows that we want nothing any more.
     pub(crate) told_upload_only: Option<Time>,
     pub(crate) metadata: MetadataUploads,
+    /// What is taken of the peers that it names.
+    pub(crate) pex: Intake,
 }
 
 impl Extended {

@@ -102,6 +102,25 @@ impl Availability {
         }
     }
 
+    /// A peer that had all of `had` has all but this piece of it. One that had everything costs a pass over all pieces.
+    pub(super) fn lost(&mut self, had: &Bitfield, piece: u32) {
+        if had.is_full() {
+            let mut rest = had.clone();
+            rest.clear(piece);
+            self.remove(had);
+            self.add(&rest);
+        } else {
+            self.decrement(piece);
+        }
+    }
+
+    /// One peer less has this piece.
+    fn decrement(&mut self, piece: u32) {
+        if let Some(&count) = self.counts.get(index(piece)).filter(|&&count| count > 0) {
+            self.set_count(piece, count, count - 1);
+        }
+    }
+
     /// A peer that had these pieces is gone.
     pub(super) fn remove(&mut self, has: &Bitfield) {
         // One that grew to have everything stands in the counts. If it is taken for a seed, the seed that is left
@@ -111,12 +130,7 @@ impl Availability {
         } else if self.is_bulk(has) {
             self.recount(has, |count| count.saturating_sub(1));
         } else {
-            for piece in has.iter_ones() {
-                match self.counts.get(index(piece)) {
-                    Some(&count) if count > 0 => self.set_count(piece, count, count - 1),
-                    _ => {}
-                }
-            }
+            has.iter_ones().for_each(|piece| self.decrement(piece));
         }
     }
 

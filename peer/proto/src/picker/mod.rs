@@ -113,6 +113,13 @@ impl Picker {
         self.availability.increment(piece);
     }
 
+    /// A peer that had these pieces, all of them added, has lost this one of them.
+    pub fn peer_lost(&mut self, had: &Bitfield, piece: u32) {
+        if had.get(piece) {
+            self.availability.lost(had, piece);
+        }
+    }
+
     /// A peer that has these pieces, all of them added, is gone.
     pub fn remove_peer(&mut self, has: &Bitfield) {
         self.availability.remove(has);

@@ -16,6 +16,7 @@ enum Step {
     Open(u64),
     Close(usize),
     Have(usize, u32),
+    PeerLost(usize, u32),
     Pick(usize, usize),
     Deliver(usize),
     DeliverLate(usize),
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop_oneof![any::<u64>(), Just(u64::MAX), Just(0)].prop_map(Step::Open),
         1 => any::<usize>().prop_map(Step::Close),
         3 => (any::<usize>(), 0u32..20).prop_map(|(n, piece)| Step::Have(n, piece)),
+        1 => (any::<usize>(), 0u32..20).prop_map(|(n, piece)| Step::PeerLost(n, piece)),
         8 => (any::<usize>(), 1usize..8).prop_map(|(n, want)| Step::Pick(n, want)),
         16 => any::<usize>().prop_map(Step::Deliver),
         1 => any::<usize>().prop_map(Step::DeliverLate),
@@ -150,6 +152,11 @@ impl Model {
                 if self.links.get_mut(&link).unwrap().set(piece) {
                     self.picker.peer_has(piece);
                 }
+            }
+            Step::PeerLost(n, piece) => {
+                let Some(link) = self.link(n) else { return };
+                self.picker.peer_lost(&self.links[&link], piece);
+                self.links.get_mut(&link).unwrap().clear(piece);
             }
             Step::Pick(n, want) => {
                 if let Some(link) = self.link(n) {

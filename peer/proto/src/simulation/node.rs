@@ -51,6 +51,8 @@ pub struct NodeSpec {
     pub super_seeding: bool,
     /// Most links.
     pub max_links: usize,
+    /// Whether it tells peers of each other and believes what they tell.
+    pub pex: bool,
 }
 
 impl NodeSpec {
@@ -67,6 +69,7 @@ impl NodeSpec {
             upload_slots: 8,
             super_seeding: true,
             max_links: 50,
+            pex: true,
         }
     }
 
@@ -87,7 +90,12 @@ impl NodeSpec {
             super_seeding: self.super_seeding,
             disk_budget: 1024,
             upload_budget: 8 << 20,
-            about: About { port: Some(PORT), version: "simulated".to_owned(), ..About::default() },
+            about: About {
+                port: Some(PORT),
+                version: "simulated".to_owned(),
+                pex: self.pex,
+                ..About::default()
+            },
         }
     }
 }

@@ -259,3 +259,23 @@ fn a_free_rider_sends_nothing_and_still_completes_from_a_seed() {
     assert!(swarm.run(Duration::from_secs(120), all_complete));
     assert_eq!(swarm.nodes[2].totals().uploaded, 0);
 }
+
+#[test]
+fn a_peer_that_knows_of_one_other_only_by_pex_completes() {
+    for (number, pex) in [(0, true), (1, true), (2, true), (3, false)] {
+        let tracker = TrackerConfig { sample: 0, ..TrackerConfig::default() };
+        let geometry = Geometry::new(SIZE, 256 * 1024).unwrap();
+        let config = SwarmConfig { seed: number, geometry, network: NetworkConfig::default(), tracker };
+        // The one in between takes and gives nothing, so that the last must find the seed.
+        let specs = [seed(), NodeSpec { upload_slots: 0, ..leecher() }, leecher()];
+        let mut swarm = Swarm::new(config, &specs.map(|spec| NodeSpec { pex, ..spec }));
+        for (knows, known) in [(1, 0), (2, 1)] {
+            let address = super::node::address(known);
+            let torrent = &mut swarm.nodes[knows].torrent;
+            torrent.handle_candidates(crate::Time::ZERO, &[address], crate::candidates::Source::User);
+        }
+        assert_eq!(swarm.run(Duration::from_secs(300), all_complete), pex, "seed {number}");
+        assert_eq!(swarm.nodes[1].totals().uploaded, 0);
+        assert!(swarm.nodes[1].completed.is_some(), "seed {number}");
+    }
+}

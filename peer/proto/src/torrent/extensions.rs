@@ -14,8 +14,8 @@ use crate::canonical::Witness;
 use crate::link::uploads::MAX_QUEUED;
 use crate::wire::Message;
 use crate::wire::extension::{
-    Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID, METADATA_PIECE_LENGTH, MetadataMessage,
-    metadata_piece_count,
+    DontHave, Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID, METADATA_PIECE_LENGTH,
+    MetadataMessage, Pex, metadata_piece_count,
 };
 use crate::{LinkId, Time};
 
@@ -24,13 +24,13 @@ const TAKE_NOTE: Duration = Duration::from_secs(2);
 
 impl Torrent {
     /// Whether we want nothing any more (BEP 21): everything is there, or nothing is to be fetched.
-    fn is_upload_only(&self) -> bool {
+    pub(super) fn is_upload_only(&self) -> bool {
         self.is_finished() || !self.downloading
     }
 
     /// Introduces us on a new link.
     pub(super) fn introduce(&mut self, now: Time, id: LinkId) {
-        let upload_only = self.is_upload_only();
+        let (upload_only, pex) = (self.is_upload_only(), self.exchanges_peers());
         let metadata_size = u32::try_from(self.metadata().len()).ok().filter(|&size| size > 0);
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(extended) = &mut link.extended else { return };
@@ -39,9 +39,15 @@ impl Torrent {
             extended.told_upload_only = Some(now);
         }
         let about = &self.config.about;
-        let spoken: &[Extension] = if metadata_size.is_some() { &[Extension::Metadata] } else { &[] };
+        let spoken = [
+            (Extension::Metadata, metadata_size.is_some()),
+            (Extension::Pex, pex),
+            (Extension::DontHave, true),
+        ];
+        let spoken: Vec<Extension> =
+            spoken.into_iter().filter_map(|(e, spoken)| spoken.then_some(e)).collect();
         let handshake = ExtensionHandshake {
-            extensions: ExtensionIds::ours(spoken),
+            extensions: ExtensionIds::ours(&spoken),
             port: about.port,
             version: Some(about.version.clone()).filter(|version| !version.is_empty()),
             your_ip: Some(link.address.ip()),
@@ -90,17 +96,25 @@ impl Torrent {
         number: u8,
         payload: &Bytes,
     ) -> Result<(), &'static str> {
+        let pieces = self.config.geometry.piece_count();
         let read = match (number, Extension::of_our_id(number)) {
-            (HANDSHAKE_ID, _) => {
-                ExtensionHandshake::parse(payload).map(|said| self.introduced(now, id, &said))
-            }
-            (_, Some(Extension::Metadata)) => {
-                MetadataMessage::parse(payload).map(|message| self.metadata_message(now, id, &message))
+            (HANDSHAKE_ID, _) => ExtensionHandshake::parse(payload).map(|said| {
+                self.introduced(now, id, &said);
+                Ok(())
+            }),
+            (_, Some(Extension::Metadata)) => MetadataMessage::parse(payload).map(|message| {
+                self.metadata_message(now, id, &message);
+                Ok(())
+            }),
+            (_, Some(Extension::Pex)) => Pex::parse(payload).map(|pex| self.told_of_peers(now, id, &pex)),
+            (_, Some(Extension::DontHave)) => {
+                DontHave::parse(payload, pieces).map(|lost| self.peer_lost(id, lost))
             }
             // Nobody was asked to send others.
-            _ => Ok(()),
+            _ => Ok(Ok(())),
         };
         match (read, self.links.get_mut(&id)) {
+            (Ok(verdict), _) => verdict,
             // Which message it was and what was wrong with it nobody could change.
             (Err(_), Some(link)) => link.conduct.bad_extended(),
             _ => Ok(()),
@@ -132,6 +146,7 @@ impl Torrent {
                 link.candidate = Some(listens);
             }
         }
+        self.exchange_with(now, id);
     }
 
     fn metadata_message(&mut self, now: Time, id: LinkId, message: &MetadataMessage) {

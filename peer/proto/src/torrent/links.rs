@@ -73,6 +73,7 @@ impl Torrent {
         self.judge_trust();
         self.say_what_we_have(now, id);
         self.introduce(now, id);
+        self.exchange_with(now, id);
         Ok(id)
     }
 
@@ -136,6 +137,7 @@ impl Torrent {
         let Some(mut link) = self.links.remove(&id) else { return };
         self.touched.remove(&id);
         self.meters.forget(id);
+        self.exchange.went(id);
         // Who has sent nothing is to blame for nothing: to push one out of the list costs a block.
         if link.down.total() > 0 {
             if self.former.len() == MAX_FORMER {

@@ -11,17 +11,19 @@
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
 //! `turnover` (who makes room), `download` (what is asked and arrives), `blame` (what came wrong), `upload` (what is
-//! offered and served), `limits` (how fast), `fast` and `extensions` (what goes with BEP 6 and BEP 10) and `plan`
+//! offered and served), `limits` (how fast), `fast`, `extensions`, `pex` and `dont_have` (BEP 6, 10, 11, 54) and `plan`
 //! (when).
 
 mod blame;
 #[cfg(test)]
 mod connection_tests;
+mod dont_have;
 mod download;
 mod extensions;
 mod fast;
 mod limits;
 mod links;
+mod pex;
 mod plan;
 mod reveal;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use crate::choker::Choker;
 use crate::copies::Copies;
 use crate::keepers::Keepers;
 use crate::link::Link;
+use crate::pex::Exchange;
 use crate::picker::Picker;
 use crate::rate::RateMeter;
 use crate::reveal::Reveal;
@@ -74,6 +77,7 @@ pub struct Torrent {
     /// While we are the only seed.
     reveal: Option<Reveal>,
     candidates: Candidates,
+    exchange: Exchange,
     links: BTreeMap<LinkId, Link>,
     /// Who was behind links that are gone, the latest only: a piece may fail after its sender left.
     former: VecDeque<(LinkId, Who)>,
@@ -120,6 +124,7 @@ impl Torrent {
             copies: Copies::new(config.geometry),
             reveal: None,
             candidates: Candidates::new(),
+            exchange: Exchange::default(),
             wanted: Bitfield::full(config.geometry.piece_count()),
             rng,
             have,

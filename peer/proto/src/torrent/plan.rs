@@ -32,6 +32,7 @@ impl Torrent {
             self.show_more(now, id);
         }
         self.move_blocks(now, touched);
+        self.tell_of_peers(now);
         self.turn_over(now);
         self.dial(now);
     }
@@ -94,6 +95,7 @@ impl Torrent {
         let dial = due.map(|due| due.max(self.no_dials_before));
         let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
         let others = [self.turnover.poll_timeout(), self.meters.due(), self.keepers.poll_timeout()];
-        [self.links_due, choker, dial, reveal].into_iter().chain(others).flatten().min()
+        let dues = [self.links_due, choker, dial, reveal, self.exchange.poll_timeout()];
+        dues.into_iter().chain(others).flatten().min()
     }
 }

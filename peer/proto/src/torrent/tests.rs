@@ -12,8 +12,10 @@ use crate::wire::OUR_RESERVED;
 use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
 
 mod blame;
+mod dont_have;
 mod extensions;
 mod fast;
+mod pex;
 
 const PIECES: u32 = 8;
 const BLOCKS: u32 = 4;

@@ -48,6 +48,8 @@ pub struct About {
     pub version: String,
     /// Only the torrent's trackers may say who is there (BEP 27).
     pub private: bool,
+    /// Whether peers are told of each other and believed about others (BEP 11); of a private torrent never.
+    pub pex: bool,
 }
 
 impl Default for About {
@@ -59,6 +61,7 @@ impl Default for About {
             port: None,
             version: String::new(),
             private: false,
+            pex: false,
         }
     }
 }

@@ -87,6 +87,7 @@ impl Torrent {
             self.lacking += bytes;
             self.lost.insert(block.piece);
             self.picker.lost(block.piece);
+            self.tell_lost(now, block.piece);
             if !self.wanted.get(block.piece) {
                 return;
             }

@@ -64,7 +64,7 @@ fn after_what_we_have_a_peer_hears_who_we_are() {
     let (link, said) = link(&mut torrent, 7);
     assert_eq!(said[0], Action::Send(link, Message::HaveAll));
     let due = ExtensionHandshake {
-        extensions: ExtensionIds::ours(&[Extension::Metadata]),
+        extensions: ExtensionIds::ours(&[Extension::Metadata, Extension::DontHave]),
         port: Some(6881),
         version: Some("shoal 1".to_owned()),
         your_ip: Some(address(7).ip()),

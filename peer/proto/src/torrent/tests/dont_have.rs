@@ -1,0 +1,105 @@
+//! Pieces that are lost after they were offered (BEP 54).
+
+use super::*;
+use crate::wire::extension::{DontHave, Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID};
+
+/// A link to one that speaks it, under number 3.
+fn link(torrent: &mut Torrent, n: u8) -> LinkId {
+    let link = torrent.handle_opened(Time::ZERO, speaking(n, Direction::Incoming)).unwrap();
+    let extensions = ExtensionIds::ours(&Extension::ALL);
+    let said = ExtensionHandshake { extensions, ..ExtensionHandshake::default() };
+    torrent.handle_message(at(0), link, Message::Extended(HANDSHAKE_ID, said.to_bytes().into()));
+    link
+}
+
+fn lose(torrent: &mut Torrent, link: LinkId, piece: u32) {
+    let payload = DontHave(piece).to_bytes().to_vec().into();
+    torrent.handle_message(at(1), link, Message::Extended(Extension::DontHave.our_id(), payload));
+}
+
+#[test]
+fn those_who_understand_it_hear_that_a_piece_is_lost_once() {
+    let mut torrent = seeder();
+    let [speaks, other] = [1, 2].map(|n| link(&mut torrent, n));
+    let plain = torrent.handle_opened(at(0), opened(3, Direction::Incoming)).unwrap();
+    actions(&mut torrent, at(0));
+    torrent.handle_upload_failed(at(1), speaks, block(5, 0));
+    torrent.handle_upload_failed(at(1), other, block(5, 1));
+    let said = actions(&mut torrent, at(1));
+    let to: Vec<LinkId> = said
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send(to, Message::Extended(3, payload)) => {
+                assert_eq!(DontHave::parse(payload, PIECES), Ok(DontHave(5)));
+                Some(*to)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(to, [speaks, other]);
+    assert!(
+        !said.iter().any(|action| matches!(action, Action::Send(to, Message::Extended(..)) if *to == plain))
+    );
+}
+
+#[test]
+fn a_seed_that_hides_does_not_tell_of_pieces_that_it_never_showed() {
+    let mut torrent = seeder();
+    torrent.config.super_seeding = true;
+    let link = link(&mut torrent, 1);
+    torrent.handle_message(at(0), link, Message::HaveNone);
+    let shown = actions(&mut torrent, at(0)).into_iter().find_map(|action| match action {
+        Action::Send(_, Message::Have(piece)) => Some(piece),
+        _ => None,
+    });
+    let shown = shown.unwrap();
+    let tells = |torrent: &mut Torrent, piece| {
+        torrent.handle_upload_failed(at(1), link, block(piece, 0));
+        actions(torrent, at(1))
+            .iter()
+            .any(|action| matches!(action, Action::Send(_, Message::Extended(3, _))))
+    };
+    assert!(!tells(&mut torrent, (shown + 1) % PIECES));
+    assert!(tells(&mut torrent, shown));
+}
+
+#[test]
+fn a_piece_that_a_peer_has_lost_is_not_asked_of_it_and_interest_ends_with_the_last() {
+    let mut torrent = leecher();
+    let link = link(&mut torrent, 1);
+    torrent.handle_message(at(0), link, Message::HaveAll);
+    assert!(actions(&mut torrent, at(0)).contains(&Action::Send(link, Message::Interested)));
+    (0..PIECES - 1).for_each(|piece| lose(&mut torrent, link, piece));
+    (0..PIECES - 1).for_each(|piece| lose(&mut torrent, link, piece));
+    assert_eq!((torrent.picker.availability(0), torrent.picker.availability(PIECES - 1)), (0, 1));
+    torrent.handle_message(at(1), link, Message::Unchoke);
+    let asked = requests(&actions(&mut torrent, at(1)), link);
+    assert!(!asked.is_empty() && asked.iter().all(|block| block.piece == PIECES - 1), "{asked:?}");
+    lose(&mut torrent, link, PIECES - 1);
+    assert!(actions(&mut torrent, at(1)).contains(&Action::Send(link, Message::NotInterested)));
+    torrent.handle_message(at(2), link, Message::Have(2));
+    assert!(actions(&mut torrent, at(2)).contains(&Action::Send(link, Message::Interested)));
+    torrent.handle_closed(at(3), link);
+    assert_eq!((0..PIECES).map(|piece| torrent.picker.availability(piece)).sum::<u32>(), 0);
+}
+
+#[test]
+fn h35_a_lost_piece_that_there_is_not_makes_no_sense() {
+    let mut torrent = leecher();
+    let link = link(&mut torrent, 1);
+    (0..9).for_each(|_| lose(&mut torrent, link, PIECES));
+    assert!(matches!(close_reason(&actions(&mut torrent, at(1))), Some(CloseReason::Misbehaved(_))));
+}
+
+#[test]
+fn a_peer_that_loses_and_has_everything_again_and_again_is_closed() {
+    let mut torrent = leecher();
+    let link = link(&mut torrent, 1);
+    torrent.handle_message(at(0), link, Message::HaveAll);
+    let closed = (0..100).find(|_| {
+        lose(&mut torrent, link, 0);
+        torrent.handle_message(at(1), link, Message::Have(0));
+        close_reason(&actions(&mut torrent, at(1))).is_some()
+    });
+    assert_eq!(closed, Some(16));
+}
