@@ -224,6 +224,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_pair_the_file_may_name_either_and_the_last_flag_goes_before_it() {
+        use clap::FromArgMatches;
+
+        let pex = |text: &str, args: &[&str]| {
+            let matches = applied(text, &[&["shoal", "seed", "x"], args].concat()).unwrap();
+            match crate::cli::Cli::from_arg_matches(&matches).unwrap().command {
+                crate::cli::Command::Seed(seed) => seed.network.pex.on,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(pex("", &[]) && pex("", &["--pex"]) && pex("", &["--no-pex", "--pex"]));
+        assert!(!pex("", &["--no-pex"]) && !pex("", &["--pex", "--no-pex"]));
+        for off in ["[peer]\npex = false\n", "[peer]\nno-pex = true\n"] {
+            assert!(!pex(off, &[]) && pex(off, &["--pex"]), "{off}");
+        }
+        assert!(!pex("[peer]\npex = true\n", &["--no-pex"]));
+    }
+
+    #[test]
     fn the_example_in_the_readme_is_taken() {
         let readme = include_str!("../README.md");
         let (_, from) = readme.split_once("```toml\n").unwrap();

@@ -25,6 +25,12 @@ fn torrent(folder: &TempDir) -> String {
     folder.path().join("photos.torrent").into_os_string().into_string().unwrap()
 }
 
+fn info_hash(folder: &TempDir) -> Vec<u8> {
+    let shown = inside(folder.path()).run(&["show", "photos.torrent", "--json"]).done().json();
+    let digits = shown["info_hash_v1"].as_str().unwrap();
+    (0..20).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap()).collect()
+}
+
 /// The port of a program that says that it seeds.
 fn port(running: &mut Running) -> u16 {
     let seeding = running.event("seeding");
@@ -50,9 +56,7 @@ fn guest(port: u16, info_hash: &[u8], number: u8) -> Option<TcpStream> {
 #[test]
 fn no_more_peers_are_taken_than_allowed_and_a_place_that_becomes_free_is_given_again() {
     let folder = shared();
-    let shown = inside(folder.path()).run(&["show", "photos.torrent", "--json"]).done().json();
-    let digits = shown["info_hash_v1"].as_str().unwrap();
-    let hash: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let hash = info_hash(&folder);
     let (mut seed, port) = seed(&folder, &["--max-peers", "2"]);
     let first = guest(port, &hash, 1).unwrap();
     let _second = guest(port, &hash, 2).unwrap();
@@ -63,6 +67,37 @@ fn no_more_peers_are_taken_than_allowed_and_a_place_that_becomes_free_is_given_a
     assert!((0..100_000).any(|_| guest(port, &hash, 4).is_some()), "nobody got the place that was free");
     seed.signal("INT");
     assert_eq!(seed.finish().0, Some(0));
+}
+
+/// What a program says of itself by the extension protocol (BEP 10) to a stranger who speaks it.
+fn introduction(port: u16, info_hash: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let reserved = [0, 0, 0, 0, 0, 0x10, 0, 0];
+    let hello = [&b"\x13BitTorrent protocol"[..], &reserved, info_hash, &[7; 20]].concat();
+    stream.write_all(&hello).unwrap();
+    stream.read_exact(&mut [0; 68]).unwrap();
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        stream.read_exact(&mut frame).unwrap();
+        if let Some(payload) = frame.strip_prefix(&[20, 0]) {
+            return payload.to_vec();
+        }
+    }
+}
+
+#[test]
+fn peer_exchange_is_spoken_unless_it_is_switched_off() {
+    let folder = shared();
+    let hash = info_hash(&folder);
+    for (args, due) in [(&[][..], true), (&["--no-pex"], false), (&["--no-pex", "--pex"], true)] {
+        let (seed, port) = seed(&folder, args);
+        let said = introduction(port, &hash);
+        assert_eq!(said.windows(6).any(|key| key == b"ut_pex"), due, "{args:?}");
+        seed.signal("INT");
+        assert_eq!(seed.finish().0, Some(0));
+    }
 }
 
 #[test]

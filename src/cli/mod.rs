@@ -6,6 +6,7 @@
 mod create;
 mod inspect;
 mod misc;
+mod pair;
 mod track;
 mod transfer;
 pub(crate) mod values;

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pair::{Pair, PeerExchange};
 use super::{MakeArgs, values};
 
 /// What every command takes that talks to peers.
@@ -26,6 +27,8 @@ pub(crate) struct NetworkArgs {
     /// Upload at most so many, likewise.
     #[arg(long, value_name = "RATE", value_parser = values::rate)]
     pub(crate) limit_up: Option<NonZeroU64>,
+    #[command(flatten)]
+    pub(crate) pex: Pair<PeerExchange>,
 }
 
 /// When to stop seeding.

@@ -72,8 +72,9 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
     }
     let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
     let limits = Limits { up: args.limit_up, down: args.limit_down };
-    Session::start(SessionConfig { listen, max_peers, limits, ..SessionConfig::default() }).map_err(|error| {
-        match error {
+    let pex = args.pex.on;
+    Session::start(SessionConfig { listen, max_peers, limits, pex, ..SessionConfig::default() }).map_err(
+        |error| match error {
             SessionError::Listen { address, source } => {
                 let hint = match source.kind() {
                     std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
@@ -84,8 +85,8 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
                 anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
             }
             other => anyhow!("{other}"),
-        }
-    })
+        },
+    )
 }
 
 /// The address that this is, or those of the network interface of this name.
