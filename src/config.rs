@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ArgAction;
+use clap::builder::Resettable;
 use metainfo::display_safe;
 use toml::{Table, Value};
 
@@ -191,7 +192,8 @@ fn texts(value: &Value, many: bool) -> Option<Vec<OsString>> {
 /// Lets the option's own parser judge the values.
 fn check(arg: &clap::Arg, texts: &[OsString]) -> Result<(), String> {
     let probe = clap::Command::new("probe").no_binary_name(true).disable_help_flag(true);
-    let probe = probe.arg(arg.clone().env(None::<&str>).global(false).default_values(texts.to_vec()));
+    let alone = arg.clone().env(None::<&str>).global(false).overrides_with(Resettable::Reset);
+    let probe = probe.arg(alone.default_values(texts.to_vec()));
     match probe.try_get_matches_from(std::iter::empty::<OsString>()) {
         Ok(_) => Ok(()),
         Err(error) => {

@@ -41,9 +41,7 @@ impl<S: Switched> clap::Args for Pair<S> {
         let option = |(name, help): (&'static str, &'static str), other: &'static str| {
             Arg::new(name).long(name).help(help).action(ArgAction::SetTrue).overrides_with(other)
         };
-        command
-            .arg(option(S::ON, S::OFF.0).default_value("true").hide_default_value(true))
-            .arg(option(S::OFF, S::ON.0))
+        command.arg(option(S::ON, S::OFF.0).default_value("true")).arg(option(S::OFF, S::ON.0))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {

@@ -1,6 +1,7 @@
-"""A libtorrent-rasterbar peer: lt_peer.py seed|leech TORRENT FOLDER ADDRESS:PORT
+"""A libtorrent-rasterbar peer: lt_peer.py seed|leech TORRENT FOLDER ADDRESS:PORT [PEER:PORT [RATE]]
 
-It meets peers only through the torrent's trackers, and speaks plain TCP. A leecher ends when it is complete and has
+It meets peers through the torrent's trackers, by PEER if that is given, and by peer exchange, and speaks plain TCP. RATE
+is the most bytes a second that it sends and the most that it receives. A leecher ends when it is complete and has
 told the tracker so; a seeder checks its data and seeds until it is ended.
 """
 
@@ -8,7 +9,8 @@ import sys
 
 import libtorrent as lt
 
-mode, torrent, folder, listen = sys.argv[1:]
+mode, torrent, folder, listen, *more = sys.argv[1:]
+peer, rate = (more + [None, 0][len(more):])
 session = lt.session({
     "listen_interfaces": listen,
     "enable_dht": False,
@@ -26,7 +28,13 @@ session = lt.session({
 params = lt.add_torrent_params()
 params.ti = lt.torrent_info(torrent)
 params.save_path = folder
-session.add_torrent(params)
+handle = session.add_torrent(params)
+# Limits of the torrent, since those of the session do not hold for peers of the same site.
+handle.set_upload_limit(int(rate))
+handle.set_download_limit(int(rate))
+if peer:
+    host, port = peer.rsplit(":", 1)
+    handle.connect_peer((host, int(port)))
 
 
 def alerts(until):
