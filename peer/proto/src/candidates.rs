@@ -152,6 +152,11 @@ impl Candidates {
         self.table.is_empty()
     }
 
+    /// All that are known, and who named them.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, Source)> + '_ {
+        self.table.iter().map(|(&address, candidate)| (address, candidate.source))
+    }
+
     /// How many of them could be dialled, now or later.
     #[must_use]
     pub fn idle(&self) -> usize {

@@ -24,6 +24,7 @@ mod copies;
 pub mod ids;
 pub mod keepers;
 pub mod link;
+pub mod metadata;
 mod pex;
 pub mod picker;
 pub mod rate;

@@ -104,10 +104,9 @@ impl Torrent {
             .iter_mut()
             .find(|(_, link)| link.peer_id == opened.peer_id && link.address.ip().to_canonical() == ip);
         if let Some((&twin, link)) = twin {
-            // Two that dial each other at once must both keep the same one of the two connections: the one that
-            // the greater id opened. Anything else is a repeat.
-            let ours_is_greater = self.config.peer_id > opened.peer_id;
-            let kept = if ours_is_greater { Direction::Outgoing } else { Direction::Incoming };
+            // Two that dial each other at once must both keep the same one of the two connections. Anything else
+            // is a repeat.
+            let kept = Direction::kept_of_two(self.config.peer_id, opened.peer_id);
             if link.direction == opened.direction || opened.direction != kept {
                 if link.candidate.is_none() {
                     link.candidate = candidate.take();

@@ -75,6 +75,15 @@ pub enum Direction {
     Outgoing,
 }
 
+impl Direction {
+    /// Which of two connections stays when two peers dial each other at once, as seen from `ours`: the one that the
+    /// greater id opened, so that both keep the same.
+    #[must_use]
+    pub fn kept_of_two(ours: PeerId, theirs: PeerId) -> Self {
+        if ours > theirs { Self::Outgoing } else { Self::Incoming }
+    }
+}
+
 /// A connection whose handshakes are done.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
@@ -128,6 +137,15 @@ pub enum CloseReason {
     /// Neither side can ever want anything of the other.
     #[error("neither needs anything")]
     BothComplete,
+    /// The torrent itself is looked for, and it does not give it.
+    #[error("cannot give the torrent")]
+    NoMetadata,
+    /// The torrent itself was looked for, and is there: the peer is dialled anew for its content.
+    #[error("the torrent is here now")]
+    HaveMetadata,
+    /// It sent metadata that was wrong.
+    #[error("sent another torrent than was asked for")]
+    BadMetadata,
     /// Nothing heard for too long.
     #[error("silent for too long")]
     Idle,
