@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use metainfo::TorrentFile;
+use metainfo::{Magnet, TorrentFile};
 use peer_proto::Limits;
 
 /// How a [`crate::Session`] runs.
@@ -155,6 +155,57 @@ impl AddTorrent {
     #[must_use]
     pub fn seed(torrent: TorrentFile, root: impl Into<PathBuf>) -> Self {
         Self { purpose: Purpose::Seed, ..Self::download(torrent, root) }
+    }
+}
+
+/// A torrent to be downloaded of which only a magnet link is known: peers give the torrent itself first (BEP 9).
+#[derive(Clone, Debug)]
+pub struct AddMagnet {
+    /// What it is, and hints on where to find it. The peers that it names are dialled as it says, up to
+    /// [`crate::limits::LINK_PEERS`] addresses.
+    pub magnet: Magnet,
+    /// As in [`AddTorrent`].
+    pub root: PathBuf,
+    /// As in [`AddTorrent`].
+    pub overwrite: bool,
+    /// Peers that the user names.
+    pub peers: Vec<SocketAddr>,
+    /// Trackers that the user names: asked before those of the link.
+    pub trackers: Vec<String>,
+    /// As in [`AddTorrent`]. `None` leaves it to the link (BEP 53), which says all where it says nothing.
+    pub select: Option<Vec<usize>>,
+    /// As in [`AddTorrent`].
+    pub sequential: bool,
+    /// As in [`AddTorrent`].
+    pub limits: Limits,
+}
+
+impl AddMagnet {
+    /// A download into `root` with the usual choices.
+    #[must_use]
+    pub fn new(magnet: Magnet, root: impl Into<PathBuf>) -> Self {
+        Self {
+            magnet,
+            root: root.into(),
+            overwrite: false,
+            peers: Vec::new(),
+            trackers: Vec::new(),
+            select: None,
+            sequential: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// What is downloaded once the torrent is there. The peers are not in it: they are known by then.
+    pub(crate) fn with_torrent(&self, torrent: TorrentFile) -> AddTorrent {
+        AddTorrent {
+            overwrite: self.overwrite,
+            trackers: self.trackers.clone(),
+            select: self.select.clone().or_else(|| self.magnet.selected_files(&torrent.info)),
+            sequential: self.sequential,
+            limits: self.limits,
+            ..AddTorrent::download(torrent, &self.root)
+        }
     }
 }
 

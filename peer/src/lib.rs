@@ -23,6 +23,7 @@ mod disk;
 mod error;
 mod event;
 pub mod limits;
+mod metadata_task;
 mod net;
 mod resume;
 mod session;
@@ -30,7 +31,7 @@ mod shared;
 mod stats;
 mod torrent_task;
 
-pub use config::{AddTorrent, Deadlines, Listen, PortChoice, Purpose, SessionConfig, Verify};
+pub use config::{AddMagnet, AddTorrent, Deadlines, Listen, PortChoice, Purpose, SessionConfig, Verify};
 pub use discovery::{FetchError, TrackerClient, fetch_torrent, scrape};
 pub use error::{AddError, SessionError};
 pub use event::{Event, EventStream};

@@ -56,6 +56,9 @@ pub const DIALS: usize = 64;
 /// Dials under way for one torrent.
 pub const TORRENT_DIALS: usize = 24;
 
+/// Addresses that a magnet link may have us dial (`x.pe`): a link names the peers of whoever made it, not a swarm.
+pub const LINK_PEERS: usize = 8;
+
 /// Commands and new connections that wait for a torrent's task.
 pub const COMMANDS: usize = 64;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metainfo::InfoHash;
 use peer_proto::torrent::LinkStats;
 use rand::TryRng;
 use rand_chacha::ChaCha8Rng;
@@ -18,11 +19,13 @@ use tokio::time::Instant;
 
 use crate::discovery::TrackerClient;
 use crate::disk::DiskThreads;
+use crate::metadata_task::{self, Lookup};
 use crate::net::{Listeners, bind};
 use crate::shared::Shared;
 use crate::torrent_task::{Command, Context, first_stats, supervise};
 use crate::{
-    AddError, AddTorrent, EventStream, Limits, SessionConfig, SessionError, State, TorrentStats, limits,
+    AddError, AddMagnet, AddTorrent, EventStream, Limits, SessionConfig, SessionError, State, TorrentStats,
+    limits,
 };
 
 /// One torrent of a session. Never used twice in a run.
@@ -53,7 +56,7 @@ struct Running {
 /// One torrent's task, seen from outside.
 #[derive(Clone, Debug)]
 struct Handle {
-    hash: metainfo::InfoHash,
+    hash: InfoHash,
     commands: mpsc::Sender<Command>,
     stats: watch::Receiver<TorrentStats>,
     task: AbortHandle,
@@ -104,30 +107,62 @@ impl Session {
         reason = "adding may come to wait for its turn; callers need not change then"
     )]
     pub async fn add(&self, add: AddTorrent) -> Result<TorrentId, AddError> {
+        self.register(add.torrent.info_hash(), first_stats(&add), |id, commands, stats| {
+            supervise(Context {
+                shared: Arc::clone(&self.shared),
+                client: Arc::clone(&self.client),
+                id,
+                peers: add.peers.clone(),
+                known: Vec::new(),
+                announces: None,
+                limits: add.limits,
+                rest_first: false,
+                add: Arc::new(add),
+                commands,
+                stats,
+                added: Instant::now(),
+            })
+        })
+    }
+
+    /// Registers a magnet link: the torrent itself is fetched from peers, and then downloaded under the same id.
+    ///
+    /// # Errors
+    /// As [`Session::add`].
+    #[expect(clippy::unused_async, reason = "as for `add`")]
+    pub async fn add_magnet(&self, add: AddMagnet) -> Result<TorrentId, AddError> {
+        let first = metadata_task::first_stats(&add.magnet);
+        self.register(first.info_hash, first, |id, commands, stats| {
+            metadata_task::supervise(Lookup {
+                shared: Arc::clone(&self.shared),
+                client: Arc::clone(&self.client),
+                id,
+                add,
+                commands,
+                stats,
+                added: Instant::now(),
+            })
+        })
+    }
+
+    /// Starts the task of a torrent that is not here yet.
+    fn register<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        hash: InfoHash,
+        first: TorrentStats,
+        task: impl FnOnce(TorrentId, mpsc::Receiver<Command>, Arc<watch::Sender<TorrentStats>>) -> T,
+    ) -> Result<TorrentId, AddError> {
         if lock(&self.running.listeners).is_none() {
             return Err(AddError::Ended);
         }
-        let hash = add.torrent.info_hash();
         let mut torrents = lock(&self.running.torrents);
         if torrents.values().any(|handle| handle.hash == hash) {
             return Err(AddError::Duplicate(hash));
         }
         let id = TorrentId(self.running.next.fetch_add(1, Ordering::Relaxed));
         let (sender, commands) = mpsc::channel(limits::COMMANDS);
-        let (stats, watcher) = watch::channel(first_stats(&add));
-        let context = Context {
-            shared: Arc::clone(&self.shared),
-            client: Arc::clone(&self.client),
-            id,
-            peers: add.peers.clone(),
-            limits: add.limits,
-            rest_first: false,
-            add: Arc::new(add),
-            commands,
-            stats: Arc::new(stats),
-            added: Instant::now(),
-        };
-        let task = tokio::spawn(supervise(context)).abort_handle();
+        let (stats, watcher) = watch::channel(first);
+        let task = tokio::spawn(task(id, commands, Arc::new(stats))).abort_handle();
         torrents.insert(id, Handle { hash, commands: sender, stats: watcher, task });
         Ok(id)
     }

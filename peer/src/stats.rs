@@ -8,7 +8,7 @@ use metainfo::InfoHash;
 /// One torrent at one moment. Published at each change of state, and about five times a second while bytes move.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TorrentStats {
-    /// Its name, not made safe to print.
+    /// Its name, not made safe to print. Of a magnet link it is the one that the link gives, or the info-hash.
     pub name: String,
     /// Its name in the swarm.
     pub info_hash: InfoHash,
@@ -55,6 +55,8 @@ pub struct TorrentStats {
 /// What a torrent is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
+    /// Fetching the torrent itself, of which only a magnet link is known. Its size is not known either: it counts as 0.
+    FetchingMetadata,
     /// Hashing what is there.
     Checking,
     /// Fetching pieces.
@@ -114,6 +116,11 @@ pub enum Note {
         /// Where they would come in.
         port: u16,
     },
+    /// Peers that are asked for the torrent itself.
+    AskingForTorrent {
+        /// How many.
+        peers: usize,
+    },
     /// Peers, none of which has a missing piece.
     NobodyHasIt {
         /// How many.
@@ -139,6 +146,7 @@ impl fmt::Display for Note {
                 write!(f, "no peers but {peers} that sent wrong data and are banned")
             }
             Self::NobodyConnected { port } => write!(f, "nobody has connected yet: is port {port} open?"),
+            Self::AskingForTorrent { peers } => write!(f, "asking {} for the torrent", people(peers)),
             Self::NobodyHasIt { peers: 1 } => f.write_str("1 peer, it has none of the missing pieces"),
             Self::NobodyHasIt { peers } => write!(f, "{}, none has the missing pieces", people(peers)),
             Self::AllChoke { peers } => write!(f, "{}, waiting for a turn", people(peers)),

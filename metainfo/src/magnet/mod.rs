@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Info, InfoHashes, percent_encode};
+use crate::{Error, Info, InfoHash, InfoHashes, percent_encode};
 
 /// The longest link that is read, 128 KiB: room for every tracker that is kept.
 pub const MAX_MAGNET_BYTES: usize = 128 * 1024;
@@ -48,6 +48,14 @@ pub struct Magnet {
 }
 
 impl Magnet {
+    /// The name of the swarm on the wire and at trackers.
+    #[must_use]
+    pub const fn info_hash(&self) -> InfoHash {
+        match self.hashes {
+            InfoHashes::V1(hash) => hash,
+        }
+    }
+
     /// The files of this torrent that `so` selects, as indices of [`Info::files`], in order; those past its end are left
     /// out (BEP 53). `None`, which stands for all files, if the link selects none that exists.
     #[must_use]

@@ -8,7 +8,7 @@ mod parse;
 pub(crate) mod tests;
 mod write;
 
-use crate::{Error, Info, InfoHash, Magnet};
+use crate::{Error, ErrorKind, Info, InfoHash, Magnet, TorrentBuilder};
 
 /// The largest `.torrent` file that is read, 64 MiB: two million pieces need 40 MiB.
 pub const MAX_TORRENT_BYTES: usize = 64 * 1024 * 1024;
@@ -55,6 +55,21 @@ impl TorrentFile {
     /// and nodes that cannot be used are left out instead; so is text of another type.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         parse::torrent(bytes)
+    }
+
+    /// The torrent that a magnet link names, once the bytes of its info dictionary are known (BEP 9): with the link's
+    /// trackers, each a tier of its own, and its web seeds.
+    ///
+    /// # Errors
+    /// As [`Info::parse`], and if the link names another torrent.
+    pub fn from_magnet(magnet: &Magnet, info: &[u8]) -> Result<Self, Error> {
+        let info = Info::parse(info)?;
+        if info.hashes() != magnet.hashes {
+            return Err(Error::new(ErrorKind::Info("the link names another torrent".to_owned())));
+        }
+        let announce = magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
+        let web_seeds = magnet.web_seeds.clone();
+        TorrentBuilder { announce, web_seeds, ..TorrentBuilder::default() }.build(info)
     }
 
     /// The bytes of the torrent file; the info dictionary as it came.

@@ -3,6 +3,7 @@
 mod announcing;
 mod hostile;
 mod limits;
+mod magnets;
 mod pex;
 mod strange;
 pub(crate) mod support;

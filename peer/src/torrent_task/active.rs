@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peer_proto::candidates::Source;
+use peer_proto::canonical::Witness;
 use peer_proto::torrent::About;
 use peer_proto::{Action, Bitfield, Block, Time, Torrent, TorrentConfig};
 use storage::StorageError;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::announces::{Announces, Answer, Standing};
+use super::announces::{Announces, Answer, Standing, Trackers};
 use super::choice::wanted;
 use super::links::Links;
 use super::report::Publisher;
@@ -103,9 +104,19 @@ impl<'a> Active<'a> {
         marker: Option<Arc<Marker>>,
     ) -> Self {
         let shared = &context.shared;
-        let identity = (shared.peer_id, shared.port);
-        let (announces, note) =
-            Announces::new(&context.add, Arc::clone(&context.client), identity, shared.fork_rng());
+        // Trackers that were asked about a magnet link know us already.
+        let (mut announces, note) = context.announces.take().map_or_else(
+            || {
+                let trackers = Trackers {
+                    info_hash: context.add.torrent.info_hash(),
+                    by_user: &context.add.trackers,
+                    tiers: &context.add.torrent.announce,
+                };
+                let identity = (shared.peer_id, shared.port);
+                Announces::new(trackers, Arc::clone(&context.client), identity, shared.fork_rng())
+            },
+            |announces| (announces, None),
+        );
         let config = TorrentConfig {
             geometry: disk.info().geometry(),
             have,
@@ -131,6 +142,12 @@ impl<'a> Active<'a> {
         engine.set_sequential(context.add.sequential);
         engine.set_limits(shared.now(), context.limits);
         engine.handle_candidates(shared.now(), &context.peers, Source::User);
+        if let Some(ip) = announces.seen_as.take() {
+            engine.handle_seen_as(SocketAddr::new(ip, shared.port), Witness::Tracker);
+        }
+        for (address, source) in std::mem::take(&mut context.known) {
+            engine.handle_candidates(shared.now(), &[address], source);
+        }
         // Files that are only seeded are only read: a piece that is lost is not fetched again.
         engine.set_downloading(context.add.purpose == Purpose::Download);
         let (to_opened, opened) = mpsc::channel(limits::COMMANDS);

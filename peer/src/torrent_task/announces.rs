@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use metainfo::display_safe;
+use metainfo::{InfoHash, display_safe};
 use peer_proto::announce::Announcer;
 use peer_proto::{PeerId, Time};
 use rand_chacha::ChaCha8Rng;
@@ -14,25 +14,34 @@ use rand_chacha::rand_core::Rng;
 use tokio::task::{JoinError, JoinSet};
 use tracker_proto::http::{AnnounceRequest, Event, ReplyError};
 
+use crate::TrackerStatus;
 use crate::discovery::{Announced, FetchError, TrackerClient};
-use crate::{AddTorrent, TrackerStatus};
 
 /// Where a torrent stands, for its trackers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    pub(super) uploaded: u64,
-    pub(super) downloaded: u64,
-    pub(super) left: u64,
+pub(crate) struct Standing {
+    pub(crate) uploaded: u64,
+    pub(crate) downloaded: u64,
+    pub(crate) left: u64,
     /// It lacks something and wants no more.
-    pub(super) is_partial_seed: bool,
+    pub(crate) is_partial_seed: bool,
+}
+
+/// Whom to ask about which torrent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trackers<'a> {
+    pub(crate) info_hash: InfoHash,
+    /// Those that the user named, each a tier of its own, before all others.
+    pub(crate) by_user: &'a [String],
+    pub(crate) tiers: &'a [Vec<String>],
 }
 
 /// What came of an announce.
-pub(super) type Answer = Result<(String, Result<Announced, FetchError>), JoinError>;
+pub(crate) type Answer = Result<(String, Result<Announced, FetchError>), JoinError>;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Announces {
+pub(crate) struct Announces {
     announcer: Announcer,
     client: Arc<TrackerClient>,
     by_user: BTreeSet<String>,
@@ -43,35 +52,35 @@ pub(super) struct Announces {
     running: JoinSet<(String, Result<Announced, FetchError>)>,
     /// What each tracker complained of last.
     complaints: BTreeMap<String, String>,
-    pub(super) status: TrackerStatus,
+    pub(crate) status: TrackerStatus,
     /// The address under which the last tracker that answered sees us, if it said so.
-    pub(super) seen_as: Option<std::net::IpAddr>,
+    pub(crate) seen_as: Option<std::net::IpAddr>,
 }
 
 impl Announces {
     /// The trackers of a torrent, those that the user named first. Also what to tell the user about them.
-    pub(super) fn new(
-        add: &AddTorrent,
+    pub(crate) fn new(
+        trackers: Trackers<'_>,
         client: Arc<TrackerClient>,
         (peer_id, port): (PeerId, u16),
         mut rng: ChaCha8Rng,
     ) -> (Self, Option<String>) {
-        let user = add.trackers.iter().map(|url| vec![url.clone()]);
+        let user = trackers.by_user.iter().map(|url| vec![url.clone()]);
         let mut skipped = Vec::new();
         let mut tiers = Vec::new();
-        for tier in user.chain(add.torrent.announce.iter().cloned()) {
+        for tier in user.chain(trackers.tiers.iter().cloned()) {
             let (usable, other): (Vec<_>, Vec<_>) = tier.into_iter().partition(|url| is_http(url));
             skipped.extend(other);
             tiers.extend(Some(usable).filter(|tier| !tier.is_empty()));
         }
         let usable = tiers.iter().flatten().collect::<BTreeSet<_>>().len();
-        let mut request = AnnounceRequest::new(add.torrent.info_hash(), peer_id, port);
+        let mut request = AnnounceRequest::new(trackers.info_hash, peer_id, port);
         // So that the tracker knows us when our address changes.
         request.key = Some(format!("{:08x}", rng.next_u32()).into_bytes());
         let this = Self {
             announcer: Announcer::new(tiers, rng),
             client,
-            by_user: add.trackers.iter().cloned().collect(),
+            by_user: trackers.by_user.iter().cloned().collect(),
             request,
             tracker_ids: BTreeMap::new(),
             running: JoinSet::new(),
@@ -83,7 +92,7 @@ impl Announces {
     }
 
     /// Starts the announce that is due, if one is.
-    pub(super) fn start(&mut self, now: Time, standing: Standing) {
+    pub(crate) fn start(&mut self, now: Time, standing: Standing) {
         let Some(announce) = self.announcer.poll(now) else { return };
         let mut request = self.request.clone();
         request.event = event(announce.event, standing);
@@ -101,17 +110,17 @@ impl Announces {
     }
 
     /// Whether an answer is waited for.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         !self.running.is_empty()
     }
 
     /// The next answer; `None` if none is waited for.
-    pub(super) async fn answer(&mut self) -> Option<Answer> {
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
         self.running.join_next().await
     }
 
     /// Takes an answer. Gives the peers in it, and a line for the user if there is news.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         now: Time,
         answer: Answer,
@@ -169,17 +178,17 @@ impl Announces {
     }
 
     /// More peers would be of use.
-    pub(super) fn request_more(&mut self, now: Time) {
+    pub(crate) fn request_more(&mut self, now: Time) {
         self.announcer.request_more(now);
     }
 
     /// The download is complete.
-    pub(super) fn completed(&mut self, now: Time) {
+    pub(crate) fn completed(&mut self, now: Time) {
         self.announcer.handle_completed(now);
     }
 
     /// We leave: what is under way no longer matters, and the trackers that know us are told.
-    pub(super) async fn stop(&mut self, now: Time, standing: Standing) {
+    pub(crate) async fn stop(&mut self, now: Time, standing: Standing) {
         self.running.abort_all();
         while self.running.join_next().await.is_some() {}
         self.announcer.handle_stopped(now);
@@ -191,7 +200,7 @@ impl Announces {
     }
 
     /// When [`Announces::start`] is due.
-    pub(super) fn poll_timeout(&self) -> Option<Time> {
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         if self.is_running() { None } else { self.announcer.poll_timeout() }
     }
 }

@@ -7,7 +7,7 @@
 //! [`supervise`] catches it at the edge.
 
 mod active;
-mod announces;
+pub(crate) mod announces;
 mod choice;
 mod claim;
 mod ending;
@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use peer_proto::Bitfield;
+use peer_proto::candidates::Source;
 use peer_proto::torrent::LinkStats;
 use storage::Cancel;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::active::{Active, Exit, Left};
+use self::announces::Announces;
 use self::start::{Means, Prepared, Unprepared, prepare};
 use crate::discovery::TrackerClient;
 use crate::disk::{Inbox, TorrentDisk};
@@ -70,6 +72,10 @@ pub(crate) struct Context {
     pub(crate) peers: Vec<SocketAddr>,
     /// This torrent's own.
     pub(crate) limits: Limits,
+    /// Peers that others have named by now; taken by the first run.
+    pub(crate) known: Vec<(SocketAddr, Source)>,
+    /// The conversation with its trackers, if it has begun; taken by the first run.
+    pub(crate) announces: Option<Announces>,
     /// Told to rest before it ran.
     pub(crate) rest_first: bool,
     pub(crate) stats: Arc<watch::Sender<TorrentStats>>,
@@ -111,7 +117,7 @@ pub(crate) async fn supervise(context: Context) {
     shared.close_swarm(hash);
 }
 
-async fn catch(
+pub(crate) async fn catch(
     torrent: impl Future<Output = ()> + Send + 'static,
     shared: &Shared,
     id: TorrentId,
@@ -129,7 +135,8 @@ async fn catch(
     }
 }
 
-async fn run(mut context: Context) {
+/// Leads a torrent through its states to its end.
+pub(crate) async fn run(mut context: Context) {
     'restart: loop {
         let prepared = match context.prepare().await {
             Ok(prepared) => prepared,

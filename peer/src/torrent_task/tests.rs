@@ -27,6 +27,8 @@ fn context(sample: &Sample, root: &std::path::Path) -> Context {
         commands: mpsc::channel(1).1,
         peers: vec![],
         limits: Limits::default(),
+        known: vec![],
+        announces: None,
         rest_first: false,
         added: Instant::now(),
     }
