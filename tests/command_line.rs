@@ -88,10 +88,11 @@ fn flags_of_parts_that_are_not_there_yet_are_unknown() {
 #[test]
 fn what_download_cannot_do_yet_it_says_in_one_line() {
     let folder = tempdir().unwrap();
-    let magnet = format!("magnet:?xt=urn:btih:{}", "ab".repeat(20));
-    inside(folder.path())
-        .run(&["download", &magnet])
-        .failed(Exit::Error, "magnet links cannot be downloaded yet; give a .torrent file or the URL of one");
+    let magnet = format!("magnet:?xt=urn:btmh:1220{}", "ab".repeat(32));
+    inside(folder.path()).run(&["download", &magnet]).failed(
+        Exit::Error,
+        "magnet link: links to torrents that are only v2 (urn:btmh) are not supported yet",
+    );
     inside(folder.path())
         .run(&["download", "ftp://example.org/a.torrent"])
         .failed(Exit::Error, "ftp://example.org/a.torrent: only http and https addresses can be fetched");

@@ -12,6 +12,7 @@ mod connections;
 mod create;
 mod interop;
 mod lifecycle;
+mod magnets;
 mod output;
 mod select;
 mod settings;

@@ -71,8 +71,8 @@ pub(crate) struct SeedArgs {
 /// `shoal download`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DownloadArgs {
-    /// Torrent files, or http(s) addresses of them.
-    #[arg(required = true, value_name = "TORRENT|URL")]
+    /// Torrent files, http(s) addresses of them, or magnet links.
+    #[arg(required = true, value_name = "TORRENT|MAGNET|URL")]
     pub(crate) torrents: Vec<OsString>,
     /// The folder to download into; it is made if it is not there [default: the current one].
     #[arg(short, long, value_name = "DIR")]

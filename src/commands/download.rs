@@ -4,18 +4,47 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use anyhow::{Result, anyhow, bail};
-use metainfo::{TorrentFile, display_safe};
-use peer::AddTorrent;
+use metainfo::{InfoHash, Magnet, TorrentFile, display_safe};
+use peer::{AddMagnet, AddTorrent};
 
 use super::several::Several;
 use super::show::is_magnet;
-use super::transfer::{Rules, Transfers, start};
+use super::transfer::{Add, Rules, Transfers, start};
 use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::exit::{Exit, failure, reason};
 
 /// Addresses of one host name that are tried: more than a peer at home has, and no flood.
 const MAX_ADDRESSES: usize = 8;
+
+/// What an argument names.
+enum Named {
+    Torrent(Box<TorrentFile>),
+    Magnet(Magnet),
+}
+
+impl Named {
+    fn info_hash(&self) -> InfoHash {
+        match self {
+            Self::Torrent(torrent) => torrent.info_hash(),
+            Self::Magnet(magnet) => magnet.info_hash(),
+        }
+    }
+
+    /// A name to show, and whether it names web seeds.
+    fn shown(&self) -> (String, bool) {
+        match self {
+            Self::Torrent(torrent) => {
+                let has_web_seeds = !torrent.web_seeds.is_empty() || !torrent.http_seeds.is_empty();
+                (display_safe(torrent.info.name()), has_web_seeds)
+            }
+            Self::Magnet(magnet) => {
+                let name = magnet.name.clone().unwrap_or_else(|| magnet.info_hash().to_string());
+                (display_safe(&name), !magnet.web_seeds.is_empty())
+            }
+        }
+    }
+}
 
 pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
     let of_one = [(args.list, "--list"), (args.select.is_some(), "--select")];
@@ -24,9 +53,9 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
         return Err(failure(Exit::Usage, text));
     }
     block_on(async {
-        let mut several = Several::new(args.torrents.len(), TorrentFile::info_hash);
+        let mut several = Several::new(args.torrents.len(), Named::info_hash);
         for argument in &args.torrents {
-            let named = torrent(argument, context).await;
+            let named = named(argument, context).await;
             several.take(named, context)?;
         }
         let (torrents, worst) = several.into_found();
@@ -34,11 +63,14 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             return Ok(exit);
         }
         let select = match (&args.select, torrents.as_slice()) {
-            (Some(numbers), [torrent]) => Some(files::selected(&torrent.info, numbers)?),
+            (Some(numbers), [Named::Torrent(torrent)]) => Some(files::selected(&torrent.info, numbers)?),
             _ => None,
         };
-        if let (true, [torrent]) = (args.list, torrents.as_slice()) {
+        if let (true, [Named::Torrent(torrent)]) = (args.list, torrents.as_slice()) {
             return files::list(torrent, select.as_deref(), context).map(|()| Exit::Done);
+        }
+        if let ([Named::Magnet(_)], true) = (torrents.as_slice(), args.list || args.select.is_some()) {
+            bail!("the files of a magnet link cannot be listed or chosen");
         }
         let peers = peers(&args.peer, context).await?;
         let folder = match &args.dir {
@@ -58,18 +90,26 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
         };
         let mut transfers = Transfers::new(start(&args.network)?, rules, context);
         for torrent in &torrents {
-            if !torrent.web_seeds.is_empty() || !torrent.http_seeds.is_empty() {
-                let name = display_safe(torrent.info.name());
+            if let (name, true) = torrent.shown() {
                 context.screen.warn(&format!("{name}: web seeds are not used yet; only peers are asked"));
             }
         }
-        let add = |torrent| AddTorrent {
-            overwrite: args.overwrite,
-            peers: peers.clone(),
-            trackers: args.tracker.clone(),
-            select: select.clone(),
-            sequential: args.sequential,
-            ..AddTorrent::download(torrent, &folder)
+        let add = |named| match named {
+            Named::Torrent(torrent) => Add::from(AddTorrent {
+                overwrite: args.overwrite,
+                peers: peers.clone(),
+                trackers: args.tracker.clone(),
+                select: select.clone(),
+                sequential: args.sequential,
+                ..AddTorrent::download(*torrent, &folder)
+            }),
+            Named::Magnet(magnet) => Add::from(AddMagnet {
+                overwrite: args.overwrite,
+                peers: peers.clone(),
+                trackers: args.tracker.clone(),
+                sequential: args.sequential,
+                ..AddMagnet::new(magnet, &folder)
+            }),
         };
         transfers.add_all(torrents.into_iter().map(add).collect()).await?;
         let ended = transfers.run(context).await?;
@@ -93,13 +133,15 @@ async fn peers(named: &[String], context: &Context<'_>) -> Result<Vec<SocketAddr
     Ok(peers)
 }
 
-/// The torrent that an argument names: a file, or the http(s) address of one.
-async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<TorrentFile> {
-    if let Some(magnet) = argument.to_str().filter(|text| is_magnet(text)) {
-        // A wrong link is wrong whether or not it could be used.
-        magnet.parse::<metainfo::Magnet>().map_err(|error| anyhow!("magnet link: {error}"))?;
-        bail!("magnet links cannot be downloaded yet; give a .torrent file or the URL of one");
+/// What an argument names: a torrent file, the http(s) address of one, or a magnet link.
+async fn named(argument: &OsString, context: &mut Context<'_>) -> Result<Named> {
+    match argument.to_str().filter(|text| is_magnet(text)) {
+        Some(magnet) => magnet.parse().map(Named::Magnet).map_err(|error| anyhow!("magnet link: {error}")),
+        None => torrent(argument, context).await.map(|torrent| Named::Torrent(Box::new(torrent))),
     }
+}
+
+async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<TorrentFile> {
     let url = argument.to_str().filter(|text| text.contains("://"));
     let Some(url) = url else { return load::torrent(argument, context) };
     let shown = display_safe(url);

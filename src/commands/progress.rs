@@ -23,7 +23,8 @@ impl Progress {
     pub(super) fn look(&mut self, views: &[View], now: Instant) -> Duration {
         let seen: Vec<_> = views.iter().map(|view| (view.phase, view.done)).collect();
         // Of what seeds, rests or has failed nothing more has to come.
-        let awaits = views.iter().any(|view| matches!(view.phase, Phase::Checking | Phase::Downloading));
+        let awaits = |phase| matches!(phase, Phase::Asking | Phase::Checking | Phase::Downloading);
+        let awaits = views.iter().any(|view| awaits(view.phase));
         if seen != self.seen || !awaits {
             self.seen = seen;
             self.changed = now;
@@ -34,7 +35,7 @@ impl Progress {
 
 /// What to say when it was too long: which torrent, why, and what to do.
 pub(super) fn timed_out(views: &[View], timeout: Duration) -> String {
-    let stuck = views.iter().find(|view| view.phase == Phase::Downloading);
+    let stuck = views.iter().find(|view| matches!(view.phase, Phase::Asking | Phase::Downloading));
     let (name, why) = match stuck {
         Some(view) => (view.name.as_str(), view.note.as_deref().unwrap_or("nobody sends anything")),
         None => ("download", "nobody sends anything"),
@@ -76,7 +77,12 @@ mod tests {
 
     #[test]
     fn a_download_that_stands_still_times_out_whatever_the_others_do() {
-        for phases in [&[Phase::Downloading][..], &[Phase::Checking], &[Phase::Downloading, Phase::Seeding]] {
+        for phases in [
+            &[Phase::Asking][..],
+            &[Phase::Downloading],
+            &[Phase::Checking],
+            &[Phase::Downloading, Phase::Seeding],
+        ] {
             assert_eq!(an_hour_later(phases), HOUR, "{phases:?}");
         }
     }

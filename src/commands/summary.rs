@@ -30,7 +30,7 @@ impl Record {
     pub(super) fn look(&mut self, stats: &TorrentStats) {
         self.most_peers = self.most_peers.max(stats.most_peers);
         match stats.state {
-            State::Checking | State::Stopped => {}
+            State::FetchingMetadata | State::Checking | State::Stopped => {}
             State::Failed(_) => self.failed = true,
             _ => {
                 self.started.get_or_insert(stats.active);
@@ -52,6 +52,11 @@ impl Record {
     /// Whether it was downloaded to its end.
     fn is_complete(&self) -> bool {
         self.completed.is_some()
+    }
+
+    /// Whether all of it is there, as far as is known: of a magnet link that found no torrent nothing is.
+    fn has_all(&self, view: &View) -> bool {
+        self.started.is_some() && view.done == view.total
     }
 
     /// Whether nothing more comes of it: it is complete, or has failed for good.
@@ -86,7 +91,7 @@ pub(super) fn result<'a>(view: &'a View, record: &Record) -> Outcome<'a> {
         name: &view.raw_name,
         info_hash_v1: &view.info_hash,
         info_hash_v2: None,
-        complete: view.done == view.total,
+        complete: record.has_all(view),
         done_bytes: view.done,
         total_bytes: view.total,
         downloaded_bytes: view.downloaded,
@@ -109,7 +114,7 @@ pub(super) fn lines(views: &[View], records: &[&Record], columns: usize, style: 
     if views.len() > 1 {
         let total = View::total_of(views);
         let slowest = records.iter().map(|record| record.moving()).max().unwrap_or_default();
-        let complete = views.iter().filter(|view| view.done == view.total).count();
+        let complete = views.iter().zip(records).filter(|(view, record)| record.has_all(view)).count();
         let (down, up) = (size(total.downloaded), size(total.uploaded));
         lines.push(format!(
             "{}: {complete} of {} complete, received {down}, sent {up} in {}",

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 use peer::{
-    AddTorrent, Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig, SessionError,
-    State, TorrentId, TorrentStats,
+    AddMagnet, AddTorrent, Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig,
+    SessionError, State, TorrentId, TorrentStats,
 };
 use tokio::sync::watch;
 
@@ -142,6 +142,24 @@ impl Watched {
     }
 }
 
+/// What is brought into a session.
+pub(super) enum Add {
+    Torrent(Box<AddTorrent>),
+    Magnet(Box<AddMagnet>),
+}
+
+impl From<AddTorrent> for Add {
+    fn from(add: AddTorrent) -> Self {
+        Self::Torrent(Box::new(add))
+    }
+}
+
+impl From<AddMagnet> for Add {
+    fn from(add: AddMagnet) -> Self {
+        Self::Magnet(Box::new(add))
+    }
+}
+
 /// Torrents in a session.
 pub(super) struct Transfers {
     session: Session,
@@ -168,7 +186,7 @@ impl Transfers {
     ///
     /// # Errors
     /// If the only one cannot be added.
-    pub(super) async fn add_all(&mut self, adds: Vec<AddTorrent>) -> Result<()> {
+    pub(super) async fn add_all(&mut self, adds: Vec<impl Into<Add>>) -> Result<()> {
         let several = adds.len() > 1;
         for add in adds {
             match self.add(add).await {
@@ -186,15 +204,26 @@ impl Transfers {
     ///
     /// # Errors
     /// If it is there already.
-    pub(super) async fn add(&mut self, add: AddTorrent) -> Result<()> {
-        let name = display_safe(add.torrent.info.name());
-        let fetches = add.purpose == peer::Purpose::Download;
+    pub(super) async fn add(&mut self, add: impl Into<Add>) -> Result<()> {
+        let add = add.into();
+        let (name, fetches) = match &add {
+            Add::Torrent(add) => {
+                (display_safe(add.torrent.info.name()), add.purpose == peer::Purpose::Download)
+            }
+            Add::Magnet(add) => {
+                (add.magnet.name.as_deref().map_or_else(|| "magnet link".to_owned(), display_safe), true)
+            }
+        };
         let course = match (fetches, self.rules.seed) {
             (false, _) => Course::Seed,
             (true, false) => Course::Download,
             (true, true) => Course::DownloadAndSeed,
         };
-        let id = self.session.add(add).await.map_err(|error| anyhow!("{name}: {error}"))?;
+        let added = match add {
+            Add::Torrent(add) => self.session.add(*add).await,
+            Add::Magnet(add) => self.session.add_magnet(*add).await,
+        };
+        let id = added.map_err(|error| anyhow!("{name}: {error}"))?;
         let stats = self.session.stats(id).ok_or_else(|| anyhow!("{name}: it has left the session"))?;
         self.watched.push(Watched {
             id,

@@ -62,15 +62,16 @@ impl Layout {
             let paint = match view.phase {
                 Phase::Seeding => Style::green,
                 Phase::Failed => Style::red,
-                Phase::Making | Phase::Checking => Style::yellow,
+                Phase::Making | Phase::Asking | Phase::Checking => Style::yellow,
                 Phase::Downloading | Phase::Stopped => Style::cyan,
             };
-            let cells = paint(style, &cells(view.done, view.total, self.bar));
+            let (done, total) = if view.phase == Phase::Asking { (0, 1) } else { (view.done, view.total) };
+            let cells = paint(style, &cells(done, total, self.bar));
             line.push_str(&format!(" ▕{cells}▏"));
             used += self.bar + 3;
         }
         let percent = format!("{:>3}%", percent(view.done, view.total));
-        if used + width(&percent) <= self.columns {
+        if view.phase != Phase::Asking && used + width(&percent) <= self.columns {
             used += width(&percent);
             line.push_str(&percent);
         }
@@ -115,6 +116,10 @@ fn parts(view: &View) -> Vec<Part> {
     let eta = |rank| view.eta.map(|eta| Part::new(rank, format!("ETA {}", duration(eta))));
     let peers = |rank| Part::new(rank, format!("peers {}", view.peers));
     match view.phase {
+        Phase::Asking => {
+            let note = view.note.as_deref().unwrap_or("looking for the torrent");
+            vec![Part::sentence(1, note, Style::yellow)]
+        }
         Phase::Making | Phase::Checking => {
             let verb = if view.phase == Phase::Making { "making" } else { "checking" };
             let speed = (view.down > 0).then(|| Part::new(4, rate(view.down)));
@@ -240,7 +245,9 @@ mod tests {
     fn h81_no_line_is_wider_than_its_terminal() {
         let mut views =
             vec![download("a"), download("日本語のとても長い名前です.mkv"), download(&"x".repeat(300))];
-        for phase in [Phase::Making, Phase::Checking, Phase::Seeding, Phase::Stopped, Phase::Failed] {
+        for phase in
+            [Phase::Making, Phase::Asking, Phase::Checking, Phase::Seeding, Phase::Stopped, Phase::Failed]
+        {
             views.push(View { phase, note: Some("no tracker answered".to_owned()), ..download("name.bin") });
         }
         let idle = View { down: 0, up: 0, peers: 0, ..download("idle.bin") };
@@ -271,6 +278,14 @@ mod tests {
         let view = View { down: 0, up: 0, note, ..download("a.bin") };
         assert_eq!(drawn(80, &view), "a.bin ▕████▍  ▏ 63% 1.2/1.9 GiB 12 peers, none has the missing pieces");
         assert_eq!(drawn(40, &view), "a.bin ▕██▌ ▏ 63% 12 peers, none has…");
+    }
+
+    #[test]
+    fn a_link_whose_torrent_is_asked_for_has_no_percent() {
+        let note = Some("asking 3 peers for the torrent".to_owned());
+        let view = View { phase: Phase::Asking, done: 0, total: 0, down: 0, up: 0, note, ..download("a b") };
+        assert_eq!(drawn(80, &view), "a b ▕       ▏ asking 3 peers for the torrent");
+        assert_eq!(super::super::plain::line(&view), "a b: asking 3 peers for the torrent");
     }
 
     #[test]

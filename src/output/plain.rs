@@ -13,6 +13,7 @@ pub(crate) fn line(view: &View) -> String {
     let why = view.note.as_deref().filter(|_| !view.moves());
     let up = rate(view.up);
     match (view.phase, why) {
+        (Phase::Asking, why) => format!("{name}: {}", why.unwrap_or("looking for the torrent")),
         (Phase::Making, _) => format!("{name}: making {share}{eta}"),
         (Phase::Checking, _) => format!("{name}: checking {share}{eta}"),
         (Phase::Downloading, Some(why)) => format!("{name}: {share} {why}"),

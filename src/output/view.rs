@@ -47,6 +47,8 @@ pub(crate) struct View {
 pub(crate) enum Phase {
     /// A torrent is being made: files are hashed.
     Making,
+    /// Peers are asked for the torrent of a magnet link. How much it is nobody knows.
+    Asking,
     /// Data that is there is hashed.
     Checking,
     /// Pieces are fetched.
@@ -95,6 +97,7 @@ impl View {
     /// A view of a torrent in a session.
     pub(crate) fn of(stats: &TorrentStats) -> Self {
         let (phase, failure) = match &stats.state {
+            State::FetchingMetadata => (Phase::Asking, None),
             State::Checking => (Phase::Checking, None),
             State::Downloading => (Phase::Downloading, None),
             State::Seeding => (Phase::Seeding, None),

@@ -1,6 +1,6 @@
-"""A libtorrent-rasterbar peer: lt_peer.py seed|leech TORRENT FOLDER ADDRESS:PORT [PEER:PORT [RATE]]
+"""A libtorrent-rasterbar peer: lt_peer.py seed|leech TORRENT|MAGNET FOLDER ADDRESS:PORT [PEER:PORT [RATE]]
 
-It meets peers through the torrent's trackers, by PEER if that is given, and by peer exchange, and speaks plain TCP. RATE
+It meets peers through the trackers of the torrent or link, by PEER if that is given, and by peer exchange, and speaks plain TCP. RATE
 is the most bytes a second that it sends and the most that it receives. A leecher ends when it is complete and has
 told the tracker so; a seeder checks its data and seeds until it is ended.
 """
@@ -25,8 +25,11 @@ session = lt.session({
     | lt.alert.category_t.status_notification
     | lt.alert.category_t.tracker_notification,
 })
-params = lt.add_torrent_params()
-params.ti = lt.torrent_info(torrent)
+if torrent.startswith("magnet:"):
+    params = lt.parse_magnet_uri(torrent)
+else:
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(torrent)
 params.save_path = folder
 handle = session.add_torrent(params)
 # Limits of the torrent, since those of the session do not hold for peers of the same site.

@@ -4,6 +4,7 @@
 //! `cargo test --workspace --test integration -- --ignored interop`.
 
 mod exchange;
+mod magnets;
 mod support;
 mod swarm;
 mod torrents;

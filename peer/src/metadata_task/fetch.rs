@@ -165,7 +165,8 @@ impl<'a> Fetch<'a> {
                 }
                 Woken::Command(Some(Command::Limits(limits))) => self.lookup.add.limits = limits,
                 // There is nothing to tell of links that have no pieces, and no content to limit.
-                Woken::Command(Some(Command::Resume | Command::Links(_) | Command::Settle)) | Woken::Time => {}
+                Woken::Command(Some(Command::Resume | Command::Links(_) | Command::Settle)) | Woken::Time => {
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use super::programs::{PYTHON, require_libtorrent};
 use super::{SCRIPTS, SHOAL};
 
 /// The port every client listens on: each has a host of its own.
-const PORT: &str = "6881";
+pub(crate) const PORT: &str = "6881";
 
 /// A make of client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,16 @@ impl Client {
         Process::start(host, self.name(), &scratch, &command)
     }
 
-    /// Downloads into `data`, a folder that is there. Its settings and output go to `scratch`.
-    pub(crate) fn leech(self, host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Leecher {
+    /// Downloads a torrent, given as a file or a magnet link, into `data`, a folder that is there. Its settings and
+    /// output go to `scratch`.
+    pub(crate) fn leech(
+        self,
+        host: &Host,
+        torrent: impl AsRef<Path>,
+        data: &Path,
+        scratch: &Path,
+    ) -> Leecher {
+        let torrent = torrent.as_ref();
         let scratch = own_folder(scratch, "leecher");
         let mut flag = None;
         let command = match self {
