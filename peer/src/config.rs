@@ -1,8 +1,10 @@
 //! What a session and a torrent are started with.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metainfo::{Magnet, TorrentFile};
@@ -172,8 +174,9 @@ pub struct AddMagnet {
     pub peers: Vec<SocketAddr>,
     /// Trackers that the user names: asked before those of the link.
     pub trackers: Vec<String>,
-    /// As in [`AddTorrent`]. `None` leaves it to the link (BEP 53), which says all where it says nothing.
-    pub select: Option<Vec<usize>>,
+    /// What is done once the torrent is here. `None` downloads the files that the link selects (BEP 53), all where it
+    /// selects none.
+    pub on_found: Option<OnFound>,
     /// As in [`AddTorrent`].
     pub sequential: bool,
     /// As in [`AddTorrent`].
@@ -190,22 +193,57 @@ impl AddMagnet {
             overwrite: false,
             peers: Vec::new(),
             trackers: Vec::new(),
-            select: None,
+            on_found: None,
             sequential: false,
             limits: Limits::default(),
         }
     }
 
+    /// What is to be done with its torrent.
+    pub(crate) fn next(&self, torrent: &TorrentFile) -> Next {
+        match &self.on_found {
+            Some(OnFound(decide)) => decide(torrent),
+            None => Next::Download(self.magnet.selected_files(&torrent.info)),
+        }
+    }
+
     /// What is downloaded once the torrent is there. The peers are not in it: they are known by then.
-    pub(crate) fn with_torrent(&self, torrent: TorrentFile) -> AddTorrent {
+    pub(crate) fn with_torrent(&self, torrent: TorrentFile, select: Option<Vec<usize>>) -> AddTorrent {
         AddTorrent {
             overwrite: self.overwrite,
             trackers: self.trackers.clone(),
-            select: self.select.clone().or_else(|| self.magnet.selected_files(&torrent.info)),
+            select,
             sequential: self.sequential,
             limits: self.limits,
             ..AddTorrent::download(torrent, &self.root)
         }
+    }
+}
+
+/// What to do with a magnet link whose torrent is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Download: all, or what [`AddTorrent::select`] means.
+    Download(Option<Vec<usize>>),
+    /// Nothing: it ends, as if it had been told to.
+    End,
+}
+
+/// Decides that. It is called once, with the torrent that has the digest of the link, on the session's own runtime: it
+/// must not wait for anything.
+#[derive(Clone)]
+pub struct OnFound(Arc<dyn Fn(&TorrentFile) -> Next + Send + Sync>);
+
+impl OnFound {
+    /// Decides as this does.
+    pub fn new(decide: impl Fn(&TorrentFile) -> Next + Send + Sync + 'static) -> Self {
+        Self(Arc::new(decide))
+    }
+}
+
+impl fmt::Debug for OnFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnFound").finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,9 @@ mod shared;
 mod stats;
 mod torrent_task;
 
-pub use config::{AddMagnet, AddTorrent, Deadlines, Listen, PortChoice, Purpose, SessionConfig, Verify};
+pub use config::{
+    AddMagnet, AddTorrent, Deadlines, Listen, Next, OnFound, PortChoice, Purpose, SessionConfig, Verify,
+};
 pub use discovery::{FetchError, TrackerClient, fetch_torrent, scrape};
 pub use error::{AddError, SessionError};
 pub use event::{Event, EventStream};

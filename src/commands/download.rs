@@ -2,16 +2,18 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, anyhow, bail};
 use metainfo::{InfoHash, Magnet, TorrentFile, display_safe};
-use peer::{AddMagnet, AddTorrent};
+use peer::{AddMagnet, AddTorrent, Next, OnFound};
 
 use super::several::Several;
 use super::show::is_magnet;
 use super::transfer::{Add, Rules, Transfers, start};
 use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
+use crate::cli::values::FileNumbers;
 use crate::exit::{Exit, failure, reason};
 
 /// Addresses of one host name that are tried: more than a peer at home has, and no flood.
@@ -66,11 +68,12 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             (Some(numbers), [Named::Torrent(torrent)]) => Some(files::selected(&torrent.info, numbers)?),
             _ => None,
         };
-        if let (true, [Named::Torrent(torrent)]) = (args.list, torrents.as_slice()) {
-            return files::list(torrent, select.as_deref(), context).map(|()| Exit::Done);
-        }
-        if let ([Named::Magnet(_)], true) = (torrents.as_slice(), args.list || args.select.is_some()) {
-            bail!("the files of a magnet link cannot be listed or chosen");
+        match (args.list, torrents.as_slice()) {
+            (true, [Named::Torrent(torrent)]) => {
+                return files::list(torrent, select.as_deref(), context).map(|()| Exit::Done);
+            }
+            (true, [Named::Magnet(magnet)]) => return list_found(magnet, args, context).await,
+            _ => {}
         }
         let peers = peers(&args.peer, context).await?;
         let folder = match &args.dir {
@@ -94,6 +97,7 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
                 context.screen.warn(&format!("{name}: web seeds are not used yet; only peers are asked"));
             }
         }
+        let choice = Choice::default();
         let add = |named| match named {
             Named::Torrent(torrent) => Add::from(AddTorrent {
                 overwrite: args.overwrite,
@@ -108,13 +112,64 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
                 peers: peers.clone(),
                 trackers: args.tracker.clone(),
                 sequential: args.sequential,
+                on_found: args.select.as_ref().map(|numbers| choice.of(numbers)),
                 ..AddMagnet::new(magnet, &folder)
             }),
         };
         transfers.add_all(torrents.into_iter().map(add).collect()).await?;
         let ended = transfers.run(context).await?;
+        choice.taken()?;
         Ok(if ended == Exit::Done { worst.unwrap_or(ended) } else { ended })
     })
+}
+
+/// Prints the files of a magnet link, once its torrent has come. Nothing else is fetched, and nothing is made on disk.
+async fn list_found(magnet: &Magnet, args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit> {
+    let found = Arc::new(OnceLock::new());
+    let keep = Arc::clone(&found);
+    let add = AddMagnet {
+        peers: peers(&args.peer, context).await?,
+        trackers: args.tracker.clone(),
+        on_found: Some(OnFound::new(move |torrent| {
+            // It is found once.
+            let _ = keep.set(torrent.clone());
+            Next::End
+        })),
+        ..AddMagnet::new(magnet.clone(), &context.cwd)
+    };
+    let rules = Rules { timeout: args.timeout, ..Rules::default() };
+    let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+    transfers.add(add).await?;
+    let ended = transfers.find(context).await?;
+    let Some(torrent) = found.get().filter(|_| ended == Exit::Done) else { return Ok(ended) };
+    let select = args.select.as_ref().map(|numbers| files::selected(&torrent.info, numbers)).transpose()?;
+    files::list(torrent, select.as_deref(), context).map(|()| Exit::Done)
+}
+
+/// The choice of a magnet link's files, which can be made only when its torrent has come.
+#[derive(Default)]
+struct Choice {
+    /// What was wrong with it.
+    mistake: Arc<Mutex<Option<anyhow::Error>>>,
+}
+
+impl Choice {
+    /// The files of these numbers; a mistake ends the download.
+    fn of(&self, numbers: &FileNumbers) -> OnFound {
+        let (mistake, numbers) = (Arc::clone(&self.mistake), numbers.clone());
+        OnFound::new(move |torrent| match files::selected(&torrent.info, &numbers) {
+            Ok(select) => Next::Download(Some(select)),
+            Err(error) => {
+                *mistake.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Next::End
+            }
+        })
+    }
+
+    /// Tells of a mistake, once the session that knew of it has ended.
+    fn taken(&self) -> Result<()> {
+        self.mistake.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
 }
 
 /// The addresses of peers that were named by address or by host name.

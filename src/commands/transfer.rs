@@ -249,6 +249,8 @@ impl Transfers {
         if matches!(ended, Ended::AllOver) {
             self.linger(&mut display, context).await;
         }
+        // A link whose torrent turned out not to be wanted has ended by itself: there is nothing to sum up.
+        self.watched.retain(|one| one.stats.borrow().state != State::Stopped);
         let complete = self.watched.iter().all(|one| !one.fetches || one.record.is_over());
         self.shutdown().await;
         // The last numbers: what was sent while it ended counts too.
@@ -259,6 +261,22 @@ impl Transfers {
         display.objects(&views);
         display.finish();
         self.summarize(&views, context)?;
+        self.exit(ended, complete)
+    }
+
+    /// The same for a magnet link that ends as soon as its torrent is there: nothing is summed up.
+    ///
+    /// # Errors
+    /// As for [`Transfers::run`].
+    pub(super) async fn find(mut self, context: &Context<'_>) -> Result<Exit> {
+        let mut display = Display::new(self.screen.clone());
+        let ended = self.watch(&mut display, context).await;
+        self.shutdown().await;
+        display.finish();
+        self.exit(ended, false)
+    }
+
+    fn exit(&self, ended: Ended, complete: bool) -> Result<Exit> {
         match ended {
             Ended::AllOver => Ok(self.worst.unwrap_or(Exit::Done)),
             Ended::TimedOut(text) => Err(failure(Exit::TimedOut, text)),

@@ -1,4 +1,5 @@
-//! Magnet links: the torrent itself comes from a peer of another make, found through a tracker or named by the link.
+//! Magnet links: the torrent itself comes from a peer, most often of another make, found through a tracker or named by
+//! the link. aria2 does not read the addresses in links.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -82,4 +83,9 @@ links! {
     aria2_gives_the_torrent_of_a_link_with_its_address: Aria2 to Shoal by ItsAddress;
     libtorrent_gives_the_torrent_of_a_link_with_a_tracker: Libtorrent to Shoal by ItsTracker;
     libtorrent_gives_the_torrent_of_a_link_with_its_address: Libtorrent to Shoal by ItsAddress;
+    aria2_gets_the_torrent_of_a_link_with_a_tracker: Shoal to Aria2 by ItsTracker;
+    libtorrent_gets_the_torrent_of_a_link_with_a_tracker: Shoal to Libtorrent by ItsTracker;
+    libtorrent_gets_the_torrent_of_a_link_with_its_address: Shoal to Libtorrent by ItsAddress;
+    shoal_gets_the_torrent_of_a_link_with_a_tracker: Shoal to Shoal by ItsTracker;
+    shoal_gets_the_torrent_of_a_link_with_its_address: Shoal to Shoal by ItsAddress;
 }

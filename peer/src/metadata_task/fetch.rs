@@ -312,7 +312,7 @@ impl<'a> Fetch<'a> {
         }
         self.dials.abort_all();
         let stop = shared.config.deadlines.stop_announce;
-        // A tracker that is slow now forgets us by itself later.
+        // As in [`Lookup::leave`], whose announces these are not yet.
         let _ = tokio::time::timeout(stop, self.announces.stop(now, STANDING)).await;
     }
 
@@ -322,4 +322,5 @@ impl<'a> Fetch<'a> {
 }
 
 /// Where a torrent stands of which nothing is known.
-const STANDING: Standing = Standing { uploaded: 0, downloaded: 0, left: LEFT, is_partial_seed: false };
+pub(super) const STANDING: Standing =
+    Standing { uploaded: 0, downloaded: 0, left: LEFT, is_partial_seed: false };

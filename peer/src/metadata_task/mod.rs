@@ -22,7 +22,7 @@ use crate::discovery::TrackerClient;
 use crate::shared::Shared;
 use crate::torrent_task::announces::Announces;
 use crate::torrent_task::{self, Command, Context, catch, run};
-use crate::{AddMagnet, Event, Failure, FailureKind, State, TorrentId, TorrentStats, TrackerStatus};
+use crate::{AddMagnet, Event, Failure, FailureKind, Next, State, TorrentId, TorrentStats, TrackerStatus};
 
 /// What the task has while the torrent is looked for.
 #[derive(Debug)]
@@ -98,11 +98,18 @@ impl Lookup {
                 Ended::Stopped => return None,
                 Ended::Paused => self.set_state(State::Paused),
                 Ended::Found(found) => match TorrentFile::from_magnet(&self.add.magnet, &found.info) {
-                    Ok(torrent) => return Some(self.hand_over(torrent, *found)),
-                    Err(error) => self.fail(format!(
-                        "{}: the torrent of this link cannot be used: {error}",
-                        display_safe(&self.stats.borrow().name)
-                    )),
+                    Ok(torrent) => match self.add.next(&torrent) {
+                        Next::Download(select) => return Some(self.hand_over(torrent, select, *found)),
+                        Next::End => {
+                            self.leave(found.announces).await;
+                            return None;
+                        }
+                    },
+                    Err(error) => {
+                        self.leave(found.announces).await;
+                        let name = display_safe(&self.stats.borrow().name);
+                        self.fail(format!("{name}: the torrent of this link cannot be used: {error}"));
+                    }
                 },
             }
             if !self.rest().await {
@@ -113,12 +120,12 @@ impl Lookup {
     }
 
     /// The task's second half.
-    fn hand_over(&mut self, torrent: TorrentFile, found: Found) -> Context {
+    fn hand_over(&mut self, torrent: TorrentFile, select: Option<Vec<usize>>, found: Found) -> Context {
         // Only its trackers name the peers of a private torrent, and the user (BEP 27).
         let private = torrent.info.private();
         let may_name = |source: Source| !private || source != Source::Peer;
         let known = found.known.into_iter().filter(|(_, source)| may_name(*source)).collect();
-        let add = self.add.with_torrent(torrent);
+        let add = self.add.with_torrent(torrent, select);
         let first = torrent_task::first_stats(&add);
         self.stats.send_modify(|stats| {
             let most_peers = stats.most_peers;
@@ -140,6 +147,13 @@ impl Lookup {
             stats: Arc::clone(&self.stats),
             added: self.added,
         }
+    }
+
+    /// Tells the trackers that nothing more comes of it.
+    async fn leave(&self, mut announces: Announces) {
+        let most = self.shared.config.deadlines.stop_announce;
+        // A tracker that is slow now forgets us by itself later.
+        let _ = tokio::time::timeout(most, announces.stop(self.shared.now(), fetch::STANDING)).await;
     }
 
     /// Waits, doing nothing, until told to go on; `false` if told to end.

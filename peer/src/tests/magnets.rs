@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::support::{Sample, end, failure, seeder, session, until};
 use crate::discovery::tests::{respond, server};
-use crate::{AddError, AddMagnet, Event, FailureKind, Note, State};
+use crate::{AddError, AddMagnet, AddTorrent, Event, FailureKind, Next, Note, OnFound, State};
 
 /// A peer that has this as the metadata of the torrent, and nothing else. It serves until the test ends.
 async fn metadata_peer(hash: metainfo::InfoHash, metadata: Vec<u8>) -> SocketAddr {
@@ -149,6 +149,42 @@ async fn a_link_that_rests_goes_on_with_peers_named_meanwhile() {
     leecher.resume(id).await;
     until(&leecher, id, |stats| stats.state == State::Seeding).await;
     sample.assert_complete_in(dir.path());
+    end(&[&leecher, &seed]).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_comes_gives_the_torrent_and_is_dialled_for_the_content() {
+    let sample = large();
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let id = leecher.add_magnet(AddMagnet::new(sample.torrent.magnet(), dir.path())).await.unwrap();
+    // The link names nobody: it is the seed that knows the one who looks for the torrent.
+    let seed = session();
+    let peers = vec![port(leecher.port())];
+    seed.add(AddTorrent { peers, ..sample.seed() }).await.unwrap();
+    until(&leecher, id, |stats| stats.state == State::Seeding).await;
+    sample.assert_complete_in(dir.path());
+    end(&[&leecher, &seed]).await;
+}
+
+#[tokio::test]
+async fn a_link_whose_torrent_is_not_wanted_ends_and_leaves_its_tracker() {
+    let sample = Sample::single(300_000, 16_384);
+    let seed = seeder(&sample).await;
+    let body = [&b"d8:intervali1800e5:peers6:\x7f\0\0\x01"[..], &seed.port().to_be_bytes(), b"e"].concat();
+    let (address, paths) = server(move |_, _, stream| respond(stream, "200 OK", "", &body));
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let magnet = Magnet { trackers: vec![format!("http://{address}/announce")], ..sample.torrent.magnet() };
+    let info = sample.torrent.info.raw().clone();
+    let on_found = OnFound::new(move |torrent| {
+        assert_eq!(*torrent.info.raw(), info);
+        Next::End
+    });
+    let add = AddMagnet { on_found: Some(on_found), ..AddMagnet::new(magnet, dir.path()) };
+    let id = leecher.add_magnet(add).await.unwrap();
+    until(&leecher, id, |stats| stats.state == State::Stopped).await;
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let paths: Vec<String> = paths.try_iter().collect();
+    assert!(matches!(paths.as_slice(), [_, last] if last.contains("event=stopped")), "{paths:?}");
     end(&[&leecher, &seed]).await;
 }
 

@@ -109,6 +109,18 @@ fn a_peer_is_dialled_introduced_to_asked_and_gives_the_torrent() {
 }
 
 #[test]
+fn a_dial_without_a_place_is_made_later_and_no_other_meanwhile() {
+    let mut fetch = fetch();
+    fetch.handle_candidates(at(0), &[address(1)], Source::Tracker);
+    assert_eq!(planned(&mut fetch, at(0)), [Action::Dial(address(1))]);
+    fetch.handle_dial_postponed(at(0), address(1));
+    fetch.handle_candidates(at(1), &[address(2)], Source::Tracker);
+    assert_eq!((planned(&mut fetch, at(1)), fetch.poll_timeout()), (vec![], Some(at(5))));
+    let dialled = planned(&mut fetch, at(5));
+    assert!(dialled.len() == 2 && dialled.contains(&Action::Dial(address(1))), "{dialled:?}");
+}
+
+#[test]
 fn a_peer_that_does_not_speak_of_metadata_is_not_kept() {
     let mut fetch = fetch();
     let plain = Opened { reserved: [0; 8], ..opened(1, Direction::Incoming) };
