@@ -8,9 +8,10 @@ use anyhow::{Result, anyhow, bail};
 use metainfo::{InfoHash, Magnet, TorrentFile, display_safe};
 use peer::{AddMagnet, AddTorrent, Next, OnFound};
 
+use super::add::Add;
 use super::several::Several;
 use super::show::is_magnet;
-use super::transfer::{Add, Rules, Transfers, start};
+use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::cli::values::FileNumbers;

@@ -2,6 +2,7 @@
 //!
 //! A command takes its arguments and a [`Context`], writes results and progress there, and says how it ended.
 
+mod add;
 mod create;
 mod download;
 mod files;

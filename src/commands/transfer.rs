@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 use peer::{
-    AddMagnet, AddTorrent, Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig,
-    SessionError, State, TorrentId, TorrentStats,
+    Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig, SessionError, State,
+    TorrentId, TorrentStats,
 };
 use tokio::sync::watch;
 
 use super::Context;
+use super::add::Add;
 use super::progress::{Progress, timed_out};
 use super::summary::{self, Record};
 use crate::cli::NetworkArgs;
@@ -142,24 +143,6 @@ impl Watched {
     }
 }
 
-/// What is brought into a session.
-pub(super) enum Add {
-    Torrent(Box<AddTorrent>),
-    Magnet(Box<AddMagnet>),
-}
-
-impl From<AddTorrent> for Add {
-    fn from(add: AddTorrent) -> Self {
-        Self::Torrent(Box::new(add))
-    }
-}
-
-impl From<AddMagnet> for Add {
-    fn from(add: AddMagnet) -> Self {
-        Self::Magnet(Box::new(add))
-    }
-}
-
 /// Torrents in a session.
 pub(super) struct Transfers {
     session: Session,
@@ -206,24 +189,13 @@ impl Transfers {
     /// If it is there already.
     pub(super) async fn add(&mut self, add: impl Into<Add>) -> Result<()> {
         let add = add.into();
-        let (name, fetches) = match &add {
-            Add::Torrent(add) => {
-                (display_safe(add.torrent.info.name()), add.purpose == peer::Purpose::Download)
-            }
-            Add::Magnet(add) => {
-                (add.magnet.name.as_deref().map_or_else(|| "magnet link".to_owned(), display_safe), true)
-            }
-        };
+        let (name, fetches) = (add.name(), add.fetches());
         let course = match (fetches, self.rules.seed) {
             (false, _) => Course::Seed,
             (true, false) => Course::Download,
             (true, true) => Course::DownloadAndSeed,
         };
-        let added = match add {
-            Add::Torrent(add) => self.session.add(*add).await,
-            Add::Magnet(add) => self.session.add_magnet(*add).await,
-        };
-        let id = added.map_err(|error| anyhow!("{name}: {error}"))?;
+        let id = add.to(&self.session).await.map_err(|error| anyhow!("{name}: {error}"))?;
         let stats = self.session.stats(id).ok_or_else(|| anyhow!("{name}: it has left the session"))?;
         self.watched.push(Watched {
             id,
