@@ -77,7 +77,7 @@ impl<'a> Fetch<'a> {
             peer_id: shared.peer_id,
             port: shared.port,
             version: shared.config.user_agent.replace('/', " "),
-            pex: true,
+            pex: shared.config.pex,
             max_links: shared.config.max_peers.min(MAX_LINKS),
             max_dials: limits::TORRENT_DIALS,
         };

@@ -13,9 +13,11 @@ use tempfile::tempdir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::support::{Sample, end, failure, seeder, session, until};
+use super::support::{Sample, config, end, failure, seeder, session, until};
 use crate::discovery::tests::{respond, server};
-use crate::{AddError, AddMagnet, AddTorrent, Event, FailureKind, Next, Note, OnFound, State};
+use crate::{
+    AddError, AddMagnet, AddTorrent, Event, FailureKind, Next, Note, OnFound, Session, SessionConfig, State,
+};
 
 /// A peer that has this as the metadata of the torrent, and nothing else. It serves until the test ends.
 async fn metadata_peer(hash: metainfo::InfoHash, metadata: Vec<u8>) -> SocketAddr {
@@ -164,6 +166,42 @@ async fn a_peer_that_comes_gives_the_torrent_and_is_dialled_for_the_content() {
     until(&leecher, id, |stats| stats.state == State::Seeding).await;
     sample.assert_complete_in(dir.path());
     end(&[&leecher, &seed]).await;
+}
+
+#[tokio::test]
+async fn whoever_looks_for_a_torrent_speaks_of_peer_exchange_unless_that_is_off() {
+    let sample = Sample::single(300_000, 16_384);
+    for pex in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peers = vec![named(listener.local_addr().unwrap())];
+        let leecher = Session::start(SessionConfig { pex, ..config() }).unwrap();
+        let dir = tempdir().unwrap();
+        let magnet = Magnet { peers, ..sample.torrent.magnet() };
+        leecher.add_magnet(AddMagnet::new(magnet, dir.path())).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 68]).await.unwrap();
+        let hello = Handshake {
+            reserved: OUR_RESERVED,
+            info_hash: sample.torrent.info_hash(),
+            peer_id: PeerId([b's'; 20]),
+        };
+        stream.write_all(&hello.encode()).await.unwrap();
+        let (mut decoder, mut buffer, mut said) = (Decoder::without_geometry(), [0; 4096], None);
+        while said.is_none() {
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert!(count > 0, "it closed without a word");
+            let mut input = &buffer[..count];
+            while let Some(item) = decoder.next(&mut input).unwrap() {
+                if let Item::Message(Message::Extended(HANDSHAKE_ID, payload)) = item {
+                    said = Some(ExtensionHandshake::parse(&payload).unwrap());
+                }
+            }
+        }
+        let extensions = said.unwrap().extensions;
+        assert_eq!(extensions.id(Extension::Pex).is_some(), pex);
+        assert!(extensions.id(Extension::Metadata).is_some());
+        end(&[&leecher]).await;
+    }
 }
 
 #[tokio::test]
