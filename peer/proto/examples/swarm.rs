@@ -60,7 +60,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--jitter" => shape.network.jitter = 1000 * number::<u64>(&value)?,
             "--kernel" => shape.network.kernel = KernelBuffer::Fixed(number(&value)?),
             "--overhead" => shape.network.overhead_permille = number(&value)?,
-            "--slots" => shape.slots = number(&value)?,
+            "--slots" => shape.slots = Some(number(&value)?),
             "--super" => shape.super_seeding = value == "on",
             "--links" => shape.links = number(&value)?,
             "--sample" => shape.tracker.sample = number(&value)?,

@@ -13,8 +13,9 @@ use rand_chacha::rand_core::SeedableRng;
 use super::disk::{Disk, RIGHT};
 use super::network::{FlowId, HostSpec};
 use crate::canonical::Witness;
+use crate::rate_limit::Limits;
 use crate::torrent::{About, Torrent, TorrentConfig, Totals};
-use crate::{Bitfield, Block, BlockVerdict, Geometry, LinkId, PeerId, Time};
+use crate::{Allocator, Bitfield, Block, BlockVerdict, Geometry, LinkId, PeerId, Time, TorrentKey};
 
 /// Where every simulated peer listens.
 pub(super) const PORT: u16 = 6881;
@@ -28,6 +29,18 @@ pub enum Leaves {
     AfterComplete(Duration),
     /// When its sockets have taken so many bytes of blocks.
     AfterSending(u64),
+    /// So long after the start of the run, in order.
+    At(Duration),
+    /// So long after the start of the run without a word, and it comes back so much later with what it has, or never.
+    /// Its machine lives on: who speaks to it hears at once that nobody listens.
+    Crashes(Duration, Option<Duration>),
+}
+
+impl Leaves {
+    /// Whether it may go for good before it has everything.
+    fn is_early(self) -> bool {
+        matches!(self, Self::AfterSending(_) | Self::At(_) | Self::Crashes(_, None))
+    }
 }
 
 /// What a peer is and does.
@@ -45,8 +58,8 @@ pub struct NodeSpec {
     pub poisons: bool,
     /// If it does, how many of a thousand.
     pub lies: u32,
-    /// Peers unchoked at once; 0 for one that only takes.
-    pub upload_slots: usize,
+    /// Peers unchoked at once, 0 for one that only takes; `None` for as many as a session without limits gives.
+    pub upload_slots: Option<usize>,
     /// As the only seed, whether it shows its pieces a few at a time.
     pub super_seeding: bool,
     /// Most links.
@@ -66,7 +79,7 @@ impl NodeSpec {
             leaves: Leaves::Never,
             poisons: false,
             lies: 1000,
-            upload_slots: 8,
+            upload_slots: None,
             super_seeding: true,
             max_links: 50,
             pex: true,
@@ -79,6 +92,12 @@ impl NodeSpec {
         Self { complete: true, ..Self::leecher(host) }
     }
 
+    /// Whether it sends right blocks to those that want them.
+    #[must_use]
+    pub fn gives(&self) -> bool {
+        !self.poisons && self.upload_slots != Some(0)
+    }
+
     fn config(&self, geometry: Geometry, have: Bitfield, peer_id: PeerId) -> TorrentConfig {
         TorrentConfig {
             geometry,
@@ -86,7 +105,7 @@ impl NodeSpec {
             peer_id,
             max_links: self.max_links,
             max_dials: 24,
-            upload_slots: self.upload_slots,
+            upload_slots: self.upload_slots.unwrap_or(0),
             super_seeding: self.super_seeding,
             disk_budget: 1024,
             upload_budget: 8 << 20,
@@ -113,6 +132,8 @@ pub struct Node {
     pub joined: Time,
     /// When it had everything; its start for a seed.
     pub completed: Option<Time>,
+    /// When it went, if it is not there.
+    pub left: Option<Time>,
     /// Hosts it spoke to no more.
     pub banned: Vec<IpAddr>,
     /// Hosts from which it wrote a wrong block to its disk.
@@ -123,6 +144,11 @@ pub struct Node {
     disk: Disk,
     /// What it makes up.
     lies: ChaCha8Rng,
+    /// Of its session, if its slots are not fixed.
+    allocator: Option<Allocator>,
+    /// What engines before this one moved, and how many there were.
+    before: Totals,
+    lives: u8,
     /// When its timer goes off, and which of its timers that is.
     pub(super) due: Option<Time>,
     pub(super) version: u32,
@@ -135,25 +161,24 @@ impl Node {
     pub(super) fn new(index: u32, host: u32, spec: NodeSpec, geometry: Geometry, seed: u64) -> Self {
         let count = geometry.piece_count();
         let have = if spec.complete { Bitfield::full(count) } else { Bitfield::new(count) };
-        let mut id = [b'.'; 20];
-        id[..8].copy_from_slice(&seed.to_be_bytes());
-        id[8..12].copy_from_slice(&index.to_be_bytes());
         let now = Time::ZERO + spec.joins;
-        let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(u64::from(index) << 32));
-        let mut torrent = Torrent::new(spec.config(geometry, have, PeerId(id)), now, rng);
-        torrent.handle_seen_as(address(index), Witness::Connection);
+        let allocator = spec.upload_slots.is_none().then(|| Allocator::new(now, Limits::default()));
         Self {
-            torrent,
+            torrent: engine(index, &spec, geometry, seed, have, now, 0),
             spec,
             alive: false,
             joined: now,
             completed: spec.complete.then_some(now),
+            left: None,
             banned: Vec::new(),
             lied_to_by: BTreeSet::new(),
             host,
             ends: Vec::new(),
             disk: Disk::new(geometry),
             lies: ChaCha8Rng::seed_from_u64(!seed.wrapping_add(u64::from(index) << 32)),
+            allocator,
+            before: Totals::default(),
+            lives: 0,
             due: None,
             version: 0,
             is_dirty: false,
@@ -165,7 +190,51 @@ impl Node {
     /// What has moved.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.torrent.totals()
+        let now = self.torrent.totals();
+        Totals {
+            downloaded: self.before.downloaded + now.downloaded,
+            uploaded: self.before.uploaded + now.uploaded,
+            wasted: self.before.wasted + now.wasted,
+        }
+    }
+
+    /// Whether it came with everything and gives it.
+    #[must_use]
+    pub fn is_seed(&self) -> bool {
+        self.spec.complete && self.spec.gives()
+    }
+
+    /// Whether it came with nothing and is not to go before it has everything.
+    #[must_use]
+    pub fn is_to_complete(&self) -> bool {
+        !self.spec.complete && !self.spec.leaves.is_early()
+    }
+
+    /// Gives the engine what its session grants. Whether it can do more now than before.
+    pub(super) fn allocate(&mut self, now: Time) -> bool {
+        let Some(allocator) = &mut self.allocator else { return false };
+        allocator.settle(now, TorrentKey(0), &mut self.torrent)
+    }
+
+    /// Its process ends: nobody hears what its engine still had to say.
+    pub(super) fn crash(&mut self, now: Time) -> Vec<FlowId> {
+        self.alive = false;
+        self.left = Some(now);
+        self.torrent.handle_shutdown(now);
+        while self.torrent.poll_action().is_some() {}
+        std::mem::take(&mut self.ends).into_iter().flatten().collect()
+    }
+
+    /// Another process begins with the pieces that are on disk.
+    pub(super) fn begin_anew(&mut self, now: Time, index: u32, geometry: Geometry, seed: u64) {
+        self.before = self.totals();
+        self.lives = self.lives.wrapping_add(1);
+        let have = self.torrent.have().clone();
+        self.torrent = engine(index, &self.spec, geometry, seed, have, now, self.lives);
+        self.disk = Disk::new(geometry);
+        self.allocator = self.allocator.as_ref().map(|_| Allocator::new(now, Limits::default()));
+        self.due = None;
+        self.version = self.version.wrapping_add(1);
     }
 
     pub(super) fn attach(&mut self, link: LinkId, flow: FlowId) {
@@ -213,6 +282,25 @@ impl Node {
         let digests = self.disk.digests(piece);
         self.torrent.handle_block_digests(now, piece, Some(digests));
     }
+}
+
+fn engine(
+    index: u32,
+    spec: &NodeSpec,
+    geometry: Geometry,
+    seed: u64,
+    have: Bitfield,
+    now: Time,
+    life: u8,
+) -> Torrent {
+    let mut id = [b'.'; 20];
+    id[..8].copy_from_slice(&seed.to_be_bytes());
+    id[8..12].copy_from_slice(&index.to_be_bytes());
+    id[12] = life;
+    let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(u64::from(index) << 32) ^ u64::from(life) << 24);
+    let mut torrent = Torrent::new(spec.config(geometry, have, PeerId(id)), now, rng);
+    torrent.handle_seen_as(address(index), Witness::Connection);
+    torrent
 }
 
 /// The address of a node.

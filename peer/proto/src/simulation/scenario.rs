@@ -23,12 +23,14 @@ pub struct Shape {
     pub burst: u32,
     /// From any node to any other, one way.
     pub latency: Duration,
-    /// Peers that each unchokes at once.
-    pub slots: usize,
+    /// Peers that each unchokes at once; `None` for what a session without limits gives.
+    pub slots: Option<usize>,
     /// Whether an only seed shows its pieces a few at a time.
     pub super_seeding: bool,
     /// Most links a node.
     pub links: usize,
+    /// How long connections last on the average before they are lost.
+    pub connections_last: Option<Duration>,
     /// The network.
     pub network: NetworkConfig,
     /// The tracker.
@@ -45,9 +47,10 @@ impl Default for Shape {
             down: None,
             burst: 0,
             latency: Duration::from_millis(20),
-            slots: 8,
+            slots: None,
             super_seeding: true,
             links: 50,
+            connections_last: None,
             network: NetworkConfig::default(),
             tracker: TrackerConfig::default(),
         }
@@ -90,7 +93,9 @@ impl Shape {
     pub fn swarm(&self, seed: u64, specs: &[NodeSpec]) -> Result<Swarm, metainfo::Error> {
         let config =
             SwarmConfig { seed, geometry: self.geometry()?, network: self.network, tracker: self.tracker };
-        Ok(Swarm::new(config, specs))
+        let mut swarm = Swarm::new(config, specs);
+        swarm.let_connections_last(self.connections_last);
+        Ok(swarm)
     }
 }
 

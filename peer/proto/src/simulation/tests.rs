@@ -255,7 +255,7 @@ fn h33_half_of_the_peers_of_a_lone_seed_that_reveals_its_pieces_poison_what_they
 
 #[test]
 fn a_free_rider_sends_nothing_and_still_completes_from_a_seed() {
-    let mut swarm = swarm(1, &[seed(), leecher(), NodeSpec { upload_slots: 0, ..leecher() }]);
+    let mut swarm = swarm(1, &[seed(), leecher(), NodeSpec { upload_slots: Some(0), ..leecher() }]);
     assert!(swarm.run(Duration::from_secs(120), all_complete));
     assert_eq!(swarm.nodes[2].totals().uploaded, 0);
 }
@@ -267,7 +267,7 @@ fn a_peer_that_knows_of_one_other_only_by_pex_completes() {
         let geometry = Geometry::new(SIZE, 256 * 1024).unwrap();
         let config = SwarmConfig { seed: number, geometry, network: NetworkConfig::default(), tracker };
         // The one in between takes and gives nothing, so that the last must find the seed.
-        let specs = [seed(), NodeSpec { upload_slots: 0, ..leecher() }, leecher()];
+        let specs = [seed(), NodeSpec { upload_slots: Some(0), ..leecher() }, leecher()];
         let mut swarm = Swarm::new(config, &specs.map(|spec| NodeSpec { pex, ..spec }));
         for (knows, known) in [(1, 0), (2, 1)] {
             let address = super::node::address(known);
@@ -278,4 +278,43 @@ fn a_peer_that_knows_of_one_other_only_by_pex_completes() {
         assert_eq!(swarm.nodes[1].totals().uploaded, 0);
         assert!(swarm.nodes[1].completed.is_some(), "seed {number}");
     }
+}
+
+#[test]
+fn a_peer_that_crashes_comes_back_with_what_it_has() {
+    let (crash, away) = (Duration::from_secs(8), Duration::from_secs(20));
+    let crashes = NodeSpec { leaves: Leaves::Crashes(crash, Some(away)), ..leecher() };
+    for number in 0..3 {
+        let mut swarm = swarm(number, &[seed(), crashes, leecher()]);
+        assert!(!swarm.run(crash, all_complete), "seed {number}");
+        let had = swarm.nodes[1].torrent.have().count();
+        assert!(had > 0 && !swarm.nodes[1].alive, "seed {number}");
+        swarm.run(away, all_complete);
+        assert!(swarm.nodes[1].alive && swarm.nodes[1].torrent.have().count() >= had, "seed {number}");
+        assert!(swarm.run(Duration::from_secs(120), all_complete), "seed {number}");
+        // No piece that it had is fetched again, only what was missing of those that it had begun.
+        let received = swarm.nodes[1].totals().downloaded as f64;
+        assert!(received < 1.3 * SIZE as f64, "seed {number}: {received}");
+    }
+}
+
+#[test]
+fn a_swarm_whose_connections_break_all_the_time_completes() {
+    for number in 0..3 {
+        let shape = Shape { connections_last: Some(Duration::from_secs(2)), ..small() };
+        let [first, again] = [run(&shape, number), run(&shape, number)];
+        assert_eq!(first.digest(), again.digest(), "seed {number}");
+        assert_ne!(first.digest(), run(&small(), number).digest(), "seed {number}: none broke");
+    }
+}
+
+#[test]
+fn those_that_are_to_leave_are_not_waited_for() {
+    let away = Leaves::At(Duration::from_secs(3));
+    let crashed = Leaves::Crashes(Duration::from_secs(3), None);
+    let [leaver, crasher] = [away, crashed].map(|leaves| NodeSpec { leaves, ..leecher() });
+    let mut swarm = swarm(1, &[seed(), leaver, crasher, leecher()]);
+    assert!(swarm.run(Duration::from_secs(120), all_complete));
+    let done: Vec<bool> = swarm.nodes.iter().map(|node| node.completed.is_some()).collect();
+    assert_eq!(done, [true, false, false, true]);
 }

@@ -40,6 +40,7 @@ impl Swarm {
                 Err(_) => self.refuse(to, back, out),
             }
             flows = Some((out, back));
+            self.doom(out, back);
             self.mark(to);
         }
         self.after(latency, What::Dialled { from, to, address, flows });
@@ -114,10 +115,31 @@ impl Swarm {
         self.network.send(now, out, 1, Chunk::End);
     }
 
+    /// Chooses when a connection will be lost.
+    fn doom(&mut self, out: FlowId, back: FlowId) {
+        if let Some(mean) = self.connections_last {
+            let most = u64::try_from(2 * mean.as_micros()).unwrap_or(u64::MAX);
+            let micros = self.rng.random_range(0..=most);
+            self.after(micros, What::Lose(out, back));
+        }
+    }
+
+    /// A connection is lost, with all that is under way on it: both sides hear of it at once.
+    pub(super) fn lose(&mut self, out: FlowId, back: FlowId) {
+        self.cut(out);
+        self.cut(back);
+    }
+
     /// The other side has closed.
     pub(super) fn ended(&mut self, flow: FlowId, back: FlowId) {
+        self.cut(back);
+        self.drop_flow(flow);
+    }
+
+    /// The side that sends on a flow hears that its connection is gone.
+    fn cut(&mut self, out: FlowId) {
         let now = self.now;
-        if let Some(end) = self.end_mut(back)
+        if let Some(end) = self.end_mut(out)
             && std::mem::take(&mut end.is_open)
         {
             let (node, link, owed) = (end.node, end.link, end.forget());
@@ -127,10 +149,9 @@ impl Swarm {
                 torrent.handle_upload_sent(now, link, owed, false);
             }
             torrent.handle_closed(now, link);
-            self.drop_flow(back);
             self.mark(node);
         }
-        self.drop_flow(flow);
+        self.drop_flow(out);
     }
 
     pub(super) fn drop_flow(&mut self, id: FlowId) {

@@ -18,6 +18,7 @@ impl Swarm {
         if !self.node(index).alive {
             return;
         }
+        self.node_mut(index).allocate(now);
         loop {
             self.node_mut(index).torrent.plan(now);
             self.carry_out(index);
@@ -27,7 +28,7 @@ impl Swarm {
                 sent |= self.flush(id);
             }
             self.dirty_ends = ends;
-            if !sent {
+            if !self.node_mut(index).allocate(now) && !sent {
                 break;
             }
         }
@@ -179,7 +180,7 @@ impl Swarm {
             let content = self.nodes[index as usize].content();
             self.network.send(self.now, id, PIECE_HEAD + block.length, Chunk::Block(block, content));
             sent += block.length;
-            if self.nodes[index as usize].spec.complete {
+            if self.nodes[index as usize].is_seed() {
                 self.first_copy.left(block);
             }
         }

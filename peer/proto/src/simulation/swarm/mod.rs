@@ -22,7 +22,7 @@ use crate::simulation::digest::Digest;
 use crate::simulation::first_copy::FirstCopy;
 use crate::simulation::link::{Chunk, Control, End};
 use crate::simulation::network::{FlowId, Network, NetworkConfig, Output};
-use crate::simulation::node::{Node, NodeSpec, index_at};
+use crate::simulation::node::{Leaves, Node, NodeSpec, index_at};
 use crate::simulation::tracker::{Tracker, TrackerConfig};
 use crate::{Geometry, Time};
 
@@ -43,6 +43,10 @@ pub struct SwarmConfig {
 enum What {
     Join(u32),
     Leave(u32),
+    Crash(u32),
+    Return(u32),
+    /// A connection is lost, which these flows are.
+    Lose(FlowId, FlowId),
     /// The tracker's answer reaches a node.
     Announce(u32),
     /// A connection and the dialler's handshake reach the node that was dialled.
@@ -86,6 +90,8 @@ pub struct Swarm {
     /// Nodes that have come or will, are no poisoners, and lack something.
     incomplete: usize,
     first_copy: FirstCopy,
+    /// How long connections last on the average.
+    connections_last: Option<Duration>,
 }
 
 impl Swarm {
@@ -108,6 +114,7 @@ impl Swarm {
             scratch: Vec::new(),
             incomplete: 0,
             first_copy: FirstCopy::new(config.geometry),
+            connections_last: None,
         };
         specs.iter().for_each(|&spec| _ = swarm.add(spec));
         swarm
@@ -122,7 +129,18 @@ impl Swarm {
         self.nodes.push(Node::new(index, host, spec, self.config.geometry, self.config.seed));
         self.incomplete += usize::from(!spec.complete);
         self.schedule(Time::ZERO + spec.joins, What::Join(index));
+        match spec.leaves {
+            Leaves::At(at) => self.schedule(Time::ZERO + at, What::Leave(index)),
+            Leaves::Crashes(at, _) => self.schedule(Time::ZERO + at, What::Crash(index)),
+            Leaves::Never | Leaves::AfterComplete(_) | Leaves::AfterSending(_) => {}
+        }
         index
+    }
+
+    /// From now on connections that come about are lost after so long on the average, at most twice that; with `None`
+    /// they last as long as both sides want.
+    pub fn let_connections_last(&mut self, mean: Option<Duration>) {
+        self.connections_last = mean;
     }
 
     /// Pieces and blocks.
@@ -244,6 +262,9 @@ impl Swarm {
         match what {
             What::Join(node) => self.join(node),
             What::Leave(node) => self.leave(node),
+            What::Crash(node) => self.crash(node),
+            What::Return(node) => self.come_back(node),
+            What::Lose(out, back) => self.lose(out, back),
             What::Announce(node) => self.announce(node),
             What::Accept { from, to, address } => self.accept(from, to, address),
             What::Dialled { from, to, address, flows } => self.dialled(from, to, address, flows),
@@ -264,6 +285,7 @@ impl Swarm {
         let latency = self.node(index).spec.host.latency;
         let node = self.node_mut(index);
         node.alive = true;
+        node.left = None;
         node.announce_scheduled = true;
         self.after(2 * latency, What::Announce(index));
     }
@@ -278,8 +300,37 @@ impl Swarm {
             self.incomplete -= 1;
         }
         let now = self.now;
-        self.node_mut(index).torrent.handle_shutdown(now);
+        let node = self.node_mut(index);
+        node.left = Some(now);
+        node.torrent.handle_shutdown(now);
         self.carry_out(index);
+    }
+
+    /// A node goes away without a word.
+    fn crash(&mut self, index: u32) {
+        if !self.node(index).alive {
+            return;
+        }
+        self.tracker.leave(index);
+        let now = self.now;
+        let node = self.node_mut(index);
+        let (flows, leaves, complete) = (node.crash(now), node.spec.leaves, node.completed.is_some());
+        for out in flows {
+            if let Some(back) = self.end_mut(out).map(|end| end.back) {
+                self.lose(out, back);
+            }
+        }
+        if let Leaves::Crashes(_, Some(time)) = leaves {
+            self.schedule(now + time, What::Return(index));
+        } else if !complete {
+            self.incomplete -= 1;
+        }
+    }
+
+    fn come_back(&mut self, index: u32) {
+        let (now, geometry, seed) = (self.now, self.config.geometry, self.config.seed);
+        self.node_mut(index).begin_anew(now, index, geometry, seed);
+        self.join(index);
     }
 
     fn announce(&mut self, index: u32) {
