@@ -24,7 +24,11 @@ struct Outcome {
 }
 
 /// Runs a scenario and prints a line a seed.
-pub(crate) fn scenario(options: &Options, scenario: &Scenario, out: &mut (impl Write + Send)) -> io::Result<()> {
+pub(crate) fn scenario(
+    options: &Options,
+    scenario: &Scenario,
+    out: &mut (impl Write + Send),
+) -> io::Result<()> {
     let outcomes = run(options, scenario, |outcome| print_line(out, scenario, outcome))?;
     let ratios: Vec<f64> = outcomes.iter().filter_map(|outcome| outcome.report.ratio()).collect();
     if let Some(ratio) = median(ratios) {

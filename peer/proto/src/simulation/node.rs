@@ -132,7 +132,7 @@ pub struct Node {
     pub joined: Time,
     /// When it had everything; its start for a seed.
     pub completed: Option<Time>,
-    /// When it went, if it is not there.
+    /// When it went and its kernel had sent what it held, if it is not there.
     pub left: Option<Time>,
     /// Hosts it spoke to no more.
     pub banned: Vec<IpAddr>,
@@ -243,6 +243,11 @@ impl Node {
             self.ends.resize(at + 1, None);
         }
         self.ends[at] = Some(flow);
+    }
+
+    /// The flows that go out.
+    pub(super) fn flows(&self) -> impl Iterator<Item = FlowId> + '_ {
+        self.ends.iter().flatten().copied()
     }
 
     pub(super) fn detach(&mut self, link: LinkId) -> Option<FlowId> {

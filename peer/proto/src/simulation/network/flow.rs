@@ -84,6 +84,7 @@ impl<C> Flow<C> {
         self.open = true;
         (self.from, self.to, self.latency, self.window) = (from, to, latency, window);
         self.last_arrival = 0;
+        self.room = START_UNSENT;
     }
 
     /// Ends it: whatever still names it by its generation names nothing.

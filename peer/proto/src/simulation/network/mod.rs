@@ -161,6 +161,12 @@ impl<C> Network<C> {
         self.host(host).sent
     }
 
+    /// Bytes of a flow that its kernel has not sent.
+    #[must_use]
+    pub fn unsent(&self, id: FlowId) -> u64 {
+        if self.is_open(id) { self.flows[id.index()].unsent } else { 0 }
+    }
+
     /// A flow from one host to another.
     pub fn open(&mut self, from: u32, to: u32) -> FlowId {
         let index = self.unused.pop().unwrap_or_else(|| {

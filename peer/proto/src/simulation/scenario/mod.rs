@@ -2,6 +2,8 @@
 
 mod bar;
 mod crowds;
+#[cfg(test)]
+mod tests;
 
 pub use bar::Bar;
 pub use crowds::flash;

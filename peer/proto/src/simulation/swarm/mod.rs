@@ -300,8 +300,11 @@ impl Swarm {
             self.incomplete -= 1;
         }
         let now = self.now;
+        let node = self.node(index);
+        let unsent: u64 = node.flows().map(|flow| self.network.unsent(flow)).sum();
+        let rate = node.spec.host.up.unwrap_or(u64::MAX).max(1);
         let node = self.node_mut(index);
-        node.left = Some(now);
+        node.left = Some(now + Duration::from_secs_f64(unsent as f64 / rate as f64));
         node.torrent.handle_shutdown(now);
         self.carry_out(index);
     }
