@@ -134,6 +134,7 @@ fn run_one(options: &Options, scenario: &Scenario, seed: u64) -> io::Result<Outc
     Ok(Outcome { seed, report: Report::of(&swarm), measured, digest: swarm.digest() })
 }
 
+#[expect(clippy::disallowed_methods, reason = "a program writes files, only the package must not")]
 fn write_files(options: &Options, scenario: &Scenario, swarm: &Swarm, progress: &Progress) -> io::Result<()> {
     if let Some(directory) = &options.csv {
         fs::create_dir_all(directory)?;
