@@ -148,7 +148,7 @@ pub struct Node {
     allocator: Option<Allocator>,
     /// What engines before this one moved, and how many there were.
     before: Totals,
-    lives: u8,
+    process: u8,
     /// When its timer goes off, and which of its timers that is.
     pub(super) due: Option<Time>,
     pub(super) version: u32,
@@ -178,7 +178,7 @@ impl Node {
             lies: ChaCha8Rng::seed_from_u64(!seed.wrapping_add(u64::from(index) << 32)),
             allocator,
             before: Totals::default(),
-            lives: 0,
+            process: 0,
             due: None,
             version: 0,
             is_dirty: false,
@@ -228,9 +228,9 @@ impl Node {
     /// Another process begins with the pieces that are on disk.
     pub(super) fn begin_anew(&mut self, now: Time, index: u32, geometry: Geometry, seed: u64) {
         self.before = self.totals();
-        self.lives = self.lives.wrapping_add(1);
+        self.process = self.process.wrapping_add(1);
         let have = self.torrent.have().clone();
-        self.torrent = engine(index, &self.spec, geometry, seed, have, now, self.lives);
+        self.torrent = engine(index, &self.spec, geometry, seed, have, now, self.process);
         self.disk = Disk::new(geometry);
         self.allocator = self.allocator.as_ref().map(|_| Allocator::new(now, Limits::default()));
         self.due = None;

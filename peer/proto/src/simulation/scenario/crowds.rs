@@ -84,11 +84,12 @@ pub(super) fn spread(shape: &Shape, _: u64) -> Vec<NodeSpec> {
     specs
 }
 
-/// Half of the peers have everything and send nothing that is right.
+/// Half of the peers have everything; half of those send nothing that is right, the others a wrong block out of ten.
 pub(super) fn poison(shape: &Shape, _: u64) -> Vec<NodeSpec> {
-    with_leechers(shape, |index| match index % 2 {
-        0 => shape.leecher(),
-        _ => NodeSpec { poisons: true, ..shape.seed() },
+    with_leechers(shape, |index| match index % 4 {
+        1 => NodeSpec { poisons: true, ..shape.seed() },
+        3 => NodeSpec { poisons: true, lies: 100, ..shape.seed() },
+        _ => shape.leecher(),
     })
 }
 
