@@ -34,8 +34,8 @@ const AHEAD_SHARE: u64 = 8;
 /// The most that it may be ahead for that.
 const MAX_SHARE: u64 = 16 * 1024 * 1024;
 
-/// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what the quickest of them has:
-/// so that those who pass pieces on faster get more of them.
+/// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what they have on average: so
+/// that those who pass pieces on faster get more of them, and those who keep them to themselves few.
 const CARE: u32 = 256 * 1024;
 
 /// The same in pieces, at the least.
@@ -43,6 +43,9 @@ const MIN_CARE: u32 = 1;
 
 /// Once each piece was given, the others wait so long for those that have not got all of their own and take nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same while they do take some, from when each piece was given.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pieces that are looked at for one that a link lacks.
 const SEARCH: usize = 64;
@@ -58,8 +61,9 @@ pub(crate) struct Reveal {
     /// To whom each piece was given that no other peer has.
     carers: BTreeMap<u32, LinkId>,
     slack: u32,
-    /// When everything is shown at the latest, once each piece was given.
-    ends: Option<Time>,
+    /// When everything is shown, once each piece was given: if nothing of what was given is sent any more, and at the
+    /// latest.
+    ends: Option<(Time, Time)>,
     over: bool,
 }
 
@@ -84,7 +88,7 @@ impl Reveal {
 
     /// Some of what was given was sent just now.
     pub(crate) fn sent(&mut self, now: Time) {
-        if let Some(ends) = &mut self.ends {
+        if let Some((ends, _)) = &mut self.ends {
             *ends = now + PATIENCE;
         }
     }
@@ -96,18 +100,18 @@ impl Reveal {
             self.ends = None;
             return false;
         }
-        let ends = *self.ends.get_or_insert(now + PATIENCE);
-        now >= ends || !unsent()
+        let (ends, latest) = *self.ends.get_or_insert((now + PATIENCE, now + LONG_PATIENCE));
+        now >= ends.min(latest) || !unsent()
     }
 
     /// When that may change by itself.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.ends.filter(|_| !self.over)
+        self.ends.filter(|_| !self.over).map(|(ends, latest)| ends.min(latest))
     }
 
-    /// Whether a link that has so many pieces in its care may be given another, when the quickest has `least`.
-    pub(crate) fn may_give(&self, in_care: u32, least: u32) -> bool {
-        in_care <= least.saturating_add(self.slack)
+    /// Whether a link that has so many pieces in its care may be given another, when they have `average`.
+    pub(crate) fn may_give(&self, in_care: u32, average: u32) -> bool {
+        in_care <= average.saturating_add(self.slack)
     }
 
     /// Gives a link a piece for which `lacks` holds; pieces that some peer has are given no more (`is_out`).

@@ -29,6 +29,8 @@ pub(super) struct Probe {
     due: Option<Time>,
     /// What was sent before the trial that runs, and its slots.
     trial: Option<(u64, usize)>,
+    /// What was sent when it was looked at last.
+    last: u64,
 }
 
 impl Probe {
@@ -40,20 +42,21 @@ impl Probe {
             return;
         }
         self.due = Some(now + ROUND);
-        let gained = match self.trial.take() {
-            Some((before, step)) if rate <= before.saturating_add(before / GAIN) => {
+        // A swarm that is only getting under way sends more by the minute, whatever the slots.
+        let is_steady = rate <= self.last.saturating_add(self.last / GAIN);
+        self.last = rate;
+        if let Some((before, step)) = self.trial.take() {
+            if rate <= before.saturating_add(before / GAIN) {
                 self.extra = self.extra.saturating_sub(step);
                 self.due = Some(now + ROUND * REST);
-                false
             }
-            _ => true,
-        };
-        if !worth {
-            self.extra = 0;
-        } else if gained {
+        } else if worth && is_steady {
             let step = (base.saturating_add(self.extra) / 4).max(LEAST_STEP);
             self.extra = self.extra.saturating_add(step);
             self.trial = Some((rate, step));
+        }
+        if !worth {
+            self.extra = 0;
         }
     }
 }
@@ -83,6 +86,15 @@ mod tests {
     fn slots_are_added_until_the_uplink_is_full() {
         let (at_last, _) = most_extra(4_000_000);
         assert!((28..40).contains(&at_last), "{at_last}");
+    }
+
+    #[test]
+    fn a_swarm_that_is_getting_under_way_is_not_taken_for_one_that_more_slots_helped() {
+        let mut probe = Probe::default();
+        for second in 0..200 {
+            probe.look(Time::ZERO + Duration::from_secs(second), 20_000 * second, 10, true);
+        }
+        assert_eq!(probe.extra, 0);
     }
 
     #[test]

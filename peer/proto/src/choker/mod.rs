@@ -31,7 +31,7 @@ pub struct Standing {
     pub interested: bool,
     /// Whether it has a slot.
     pub unchoked: bool,
-    /// Whether it owes us blocks and sends none.
+    /// Whether it owes us blocks and sends none, or owes the swarm pieces that only we and it have and passes none on.
     pub snubs_us: bool,
     /// Bytes a second from it.
     pub down_rate: u64,

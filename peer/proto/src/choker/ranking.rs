@@ -26,9 +26,10 @@ pub(super) fn by_what_they_give(ranked: &mut [&Standing]) {
 }
 
 /// While seeding: those first whose turn is not over, then those that have waited longest, then the others, of which
-/// the fastest pass on most.
+/// the fastest pass on most. Those that keep from others what we give them come last.
 pub(super) fn by_turns(now: Time, ranked: &mut [&Standing]) {
     ranked.sort_by_key(|s| match (s.unchoked, s.last_unchoked) {
+        _ if s.snubs_us => (3, None, Reverse(s.up_rate), s.since, s.link),
         (true, Some(began)) if now.saturating_since(began) < TURN => {
             (0, None, Reverse(s.up_rate), s.since, s.link)
         }

@@ -82,16 +82,34 @@ impl Torrent {
         }
     }
 
-    fn give(&mut self, now: Time, id: LinkId) {
+    /// Pieces that each peer with a slot has in its care on average.
+    pub(super) fn average_care(&self) -> u32 {
         let in_care = |link: &Link| link.shown.as_ref().filter(|_| !link.we_choke).map(|shown| shown.in_care);
-        let least = self.links.values().filter_map(in_care).min().unwrap_or(0);
+        let (links, pieces) = self
+            .links
+            .values()
+            .filter_map(in_care)
+            .fold((0u32, 0u32), |(links, pieces), care| (links + 1, pieces.saturating_add(care)));
+        pieces / links.max(1)
+    }
+
+    /// Whether a peer has so many pieces in its care that it is given no more: it passes none on, or slowly.
+    pub(super) fn hoards(&self, link: &Link, average: u32) -> bool {
+        let shown = link.shown.as_ref();
+        shown
+            .zip(self.reveal.as_ref())
+            .is_some_and(|(shown, reveal)| !reveal.may_give(shown.in_care, average))
+    }
+
+    fn give(&mut self, now: Time, id: LinkId) {
+        let average = self.average_care();
         loop {
             let (Some(link), Some(reveal)) = (self.links.get_mut(&id), &mut self.reveal) else { return };
             let Some(shown) = &mut link.shown else { return };
             if !shown.needs_more(link.up.rate(now), link.uploads.queued_bytes()) {
                 return;
             }
-            if !reveal.may_give(shown.in_care, least) {
+            if !reveal.may_give(shown.in_care, average) {
                 return;
             }
             if let Some(bait) = shown.bait.take().filter(|&bait| reveal.give_bait(id, bait)) {

@@ -117,6 +117,7 @@ impl Torrent {
 
     fn rechoke(&mut self, now: Time) {
         self.slots_touched = false;
+        let average = self.average_care();
         let standings: Vec<Standing> = self
             .links
             .iter()
@@ -124,7 +125,7 @@ impl Torrent {
                 link: id,
                 interested: link.it_is_interested,
                 unchoked: !link.we_choke,
-                snubs_us: link.pipeline.is_snubbed(),
+                snubs_us: link.pipeline.is_snubbed() || self.hoards(link, average),
                 down_rate: link.down.rate(now),
                 up_rate: link.up.rate(now),
                 since: link.opened,
