@@ -143,7 +143,9 @@ impl Link {
     pub(crate) fn shown_in_vain(&self) -> Option<Time> {
         let shown = self.shown.as_ref()?;
         let takes = self.uploads.queued() > 0 || self.uploads.on_the_way() > 0;
-        let could = !self.it_is_interested || (!self.we_choke && shown.is_given_any());
+        // One that has all that it was shown, and is given no more for now, has nothing to ask for.
+        let declines = || !self.it_is_interested && shown.pieces.has_any_not_in(&self.has);
+        let could = (!self.we_choke && shown.is_given_any()) || declines();
         (could && !takes).then(|| shown.moved + IN_VAIN)
     }
 

@@ -114,6 +114,8 @@ impl Torrent {
             }
             if let Some(bait) = shown.bait.take().filter(|&bait| reveal.give_bait(id, bait)) {
                 shown.give(bait, self.config.geometry.piece_size(bait));
+                // It was shown long ago, and can be asked for only now.
+                shown.moved = now;
                 continue;
             }
             let picker = &self.picker;
