@@ -1,10 +1,10 @@
 //! Which block to ask of whom.
 //!
 //! Purpose: every link busy, pieces complete soon, the rarest first. A link goes on with the piece it works on; then
-//! with one that others left behind; then, if it is fast enough to have a whole piece on the way, with a new one, if
-//! not, with one that others work on. New pieces are the rarest that the peer has, at random among equals, so that
-//! the first ones are random where all are equally rare; in sequence, if that is wished, half of them are the foremost
-//! (see `sequence`). When no block that anybody has is left to ask for, blocks
+//! with one that others left behind; then, if it is fast enough to have a whole piece on the way or its peer alone has
+//! one, with a new one, if not, with one that others work on (see `choosing`). New pieces are the rarest that the peer
+//! has, at random among equals, so that the first ones are random where all are equally rare; in sequence, if that is
+//! wished, half of them are the foremost (see `sequence`). When no block that anybody has is left to ask for, blocks
 //! that one link owes are asked of one other too: the end game.
 //!
 //! Invariants: a block is asked of one link, in the end game of two, never twice of the same. State is kept for the
@@ -16,6 +16,7 @@
 
 mod availability;
 mod blocks;
+mod choosing;
 mod contributions;
 mod endgame;
 mod keeping;
@@ -286,44 +287,6 @@ impl Picker {
     }
 
     // --- choosing ---
-
-    /// The piece to go on with for a link that works on none.
-    fn next_piece(&mut self, link: LinkId, has: &Bitfield, want: usize, rng: &mut impl Rng) -> Option<Slot> {
-        if let Some(slot) = self.start_keeping(link, has) {
-            return Some(slot);
-        }
-        let open = self.partials.open_len();
-        let few = open <= OPEN_SEARCH;
-        let from = if few { 0 } else { index(rng.random_range(0..u32::try_from(open).unwrap_or(u32::MAX))) };
-        let may_keep = |piece| self.suspects.may_keep(piece, link);
-        let found = self.partials.find(link, has, may_keep, from, OPEN_SEARCH);
-        if let Some(orphan) = found.orphan {
-            return Some(self.adopt(orphan, link));
-        }
-        let is_fast = want >= index(self.geometry.block_count(0));
-        let chosen = match found.shared {
-            Some(shared) if !is_fast => Some(shared),
-            shared => self.new_piece(link, has, rng).or(shared),
-        };
-        if chosen.is_some() || few {
-            return chosen;
-        }
-        let may_keep = |piece| self.suspects.may_keep(piece, link);
-        let found = self.partials.find(link, has, may_keep, 0, open);
-        found.orphan.map(|orphan| self.adopt(orphan, link)).or(found.shared)
-    }
-
-    /// Begins the piece that is next for a link.
-    fn new_piece(&mut self, link: LinkId, has: &Bitfield, rng: &mut impl Rng) -> Option<Slot> {
-        let suspects = &self.suspects;
-        let may_keep = |piece| suspects.may_keep(piece, link);
-        let avoid = |piece| suspects.was_deserted_by(piece, link) || !may_keep(piece);
-        let is_free = |piece| has.get(piece) && self.availability.is_offered(piece) && !avoid(piece);
-        let foremost = self.sequence.as_mut().and_then(|sequence| sequence.next(&self.settled, is_free, rng));
-        let rarest = || self.availability.rarest(has, &self.settled, avoid, rng);
-        let piece = foremost.or_else(rarest).filter(|&piece| may_keep(piece))?;
-        self.start(piece, link)
-    }
 
     /// Gets a piece that is on offer under way.
     fn start(&mut self, piece: u32, link: LinkId) -> Option<Slot> {

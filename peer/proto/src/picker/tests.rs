@@ -278,7 +278,8 @@ fn a_link_goes_on_with_its_own_piece_even_when_a_rarer_one_turns_up() {
 
 #[test]
 fn a_slow_link_helps_with_a_piece_under_way_and_a_fast_one_begins_its_own() {
-    let peers = ["x.", "xx"];
+    // The third has what the second has, so that neither piece is one that may be lost.
+    let peers = ["x.", "xx", ".x"];
     let mut slow = rig("..", &peers);
     assert_eq!(slow.ask(0, 1), "1.");
     assert_eq!(slow.ask(1, 3), "3.");
@@ -289,8 +290,17 @@ fn a_slow_link_helps_with_a_piece_under_way_and_a_fast_one_begins_its_own() {
 }
 
 #[test]
+fn a_slow_link_begins_a_piece_that_only_its_peer_has_before_it_helps_with_others() {
+    let mut rig = rig("...", &["x..", "xxx", "..x"]);
+    assert_eq!(rig.ask(0, 1), "1..");
+    assert_eq!(rig.ask(1, 1), ".1.");
+    assert_eq!(rig.ask(1, 3), ".3.", "and goes on with that");
+    assert_eq!(rig.ask(1, 1), "1..", "but helps before it begins one that others have");
+}
+
+#[test]
 fn a_slow_link_helps_where_least_is_left() {
-    let mut rig = rig("...", &["x..", ".x.", "xxx"]);
+    let mut rig = rig("...", &["x..", ".x.", "xxx", "..x"]);
     assert_eq!(rig.ask(0, 1), "1..");
     assert_eq!(rig.ask(1, 2), ".2.");
     assert_eq!(rig.ask(2, 1), ".1.");
