@@ -141,6 +141,25 @@ async fn h75_a_second_session_on_one_folder_says_so_and_stops() {
 }
 
 #[tokio::test]
+async fn h75_a_second_session_leaves_the_parts_file_that_the_first_one_is_making() {
+    let sample = Sample::folder(&[("a", 40_000), ("b", 40_000)], 16_384);
+    let (one, two, dir) = (session(), session(), tempdir().unwrap());
+    let first = one.add(sample.download(dir.path(), &[])).await.unwrap();
+    until(&one, first, |stats| stats.state == State::Downloading).await;
+    let hash = sample.torrent.info_hash().to_string();
+    let unfinished = dir.path().join(format!(".sample.{}.parts.new", &hash[..8]));
+    fs::write(&unfinished, "under way").unwrap();
+    let second = two.add(sample.download(dir.path(), &[])).await.unwrap();
+    assert_eq!(failure(&two, second).await.kind, FailureKind::InUse);
+    assert_eq!(fs::read(&unfinished).unwrap(), b"under way");
+    end(&[&one]).await;
+    two.resume(second).await;
+    until(&two, second, |stats| stats.state == State::Downloading).await;
+    assert!(!unfinished.exists(), "nobody is at it any more");
+    end(&[&two]).await;
+}
+
+#[tokio::test]
 async fn a_seed_whose_data_is_wrong_names_the_file_and_the_piece() {
     let sample = Sample::folder(&[("a", 40_000), ("b", 40_000)], 16_384);
     let path = sample.dir.path().join("sample/b");

@@ -128,37 +128,13 @@ fn to_download(
     means: &Means<'_>,
 ) -> Result<(Bitfield, Option<Arc<Marker>>), Unprepared> {
     let info = &add.torrent.info;
-    let warn = |warning| (means.warn)(format!("{}: {warning}", display_safe(info.name())));
-    if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
-        warn(warning);
-    }
-    let survey = storage.survey_selected().map_err(disk)?;
-    if let Some((file, obstacle)) = survey.obstacle() {
-        let path = shown(&storage.path_in_the_way(file));
-        let text = format!("{path} {obstacle}; move it away or choose another folder");
-        return Err(failed(FailureKind::Disk, text));
-    }
+    // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
     let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
     if let Some(warning) = marker.warning.take() {
-        warn(warning);
+        warn(info, means, &warning);
     }
-    let wanted = wanted(add);
     let mut claimed = marker.found;
-    let decided = decide(storage, add, means, (&survey, &wanted), marker.found).and_then(|mut have| {
-        if storage.is_unsettled() || wanted.has_any_not_in(&have) {
-            marker.claim(info).map_err(|error| in_use(info, error))?;
-            claimed = true;
-        }
-        for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
-            have.clear(piece);
-        }
-        let finished = !wanted.has_any_not_in(&have);
-        if finished {
-            storage.finish().map_err(disk)?;
-        }
-        Ok((have, finished))
-    });
-    match decided {
+    match to_go_on(storage, add, means, &marker, &mut claimed) {
         Ok((have, true)) => {
             remove(&marker, means);
             Ok((have, None))
@@ -172,6 +148,41 @@ fn to_download(
             Err(error)
         }
     }
+}
+
+/// Which pieces are there, and whether those are all that are wanted. From when the marker claims the data for us,
+/// `claimed` is true.
+fn to_go_on(
+    storage: &mut Storage,
+    add: &AddTorrent,
+    means: &Means<'_>,
+    marker: &Marker,
+    claimed: &mut bool,
+) -> Result<(Bitfield, bool), Unprepared> {
+    let info = &add.torrent.info;
+    if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
+        warn(info, means, &warning);
+    }
+    let survey = storage.survey_selected().map_err(disk)?;
+    if let Some((file, obstacle)) = survey.obstacle() {
+        let path = shown(&storage.path_in_the_way(file));
+        let text = format!("{path} {obstacle}; move it away or choose another folder");
+        return Err(failed(FailureKind::Disk, text));
+    }
+    let wanted = wanted(add);
+    let mut have = decide(storage, add, means, (&survey, &wanted), marker.found)?;
+    if storage.is_unsettled() || wanted.has_any_not_in(&have) {
+        marker.claim(info).map_err(|error| in_use(info, error))?;
+        *claimed = true;
+    }
+    for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
+        have.clear(piece);
+    }
+    let finished = !wanted.has_any_not_in(&have);
+    if finished {
+        storage.finish().map_err(disk)?;
+    }
+    Ok((have, finished))
 }
 
 /// Which pieces are there; or why the download must not go on.
@@ -225,6 +236,10 @@ fn refuse_strange_files(
 fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     storage::check(storage, info, threads, means.cancel, means.progress).map_err(disk)
+}
+
+fn warn(info: &Info, means: &Means<'_>, warning: &str) {
+    (means.warn)(format!("{}: {warning}", display_safe(info.name())));
 }
 
 fn remove(marker: &Marker, means: &Means<'_>) {
