@@ -312,7 +312,7 @@ impl<'a> Fetch<'a> {
         }
         self.dials.abort_all();
         let stop = shared.config.deadlines.stop_announce;
-        // As in [`Lookup::leave`], whose announces these are not yet.
+        // As in [`super::leave`], whose announces these are not yet.
         let _ = tokio::time::timeout(stop, self.announces.stop(now, STANDING)).await;
     }
 

@@ -89,6 +89,13 @@ async fn find_and_run(mut lookup: Lookup) {
     }
 }
 
+/// Tells the trackers that were asked about a link that nothing more comes of it.
+pub(crate) async fn leave(shared: &Shared, mut announces: Announces) {
+    let most = shared.config.deadlines.stop_announce;
+    // A tracker that is slow now forgets us by itself later.
+    let _ = tokio::time::timeout(most, announces.stop(shared.now(), fetch::STANDING)).await;
+}
+
 impl Lookup {
     /// Looks for the torrent until it is there; `None` if told to end.
     async fn find(&mut self) -> Option<Context> {
@@ -101,12 +108,12 @@ impl Lookup {
                     Ok(torrent) => match self.add.next(&torrent) {
                         Next::Download(select) => return Some(self.hand_over(torrent, select, *found)),
                         Next::End => {
-                            self.leave(found.announces).await;
+                            leave(&self.shared, found.announces).await;
                             return None;
                         }
                     },
                     Err(error) => {
-                        self.leave(found.announces).await;
+                        leave(&self.shared, found.announces).await;
                         let name = display_safe(&self.stats.borrow().name);
                         self.fail(format!("{name}: the torrent of this link cannot be used: {error}"));
                     }
@@ -147,13 +154,6 @@ impl Lookup {
             stats: Arc::clone(&self.stats),
             added: self.added,
         }
-    }
-
-    /// Tells the trackers that nothing more comes of it.
-    async fn leave(&self, mut announces: Announces) {
-        let most = self.shared.config.deadlines.stop_announce;
-        // A tracker that is slow now forgets us by itself later.
-        let _ = tokio::time::timeout(most, announces.stop(self.shared.now(), fetch::STANDING)).await;
     }
 
     /// Waits, doing nothing, until told to go on; `false` if told to end.

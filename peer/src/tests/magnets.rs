@@ -13,11 +13,9 @@ use tempfile::tempdir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::support::{Sample, config, end, failure, seeder, session, until};
+use super::support::{Sample, end, failure, seeder, session, until};
 use crate::discovery::tests::{respond, server};
-use crate::{
-    AddError, AddMagnet, AddTorrent, Event, FailureKind, Next, Note, OnFound, Session, SessionConfig, State,
-};
+use crate::{AddError, AddMagnet, AddTorrent, Event, FailureKind, Next, Note, OnFound, State};
 
 /// A peer that has this as the metadata of the torrent, and nothing else. It serves until the test ends.
 async fn metadata_peer(hash: metainfo::InfoHash, metadata: Vec<u8>) -> SocketAddr {
@@ -169,42 +167,6 @@ async fn a_peer_that_comes_gives_the_torrent_and_is_dialled_for_the_content() {
 }
 
 #[tokio::test]
-async fn whoever_looks_for_a_torrent_speaks_of_peer_exchange_unless_that_is_off() {
-    let sample = Sample::single(300_000, 16_384);
-    for pex in [true, false] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peers = vec![named(listener.local_addr().unwrap())];
-        let leecher = Session::start(SessionConfig { pex, ..config() }).unwrap();
-        let dir = tempdir().unwrap();
-        let magnet = Magnet { peers, ..sample.torrent.magnet() };
-        leecher.add_magnet(AddMagnet::new(magnet, dir.path())).await.unwrap();
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read_exact(&mut [0; 68]).await.unwrap();
-        let hello = Handshake {
-            reserved: OUR_RESERVED,
-            info_hash: sample.torrent.info_hash(),
-            peer_id: PeerId([b's'; 20]),
-        };
-        stream.write_all(&hello.encode()).await.unwrap();
-        let (mut decoder, mut buffer, mut said) = (Decoder::without_geometry(), [0; 4096], None);
-        while said.is_none() {
-            let count = stream.read(&mut buffer).await.unwrap();
-            assert!(count > 0, "it closed without a word");
-            let mut input = &buffer[..count];
-            while let Some(item) = decoder.next(&mut input).unwrap() {
-                if let Item::Message(Message::Extended(HANDSHAKE_ID, payload)) = item {
-                    said = Some(ExtensionHandshake::parse(&payload).unwrap());
-                }
-            }
-        }
-        let extensions = said.unwrap().extensions;
-        assert_eq!(extensions.id(Extension::Pex).is_some(), pex);
-        assert!(extensions.id(Extension::Metadata).is_some());
-        end(&[&leecher]).await;
-    }
-}
-
-#[tokio::test]
 async fn a_link_whose_torrent_is_not_wanted_ends_and_leaves_its_tracker() {
     let sample = Sample::single(300_000, 16_384);
     let seed = seeder(&sample).await;
@@ -221,6 +183,23 @@ async fn a_link_whose_torrent_is_not_wanted_ends_and_leaves_its_tracker() {
     let id = leecher.add_magnet(add).await.unwrap();
     until(&leecher, id, |stats| stats.state == State::Stopped).await;
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let paths: Vec<String> = paths.try_iter().collect();
+    assert!(matches!(paths.as_slice(), [_, last] if last.contains("event=stopped")), "{paths:?}");
+    end(&[&leecher, &seed]).await;
+}
+
+#[tokio::test]
+async fn a_link_whose_torrent_cannot_be_stored_leaves_its_tracker_when_it_ends() {
+    let sample = Sample::single(300_000, 16_384);
+    let seed = seeder(&sample).await;
+    let body = [&b"d8:intervali1800e5:peers6:\x7f\0\0\x01"[..], &seed.port().to_be_bytes(), b"e"].concat();
+    let (address, paths) = server(move |_, _, stream| respond(stream, "200 OK", "", &body));
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    std::fs::write(dir.path().join("sample.bin"), "mine").unwrap();
+    let magnet = Magnet { trackers: vec![format!("http://{address}/announce")], ..sample.torrent.magnet() };
+    let id = leecher.add_magnet(AddMagnet::new(magnet, dir.path())).await.unwrap();
+    assert_eq!(failure(&leecher, id).await.kind, FailureKind::DataMismatch);
+    leecher.remove(id).await;
     let paths: Vec<String> = paths.try_iter().collect();
     assert!(matches!(paths.as_slice(), [_, last] if last.contains("event=stopped")), "{paths:?}");
     end(&[&leecher, &seed]).await;

@@ -63,6 +63,7 @@ async fn a_magnet_link_is_fetched_with_peer_exchange_unless_it_is_switched_off()
         session.add_magnet(add).await.unwrap();
         let said = introduction(&listener, sample.torrent.info_hash()).await;
         assert_eq!(said.extensions.id(Extension::Pex).is_some(), pex);
+        assert!(said.extensions.id(Extension::Metadata).is_some());
         end(&[&session]).await;
     }
 }

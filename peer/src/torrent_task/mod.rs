@@ -35,6 +35,7 @@ use self::announces::Announces;
 use self::start::{Means, Prepared, Unprepared, prepare};
 use crate::discovery::TrackerClient;
 use crate::disk::{Inbox, TorrentDisk};
+use crate::metadata_task;
 use crate::shared::Shared;
 use crate::{AddTorrent, Event, Failure, FailureKind, Limits, State, TorrentId, TorrentStats, TrackerStatus};
 
@@ -172,6 +173,10 @@ pub(crate) async fn run(mut context: Context) {
                 Exit::Paused => context.rest_first = true,
             }
         }
+    }
+    if let Some(announces) = context.announces.take() {
+        // It began as a magnet link, and came to no run that would have told its trackers.
+        metadata_task::leave(&context.shared, announces).await;
     }
     context.set_state(State::Stopped);
     context.shared.tell(Event::Stopped { id: context.id });
