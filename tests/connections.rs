@@ -88,6 +88,27 @@ fn introduction(port: u16, info_hash: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_limit_holds_back_what_goes_its_way_and_nothing_else() {
+    let folder = shared();
+    for (of_seed, of_download, completes) in [
+        (&["--limit-down", "1"][..], &["--limit-up", "1"][..], true),
+        (&["--limit-up", "1"], &[], false),
+        (&[], &["--limit-down", "1"], false),
+    ] {
+        let (_seed, port) = seed(&folder, of_seed);
+        let target = tempdir().unwrap();
+        let (torrent, peer) = (torrent(&folder), format!("127.0.0.1:{port}"));
+        let timeout = if completes { "60s" } else { "1s" };
+        let args = ["download", &torrent, "--port", "0", "--peer", &peer, "--timeout", timeout];
+        let (code, last) = start(target.path(), &[&args[..], of_download].concat()).finish();
+        assert_eq!(code, Some(if completes { 0 } else { 4 }), "{of_seed:?} {of_download:?}: {last}");
+        let came = last["downloaded_bytes"].as_u64().unwrap();
+        // One block goes on credit; the next would come in hours.
+        assert!(completes || came <= 2 * 16_384, "{of_seed:?} {of_download:?}: {last}");
+    }
+}
+
+#[test]
 fn peer_exchange_is_spoken_unless_it_is_switched_off() {
     let folder = shared();
     let hash = info_hash(&folder);
