@@ -237,7 +237,7 @@ impl<'a> Active<'a> {
         }
         self.submit_writes();
         self.engine.set_max_links(self.context.shared.link_share());
-        self.part.settle(now, &mut self.engine);
+        self.settle(now);
         loop {
             self.engine.plan(now);
             while let Some(action) = self.engine.poll_action() {
@@ -247,13 +247,18 @@ impl<'a> Active<'a> {
             // What a socket takes at once is credit for more: the engine decides again, with nothing left to send
             // but what it then reads from disk. So is what the session grants.
             let sent = self.links.flush(now, &mut self.engine);
-            if !self.part.settle(now, &mut self.engine) && !sent {
+            if !self.settle(now) && !sent {
                 break;
             }
         }
         self.announces.start(now, self.standing());
         let publish = self.publish(now);
         [self.engine.poll_timeout(), self.announces.poll_timeout(), publish].into_iter().flatten().min()
+    }
+
+    /// See [`Part::settle`].
+    pub(super) fn settle(&mut self, now: Time) -> bool {
+        self.part.settle(now, &mut self.engine)
     }
 
     fn act(&mut self, now: Time, action: Action) {

@@ -24,6 +24,8 @@ impl Active<'_> {
                 self.links.close(now, &mut self.engine, link);
             }
         }
+        // What was paid for and will not move is the other torrents'.
+        self.settle(now);
         self.dials.abort_all();
         let standing = self.standing();
         let stop = shared.config.deadlines.stop_announce;

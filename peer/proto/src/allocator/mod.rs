@@ -75,7 +75,8 @@ impl Allocator {
         news
     }
 
-    /// A torrent has ended.
+    /// A torrent has ended. After [`Torrent::handle_shutdown`] it is to be settled once more before: what it has paid for
+    /// and not moved is the others' then.
     pub fn remove(&mut self, key: TorrentKey) {
         self.up.remove(key);
         self.down.remove(key);

@@ -414,6 +414,29 @@ fn credit_for_blocks_that_do_not_come_is_given_back_and_taken_again_when_they_do
 }
 
 #[test]
+fn a_torrent_that_ends_leaves_to_the_others_what_it_paid_for_blocks_that_did_not_come() {
+    let mut allocator = Allocator::new(Time::ZERO, limits(0, MEGABYTE));
+    let mut all_it_may = |key, torrent: &mut Torrent, ends: bool| {
+        allocator.settle(at(1), TorrentKey(key), torrent);
+        let mut blocks = asked(torrent, at(1)).len();
+        while allocator.settle(at(1), TorrentKey(key), torrent) {
+            blocks += asked(torrent, at(1)).len();
+        }
+        if ends {
+            torrent.handle_shutdown(at(1));
+            allocator.settle(at(1), TorrentKey(key), torrent);
+            allocator.remove(TorrentKey(key));
+        }
+        blocks
+    };
+    let [mut first, mut second, mut third] = [(); 3].map(|()| fed(Limits::default()).0);
+    let due = all_it_may(1, &mut first, true);
+    assert!(due >= 12, "{due}");
+    assert_eq!(all_it_may(2, &mut second, false), due);
+    assert_eq!(all_it_may(3, &mut third, false), 0, "it is spent");
+}
+
+#[test]
 fn uploads_that_are_forgotten_cost_no_credit() {
     let config = TorrentConfig { super_seeding: false, ..config(true, 1) };
     let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
