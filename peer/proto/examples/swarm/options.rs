@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_proto::simulation::network::KernelBuffer;
-use peer_proto::simulation::scenario::Shape;
+use peer_proto::simulation::scenario::{Rates, Shape};
 
 pub(crate) const USAGE: &str = "swarm SCENARIO|table [OPTION VALUE]...
   --leechers N   --pieces N   --piece BYTES   --seeds A-B   --slots N   --links N   --super on|off
   --rate RATE (up, as 80mbit or bytes a second; 0: no limit)   --down RATE   --burst BYTES
+  --rates RATE,RATE... (up, in turns over the nodes, the seed first)
   --latency MS (one way)   --jitter MS   --lasts SECONDS (of connections)   --sample N (of the tracker)
   --tick MICROSECONDS   --kernel BYTES   --overhead PERMILLE   --limit SECONDS   --threads N
   --csv DIRECTORY   --svg FILE   (of the first seed)   --every MS (between looks at a run)
@@ -90,6 +91,11 @@ fn change(shape: &mut Shape, name: &str, value: &str) -> Result<(), String> {
         "--pieces" => shape.pieces.0 = number(value)?,
         "--piece" => shape.pieces.1 = number(value)?,
         "--rate" => shape.up = rate(value)?,
+        "--rates" => {
+            let rates = value.split(',').map(|one| rate(one)?.ok_or_else(|| format!("{one} is no rate")));
+            shape.rates = Rates::new(&rates.collect::<Result<Vec<_>, _>>()?)
+                .ok_or_else(|| format!("more than {} rates", Rates::MOST))?;
+        }
         "--down" => shape.down = rate(value)?,
         "--burst" => shape.burst = number(value)?,
         "--latency" => shape.latency = Duration::from_millis(number(value)?),

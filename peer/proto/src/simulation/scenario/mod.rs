@@ -1,12 +1,15 @@
 //! Swarms worth looking at, and how well each must do.
 
 mod bar;
+mod bench;
 mod crowds;
+mod rates;
 #[cfg(test)]
 mod tests;
 
 pub use bar::Bar;
 pub use crowds::flash;
+pub use rates::Rates;
 
 use std::time::Duration;
 
@@ -25,6 +28,8 @@ pub struct Shape {
     pub pieces: (u32, u32),
     /// Bytes a second that each node can send.
     pub up: Option<u64>,
+    /// Other ones than `up` for some or all of them.
+    pub rates: Rates,
     /// Bytes a second that each node can receive.
     pub down: Option<u64>,
     /// Bytes that an idle uplink saves up.
@@ -52,6 +57,7 @@ impl Default for Shape {
             leechers: 8,
             pieces: (256, 256 * 1024),
             up: Some(10_000_000),
+            rates: Rates::default(),
             down: None,
             burst: 0,
             latency: Duration::from_millis(20),
@@ -136,7 +142,11 @@ impl Scenario {
     /// # Errors
     /// If there are no such pieces.
     pub fn swarm(&self, shape: &Shape, seed: u64) -> Result<Swarm, metainfo::Error> {
-        shape.swarm(seed, &(self.specs)(shape, seed))
+        let mut specs = (self.specs)(shape, seed);
+        for (index, spec) in specs.iter_mut().enumerate() {
+            spec.host.up = shape.rates.of(index).or(spec.host.up);
+        }
+        shape.swarm(seed, &specs)
     }
 }
 
@@ -155,6 +165,7 @@ pub fn all() -> Vec<Scenario> {
     let scenario = |name, what, shape, specs, bar| Scenario { name, what, shape, bar, specs };
     vec![
         scenario("flash", "all come at once", eight, just_flash, None),
+        scenario("bench", "as hosts in namespaces of one machine", bench::shape(), bench::specs, None),
         scenario("stagger", "come over 10 s", eight, crowds::stagger, Some(Bar::Within(1.35))),
         scenario("flash-100", "all come at once", fine(100), just_flash, Some(Bar::Within(1.15))),
         scenario("flash-1000", "all come at once", fine(1000), just_flash, Some(Bar::Within(1.25))),

@@ -9,6 +9,8 @@ fn small(scenario: &Scenario) -> Shape {
         leechers: scenario.shape.leechers.min(10),
         pieces: (64, 64 * KIB),
         up: Some(200_000),
+        // The bound knows of no bursts.
+        burst: 0,
         ..scenario.shape
     }
 }
