@@ -152,10 +152,16 @@ impl Reveal {
         true
     }
 
-    fn find(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<usize> {
+    /// Gives up pieces that some peer has (`is_out`), up to the first that nobody has. Only then is there something to
+    /// bait everybody with: a peer that has most pieces may have all that stand before it.
+    pub(crate) fn pass_over(&mut self, is_out: impl Fn(u32) -> bool) {
         while self.queue.front().is_some_and(|&piece| is_out(piece)) {
             self.queue.pop_front();
         }
+    }
+
+    fn find(&mut self, lacks: impl Fn(u32) -> bool, is_out: impl Fn(u32) -> bool) -> Option<usize> {
+        self.pass_over(&is_out);
         self.queue.iter().take(SEARCH).position(|&piece| !is_out(piece) && lacks(piece))
     }
 

@@ -22,12 +22,13 @@ impl Torrent {
     }
 
     /// Shows everything to everyone once that is best: each piece has left us, or there is another seed, so that
-    /// nobody depends on us alone.
+    /// nobody depends on us alone; or a piece was lost, so that we are no seed any more.
     pub(super) fn end_reveal(&mut self, now: Time, touched: &[LinkId]) {
         let Some(reveal) = self.reveal.as_mut().filter(|reveal| !reveal.is_over()) else { return };
+        reveal.pass_over(|piece| self.picker.availability(piece) > 0);
         let is_seed = |id: &LinkId| self.links.get(id).is_some_and(Link::is_upload_only);
         let unsent = || self.links.values().any(|link| link.shown.as_ref().is_some_and(Shown::has_unsent));
-        if reveal.should_end(now, unsent) || touched.iter().any(is_seed) {
+        if !self.have.is_full() || reveal.should_end(now, unsent) || touched.iter().any(is_seed) {
             self.reveal = Some(Reveal::over());
             let ids: Vec<LinkId> = self.links.keys().copied().collect();
             ids.into_iter().for_each(|id| self.show_all(now, id));
@@ -102,13 +103,21 @@ impl Torrent {
     }
 
     fn give(&mut self, now: Time, id: LinkId) {
+        let needs_more = |link: &Link| {
+            let (rate, queued) = (link.up.rate(now), link.uploads.queued_bytes());
+            link.shown.as_ref().is_some_and(|shown| shown.needs_more(rate, queued))
+        };
+        // Most links need nothing: all of them are looked at for the average only where one does.
+        if !self.links.get(&id).is_some_and(needs_more) {
+            return;
+        }
         let average = self.average_care();
         loop {
             let (Some(link), Some(reveal)) = (self.links.get_mut(&id), &mut self.reveal) else { return };
-            let Some(shown) = &mut link.shown else { return };
-            if !shown.needs_more(link.up.rate(now), link.uploads.queued_bytes()) {
+            if !needs_more(link) {
                 return;
             }
+            let Some(shown) = &mut link.shown else { return };
             if !reveal.may_give(shown.in_care, average) {
                 return;
             }

@@ -16,6 +16,7 @@ mod dont_have;
 mod extensions;
 mod fast;
 mod pex;
+mod reveal;
 
 const PIECES: u32 = 8;
 const BLOCKS: u32 = 4;
