@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::{Bitfield, Block, Time};
 
-/// Pieces that a peer's promises are taken for; ten are usual.
+/// Promises of a peer that are taken, those that it broke included; ten are usual.
 const MAX_GRANTED: usize = 32;
 
 /// Pieces that were refused and are not asked for meanwhile. A peer that refuses more is asked for nothing until the
@@ -34,6 +34,8 @@ pub(crate) struct Fast {
     pub(crate) was_offered: bool,
     /// Pieces that the peer serves while choking.
     granted: BTreeSet<u32>,
+    /// Promises that were taken.
+    grants: usize,
     /// Pieces that it refused, and until when they are not asked for: the oldest first.
     refused: VecDeque<(u32, Time)>,
 }
@@ -58,7 +60,9 @@ impl Fast {
 
     /// The peer promises a piece. Whether it was taken note of.
     pub(crate) fn grant(&mut self, piece: u32) -> bool {
-        self.granted.len() < MAX_GRANTED && self.granted.insert(piece)
+        let taken = self.grants < MAX_GRANTED && self.granted.insert(piece);
+        self.grants += usize::from(taken);
+        taken
     }
 
     /// Whether the peer promised anything.

@@ -289,3 +289,19 @@ fn a_seed_that_hides_says_that_it_has_nothing_promises_nothing_and_rejects_what_
     torrent.handle_message(at(0), link, Message::Request(block(hidden, 0)));
     assert_eq!(rejects(&actions(&mut torrent, at(0)), link), [block(hidden, 0)]);
 }
+
+#[test]
+fn h39_one_that_promises_the_same_piece_and_refuses_it_again_and_again_is_asked_for_it_no_more() {
+    let mut torrent = leecher();
+    let (link, _) = fast_link(&mut torrent, 1);
+    torrent.handle_message(Time::ZERO, link, Message::HaveAll);
+    let mut asked = 0;
+    for _ in 0..1000 {
+        torrent.handle_message(at(1), link, Message::AllowedFast(3));
+        for block in requests(&actions(&mut torrent, at(1)), link) {
+            asked += 1;
+            torrent.handle_message(at(1), link, Message::Reject(block));
+        }
+    }
+    assert!((4..200).contains(&asked), "{asked}");
+}
