@@ -124,11 +124,13 @@ impl Torrent {
     fn introduced(&mut self, now: Time, id: LinkId, said: &ExtensionHandshake) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(extended) = &mut link.extended else { return };
+        // That cannot change while a connection lasts, and all candidates are put in order by it.
+        let sees_us_at = said.your_ip.filter(|_| extended.our_ip.is_none());
         let port = extended.hear(said);
         if let Some(requests) = said.reqq {
             link.pipeline.set_limit(requests);
         }
-        if let (Some(ip), Some(ours)) = (said.your_ip, self.config.about.port) {
+        if let (Some(ip), Some(ours)) = (sees_us_at, self.config.about.port) {
             let witness = Witness::Peer(link.address.ip());
             self.candidates.seen_as(SocketAddr::new(ip, ours), witness);
         }

@@ -273,3 +273,20 @@ fn two_seeds_that_hide_from_each_other_find_out_and_show_everything_and_part() {
     swarm.add(NodeSpec::leecher(host));
     assert!(swarm.run(Duration::from_secs(120), |swarm| swarm.incomplete() == 0));
 }
+
+#[test]
+fn h36_what_a_peer_says_of_our_address_is_heard_once() {
+    let mut torrent = with_metadata(leecher(), 0);
+    let links = [1, 2].map(|n| link(&mut torrent, n).0);
+    let somebody = SocketAddr::from(([100, 1, 2, 3], 6881));
+    let mut said = |ip: [u8; 4]| {
+        for link in links {
+            let handshake = ExtensionHandshake { your_ip: Some(ip.into()), ..theirs() };
+            say(&mut torrent, at(1), link, &handshake);
+        }
+        torrent.candidates.priority(somebody)
+    };
+    let first = said([80, 1, 2, 3]);
+    assert!(first.is_some(), "two agree");
+    assert_eq!(said([81, 1, 2, 3]), first, "all candidates would be put in order anew each time");
+}
