@@ -274,11 +274,12 @@ impl Torrent {
     /// Asks a link for as many blocks as its pipeline and the disk have room for and the limits allow.
     pub(super) fn ask(&mut self, now: Time, id: LinkId) {
         let (most, budget) = (self.link_share(), self.blocks_ahead().saturating_sub(self.disk_in_use));
-        let share = self.share(now, id);
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.may_ask() || link.starved {
+        // First of all, since most links are asked nothing, and the share may cost a look at all of them.
+        if self.links.get(&id).is_none_or(|link| !link.may_ask() || link.starved) {
             return;
         }
+        let share = self.share(now, id);
+        let Some(link) = self.links.get_mut(&id) else { return };
         let room = link.pipeline.room(share).min(most.saturating_sub(link.pipeline.outstanding()));
         let want = room.min(usize::try_from(budget).unwrap_or(usize::MAX));
         let want = if want > 0 { self.meters.down.admits_blocks(id, want) } else { 0 };
