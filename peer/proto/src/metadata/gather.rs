@@ -111,7 +111,8 @@ impl Gather {
         if self.givers.get(&link).is_some_and(|giver| giver.size == size) {
             return;
         }
-        let turns = self.givers.get(&link).map_or(0, |giver| giver.turns);
+        // One that states size after size has had a turn with each, so that it does not come first every time.
+        let turns = self.givers.get(&link).map_or(0, |giver| giver.turns.saturating_add(1));
         self.withdraw(link);
         self.givers.insert(link, Giver::new(ip, size, turns));
     }
@@ -234,11 +235,14 @@ impl Gather {
         let mut found: BTreeMap<Key, (u32, u32, u32)> = BTreeMap::new();
         for (&link, giver) in self.givers.iter().filter(|(_, giver)| giver.is_rested(now)) {
             let Some(key) = self.key(link).filter(|key| !self.active.contains_key(key)) else { continue };
-            let turns = match key {
-                Key::All(size) => self.sizes.get(&size).map_or(0, |size| size.turns),
-                Key::Only(_) => giver.turns,
-            };
-            found.entry(key).or_insert((turns, 0, giver.size)).1 += 1;
+            // As many as the one of them had that had the fewest.
+            let (turns, links, _) = found.entry(key).or_insert((giver.turns, 0, giver.size));
+            (*turns, *links) = (giver.turns.min(*turns), *links + 1);
+        }
+        for (key, (turns, ..)) in &mut found {
+            if let Key::All(size) = key {
+                *turns = self.sizes.get(size).map_or(0, |size| size.turns).max(*turns);
+            }
         }
         let mut found: Vec<_> = found.into_iter().collect();
         found.sort_by_key(|&(key, (turns, links, _))| (turns, Reverse(links), key));

@@ -28,7 +28,7 @@ pub(super) struct Giver {
     pub(super) ip: IpAddr,
     /// What it says the size is.
     pub(super) size: u32,
-    /// Attempts that it was given, alone.
+    /// Attempts that it was given alone, and sizes that it stated before this one.
     pub(super) turns: u32,
     asked: BTreeMap<u32, Time>,
     /// Asked for, and not waited for any more. If they come they are welcome.

@@ -182,6 +182,19 @@ fn h37_a_size_that_others_do_not_state_is_another_attempt() {
 }
 
 #[test]
+fn h37_links_that_state_one_size_after_another_keep_nobody_out() {
+    let mut gather = gather(5000);
+    let mut asked = Vec::new();
+    for round in 0..20 {
+        (0..4).for_each(|liar| offer(&mut gather, liar, 1000 + 10 * round + liar));
+        asked.extend(asks(&mut gather, at(u64::from(round) * 5_000)));
+        offer(&mut gather, 9, 5000);
+        asked.extend(asks(&mut gather, at(u64::from(round) * 5_000 + 1)));
+    }
+    assert!(asked.contains(&(9, 0)), "{asked:?}");
+}
+
+#[test]
 fn h37_attempts_at_once_are_few_and_of_few_bytes() {
     let mut gather = gather(SIZE);
     for link in 0..40 {
