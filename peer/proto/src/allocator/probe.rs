@@ -3,7 +3,8 @@
 //! Purpose: from outside, a peer that takes little and an uplink that gives little look the same. So a few slots more
 //! are given from time to time: if more is sent then, they stay and some more are tried; if not, they go again.
 //!
-//! Invariant: a trial lasts one [`ROUND`], and one that was in vain is not repeated for [`REST`] of them.
+//! Invariant: a trial lasts one [`ROUND`], and one that was in vain is not repeated for [`REST`] of them. No more slots
+//! are tried than there may be.
 
 use std::time::Duration;
 
@@ -34,9 +35,9 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// All torrents together send `rate` bytes a second through slots of which `base` are given anyhow; `worth` says
-    /// whether there are peers for more.
-    pub(super) fn look(&mut self, now: Time, rate: u64, base: usize, worth: bool) {
+    /// All torrents together send `rate` bytes a second through slots of which `base` are given anyhow, and `most` at the
+    /// most; `worth` says whether there are peers for more.
+    pub(super) fn look(&mut self, now: Time, rate: u64, base: usize, most: usize, worth: bool) {
         let due = *self.due.get_or_insert(now + ROUND);
         if now < due {
             return;
@@ -51,9 +52,10 @@ impl Probe {
                 self.due = Some(now + ROUND * REST);
             }
         } else if worth && is_steady {
-            let step = (base.saturating_add(self.extra) / 4).max(LEAST_STEP);
+            let slots = base.saturating_add(self.extra);
+            let step = (slots / 4).max(LEAST_STEP).min(most.saturating_sub(slots));
             self.extra = self.extra.saturating_add(step);
-            self.trial = Some((rate, step));
+            self.trial = Some((rate, step)).filter(|_| step > 0);
         }
         if !worth {
             self.extra = 0;
@@ -71,7 +73,7 @@ mod tests {
         for second in 0..600 {
             let slots = 10 + probe.extra;
             let rate = uplink.min(100_000 * u64::try_from(slots).unwrap());
-            probe.look(Time::ZERO + Duration::from_secs(second), rate, 10, true);
+            probe.look(Time::ZERO + Duration::from_secs(second), rate, 10, 50, true);
             most = most.max(probe.extra);
         }
         (probe.extra, most)
@@ -92,7 +94,7 @@ mod tests {
     fn a_swarm_that_is_getting_under_way_is_not_taken_for_one_that_more_slots_helped() {
         let mut probe = Probe::default();
         for second in 0..200 {
-            probe.look(Time::ZERO + Duration::from_secs(second), 20_000 * second, 10, true);
+            probe.look(Time::ZERO + Duration::from_secs(second), 20_000 * second, 10, 50, true);
         }
         assert_eq!(probe.extra, 0);
     }
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn where_nobody_waits_nothing_is_tried() {
         let mut probe = Probe { extra: 7, ..Probe::default() };
-        (0..100).for_each(|second| probe.look(Time::ZERO + Duration::from_secs(second), 1, 10, false));
+        (0..100).for_each(|second| probe.look(Time::ZERO + Duration::from_secs(second), 1, 10, 50, false));
         assert_eq!(probe.extra, 0);
     }
 }

@@ -77,7 +77,8 @@ impl Slots {
         self.best = self.best.max(rates);
         let wanted = self.askers.values().fold(0usize, |sum, asker| sum.saturating_add(asker.demand));
         let is_full = self.limit.is_some_and(|limit| rates >= limit.get() / 10 * 9);
-        self.probe.look(now, rates, self.base(), wanted > self.total() && !is_full);
+        let worth = wanted > self.total() && !is_full;
+        self.probe.look(now, rates, self.base(), MAX_SLOTS, worth);
         self.share(now);
         self.askers.get(&key).map_or(0, |asker| asker.given)
     }
@@ -88,7 +89,7 @@ impl Slots {
 
     /// All slots that there are.
     fn total(&self) -> usize {
-        self.fixed.unwrap_or_else(|| (self.base() + self.probe.extra).min(MAX_SLOTS))
+        self.fixed.unwrap_or_else(|| self.base().saturating_add(self.probe.extra).min(MAX_SLOTS))
     }
 
     /// Those that the rate of the uplink is worth.
@@ -165,6 +166,16 @@ mod tests {
         assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 12);
         slots.ask(Time::ZERO, TorrentKey(2), 5, 100_000_000);
         assert_eq!(slots.ask(Time::ZERO, TorrentKey(1), 100, 10_000), 26 - 5);
+    }
+
+    #[test]
+    fn a_rate_that_goes_up_and_down_for_weeks_leads_to_no_more_slots_than_there_may_be() {
+        let mut slots = Slots::default();
+        for round in 0..100_000 {
+            let now = Time::ZERO + Duration::from_secs(10 * round);
+            let given = slots.ask(now, TorrentKey(1), 1000, 1000 + 1000 * (round % 2));
+            assert!(given <= MAX_SLOTS && slots.probe.extra <= MAX_SLOTS, "{round}: {:?}", slots.probe);
+        }
     }
 
     #[test]
