@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_TURNS: u32 = 8;
 /// Sizes that are remembered as mixed, or as having had their turns: as many as liars can offer at once, and more.
 const MAX_SIZES: usize = 256;
+/// Times that a link may state another size than before: there is but one, and with each its failings are forgotten.
+const MAX_CHANGES: u32 = 3;
 /// When a piece has been asked for so long, a link with nothing to do is asked for it too.
 const OVERDUE: Duration = Duration::from_secs(2);
 
@@ -107,14 +109,22 @@ impl Gather {
 
     /// A link says that it has metadata of this size, which is at least 1 and at most [`MAX_METADATA_LENGTH`]. What it
     /// said before no longer holds.
-    pub(super) fn offer(&mut self, link: LinkId, ip: IpAddr, size: u32) {
-        if self.givers.get(&link).is_some_and(|giver| giver.size == size) {
-            return;
-        }
-        // One that states size after size has had a turn with each, so that it does not come first every time.
-        let turns = self.givers.get(&link).map_or(0, |giver| giver.turns.saturating_add(1));
+    ///
+    /// # Errors
+    /// If it has changed its mind too often.
+    pub(super) fn offer(&mut self, link: LinkId, ip: IpAddr, size: u32) -> Result<(), &'static str> {
+        let (turns, changes) = match self.givers.get(&link) {
+            None => (0, 0),
+            Some(giver) if giver.size == size => return Ok(()),
+            Some(giver) if giver.changes >= MAX_CHANGES => return Err("offers one size after another"),
+            // It has had a turn with each, so that it does not come first every time.
+            Some(giver) => (giver.turns.saturating_add(1), giver.changes + 1),
+        };
         self.withdraw(link);
-        self.givers.insert(link, Giver::new(ip, size, turns));
+        let mut giver = Giver::new(ip, size, turns);
+        giver.changes = changes;
+        self.givers.insert(link, giver);
+        Ok(())
     }
 
     /// A link is gone.

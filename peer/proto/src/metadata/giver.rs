@@ -30,6 +30,8 @@ pub(super) struct Giver {
     pub(super) size: u32,
     /// Attempts that it was given alone, and sizes that it stated before this one.
     pub(super) turns: u32,
+    /// How often it has stated another size.
+    pub(super) changes: u32,
     asked: BTreeMap<u32, Time>,
     /// Asked for, and not waited for any more. If they come they are welcome.
     late_pieces: BTreeSet<u32>,
@@ -45,6 +47,7 @@ impl Giver {
             ip,
             size,
             turns,
+            changes: 0,
             asked: BTreeMap::new(),
             late_pieces: BTreeSet::new(),
             late: 0,

@@ -209,7 +209,7 @@ impl MetadataFetch {
         }
         if let Some(size) = said.metadata_size {
             link.deadline = None;
-            self.gather.offer(id, ip, size);
+            self.gather.offer(id, ip, size).map_err(CloseReason::Misbehaved)?;
         } else if !link.has_introduced_itself {
             link.deadline = Some(now + MAY_GET_IT);
         }

@@ -202,6 +202,20 @@ fn h37_wrong_metadata_bans_its_giver_and_the_next_gives_it() {
 }
 
 #[test]
+fn h37_a_link_that_states_one_size_after_another_does_not_keep_its_place() {
+    let mut fetch = fetch();
+    let link = open(&mut fetch, 1);
+    for size in 1000..1004 {
+        introduce(&mut fetch, link, &[Extension::Metadata], Some(size));
+        planned(&mut fetch, at(1));
+        assert_eq!(fetch.peers(), 1, "{size}");
+    }
+    introduce(&mut fetch, link, &[Extension::Metadata], Some(1004));
+    let said = planned(&mut fetch, at(1));
+    assert!(matches!(said[..], [Action::Close(_, CloseReason::Misbehaved(_)), ..]), "{said:?}");
+}
+
+#[test]
 fn h37_a_size_that_nobody_can_have_is_as_none() {
     let mut fetch = fetch();
     let id = open(&mut fetch, 1);

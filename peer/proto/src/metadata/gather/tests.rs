@@ -29,7 +29,7 @@ fn at(millis: u64) -> Time {
 }
 
 fn offer(gather: &mut Gather, link: u32, size: u32) {
-    gather.offer(LinkId(link), ip(link), size);
+    gather.offer(LinkId(link), ip(link), size).unwrap();
 }
 
 /// The bytes of a piece, wrong ones from a liar.
@@ -185,7 +185,7 @@ fn h37_a_size_that_others_do_not_state_is_another_attempt() {
 fn h37_links_that_state_one_size_after_another_keep_nobody_out() {
     let mut gather = gather(5000);
     let mut asked = Vec::new();
-    for round in 0..20 {
+    for round in 0..4 {
         (0..4).for_each(|liar| offer(&mut gather, liar, 1000 + 10 * round + liar));
         asked.extend(asks(&mut gather, at(u64::from(round) * 5_000)));
         offer(&mut gather, 9, 5000);
@@ -298,7 +298,7 @@ fn run(size: u32, manners: &[Manner], delays: &[u64], lossy: u64) -> Vec<u8> {
             let (link, size) = (LinkId(next), stated(manners[peer]));
             next += 1;
             links.insert(link, peer);
-            gather.offer(link, ip(u32::try_from(peer).unwrap()), size);
+            gather.offer(link, ip(u32::try_from(peer).unwrap()), size).unwrap();
         }
         let plan = gather.plan(now, false);
         for link in plan.give_up {
