@@ -19,8 +19,9 @@ use rand::seq::SliceRandom;
 
 use crate::{Bitfield, Geometry, LinkId, Time};
 
-/// A torrent of more pieces is shown whole at once: in the end each piece is shown by a message of its own.
-pub(crate) const MAX_PIECES: u32 = 32 * 1024;
+/// A torrent of more pieces is shown whole at once: in the end each piece is shown by a message of its own, to all links
+/// in one turn.
+pub(crate) const MAX_PIECES: u32 = 8 * 1024;
 
 /// Bytes that a peer can ask for and has not, at the least: the blocks of a round trip of a link that has just begun.
 const MIN_AHEAD: u64 = 64 * 1024;
