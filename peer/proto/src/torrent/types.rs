@@ -162,7 +162,8 @@ pub enum Action {
     /// Send a message.
     Send(LinkId, Message),
     /// Read this block from disk and send it as a piece message, in the order given; adjacent blocks follow each
-    /// other where possible. Then [`Torrent::handle_upload_sent`], or [`Torrent::handle_upload_failed`].
+    /// other where possible. Then [`Torrent::handle_upload_sent`], [`Torrent::handle_upload_dropped`] or
+    /// [`Torrent::handle_upload_failed`].
     Upload(LinkId, Block),
     /// The peer was choked: an [`Action::Upload`] that was not read yet need not be. The driver answers for every
     /// upload all the same. Not of those that speak the fast extension: they get what is on its way.
