@@ -21,7 +21,8 @@ fn a_link_that_finds_nobody_times_out_with_code_4_and_the_reason() {
     let error = download.event("error");
     assert_eq!(
         error["message"],
-        "a b: no progress for 1s: no peers yet; run the same command again to go on"
+        "a b: no progress for 1s: no peers yet, no tracker to ask: see --tracker, --peer; run the same command again \
+         to go on"
     );
     assert_eq!(download.finish().0, Some(4));
 }
@@ -51,6 +52,15 @@ fn a_link_that_is_wrong_is_named_beside_others_that_are_right() {
     let error = download.event("error");
     assert!(error["message"].as_str().unwrap().starts_with("magnet link: "), "{error}");
     assert_eq!(download.finish().0, Some(4));
+}
+
+#[test]
+fn a_link_where_only_a_torrent_will_do_is_refused_as_such() {
+    let folder = tempdir().unwrap();
+    let text = format!("{}: a magnet link is not enough here; give the torrent file", link());
+    for command in ["seed", "magnet"] {
+        inside(folder.path()).run(&[command, &link()]).failed(shoal::Exit::Error, &text);
+    }
 }
 
 /// A folder of four files that is seeded, of which others know a link.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use metainfo::{MAX_TORRENT_BYTES, TorrentFile};
 
+use super::show::is_magnet;
 use super::{Context, path_error, shown, shown_argument};
 
 /// Reads the torrent file that an argument names; `-` is stdin.
@@ -15,6 +16,9 @@ use super::{Context, path_error, shown, shown_argument};
 /// If it cannot be read, is too large, or is no valid torrent; each names the argument.
 pub(crate) fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<TorrentFile> {
     let name = shown_argument(argument);
+    if argument.to_str().is_some_and(is_magnet) {
+        bail!("{name}: a magnet link is not enough here; give the torrent file");
+    }
     let bytes = if argument == OsStr::new("-") {
         limited(&mut *context.stdin).map_err(|error| path_error(Path::new("stdin"), error))?
     } else {

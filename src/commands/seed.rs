@@ -8,6 +8,7 @@ use metainfo::{TorrentFile, display_safe};
 use peer::{AddTorrent, Verify};
 
 use super::several::Several;
+use super::show::is_magnet;
 use super::transfer::{Rules, Transfers, start};
 use super::{Context, block_on, load, make, output_file, path_error, shown};
 use crate::cli::{MakeArgs, SeedArgs};
@@ -38,8 +39,11 @@ pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
     })
 }
 
-/// Whether an argument is a torrent file, rather than something to make one of: by its name, else by what is in it.
+/// Whether an argument stands for a torrent, rather than something to make one of: by its name, else by what is in it.
 fn is_torrent(argument: &OsString, context: &Context<'_>) -> bool {
+    if argument.to_str().is_some_and(is_magnet) {
+        return true;
+    }
     let path = context.cwd.join(argument);
     if argument == "-" || path.extension().is_some_and(|extension| extension == "torrent") {
         return !path.is_dir();

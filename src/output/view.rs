@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use metainfo::display_safe;
-use peer::{State, TorrentStats};
+use peer::{Note, State, TorrentStats};
 
 /// One torrent, or all of them together, at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,13 +164,16 @@ impl View {
     }
 }
 
-/// Why nothing moves; with what the tracker said, if that is why.
+/// Why nothing moves; with what the tracker said, or what to do, if that is why.
 fn note(stats: &TorrentStats) -> Option<String> {
-    let note = stats.note?;
-    let said = stats.tracker.last_error.as_deref().filter(|_| note == peer::Note::NoTrackerAnswered);
-    Some(match said {
-        Some(error) => format!("{note}: {}", display_safe(error)),
-        None => note.to_string(),
+    let (note, tracker) = (stats.note?, &stats.tracker);
+    Some(match (note, &tracker.last_error) {
+        (Note::NoTrackerAnswered, Some(error)) => format!("{note}: {}", display_safe(error)),
+        // Waiting alone may never help: a link often names no tracker, or only such as cannot be asked.
+        (Note::NoPeers, _) if tracker.usable == 0 => {
+            format!("{note}, no tracker to ask: see --tracker, --peer")
+        }
+        _ => note.to_string(),
     })
 }
 
