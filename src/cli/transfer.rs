@@ -93,7 +93,7 @@ pub(crate) struct DownloadArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = values::host_and_port)]
     pub(crate) peer: Vec<String>,
     /// A tracker to ask before the torrent's own; give it again for more.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = values::tracker_url)]
     pub(crate) tracker: Vec<String>,
     /// Give up after so long without progress, with exit code 4.
     #[arg(long, value_name = "DUR", value_parser = values::duration)]

@@ -113,6 +113,11 @@ pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
+/// A tracker's URL, one that a torrent could carry too.
+pub(crate) fn tracker_url(text: &str) -> Result<String, String> {
+    metainfo::check_tracker_url(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
 /// Ranges of files that are taken from one `--select`: more than anybody types, and few enough to be kept.
 const MAX_FILE_RANGES: usize = 10_000;
 
@@ -255,6 +260,19 @@ mod tests {
         }
         for bad in ["", "localhost", ":6881", "a:0", "a:65536", "::1:6881", "a b:1", "http://a:1", "a/b:1"] {
             assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tracker_has_a_whole_url() {
+        for good in
+            ["http://10.0.0.7:6969/announce", "https://t.example/x?key=1", "udp://t.example:1/announce"]
+        {
+            assert_eq!(tracker_url(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "t.example:6969", "t.example/announce", "http://", "ftp://t.example/", "http://a b/"]
+        {
+            assert!(tracker_url(bad).is_err(), "{bad}");
         }
     }
 
