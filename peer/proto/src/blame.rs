@@ -5,7 +5,7 @@
 //! suspect: others are preferred where one peer alone is to send a piece.
 //!
 //! Invariants: nobody is named but for a block that he sent and that differs from the block that made the piece good.
-//! The cases take at most [`MAX_BYTES`], the oldest is forgotten first. For a piece at most one
+//! The cases take at most `MAX_BYTES`, the oldest is forgotten first. For a piece at most one
 //! question is out, so that an answer cannot be taken for that to another question.
 //!
 //! It reads no data and bans nobody: the driver answers what it asks, the engine acts on what it finds.

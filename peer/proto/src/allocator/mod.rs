@@ -1,7 +1,7 @@
 //! What belongs to the session and is granted to torrents that ask: upload slots, and credit of the session's limits.
 //!
 //! Purpose: torrents know nothing of each other; here it is seen to that together they keep to the session's limits
-//! and that each gets its fair part. [`credit`] grants bytes in turns, [`slots`] counts out upload slots by demand.
+//! and that each gets its fair part. `credit` grants bytes in turns, `slots` counts out upload slots by demand.
 //!
 //! How to drive it: [`Allocator::settle`] before [`Torrent::plan`] and again after it, for as long as it answers that
 //! there is news. It sees to it that [`Torrent::poll_timeout`] knows when the next grant is there.

@@ -2,7 +2,7 @@
 //!
 //! Purpose: the state of one link: who chokes whom, who is interested, which pieces the peer has, what was asked in
 //! each direction and how fast it came. [`pipeline`] holds our requests, [`uploads`] the peer's, [`conduct`] what it
-//! did wrong, [`fast`] and [`extended`] what goes with those extensions.
+//! did wrong, `fast` and `extended` what goes with those extensions.
 //!
 //! It knows nothing of other links or of the torrent's pieces: the torrent routes between them.
 
