@@ -98,3 +98,23 @@ fn bars_judge_by_the_median_or_by_the_worst() {
     assert_eq!(fair.of_runs(&[Some(0.9), Some(0.7), None]), Some(0.7));
     assert!(fair.is_met(0.8) && !fair.is_met(0.7));
 }
+
+#[test]
+fn three_seeds_of_each_scenario_that_fits_a_test_meet_their_bars() {
+    // The others take minutes: `swarm table` runs them, and `docs/swarm.md` has what it printed.
+    for name in ["stagger", "flash-100-coarse", "leave", "long-path", "poison"] {
+        let scenario = named(name).unwrap();
+        let mut shape = scenario.shape;
+        shape.network.tick = 1000;
+        let values: Vec<Option<f64>> = (1..=3)
+            .map(|seed| {
+                let mut swarm = scenario.swarm(&shape, seed).unwrap();
+                let progress =
+                    Progress::run(&mut swarm, Duration::from_secs(600), Duration::from_millis(250));
+                scenario.bar.unwrap().measure(&swarm, &progress)
+            })
+            .collect();
+        let reached = scenario.bar.unwrap().of_runs(&values);
+        assert!(reached.is_some_and(|value| scenario.bar.unwrap().is_met(value)), "{name}: {values:?}");
+    }
+}
