@@ -6,8 +6,10 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use metainfo::{BuildFile, Info, InfoBuilder};
+use storage::sha::{MOST_LANES, Sha1, update_all};
 use storage::{Cancel, Storage, StorageOptions, WalkOptions, Walked, check, hash_files, walk};
 
 const PIECE_LENGTH: u32 = 1 << 20;
@@ -65,5 +67,27 @@ fn hashing(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, hashing);
+/// One core: hashes one after another, and in turns.
+fn lanes(criterion: &mut Criterion) {
+    const LENGTH: usize = 64 << 10;
+    let data: Vec<u8> = (0..=255).cycle().take(MOST_LANES * LENGTH).collect();
+    let mut group = criterion.benchmark_group("lanes");
+    fn bench<const N: usize>(group: &mut BenchmarkGroup<'_, WallTime>, data: &[u8]) {
+        group.throughput(Throughput::Bytes((N * LENGTH) as u64));
+        group.bench_function(N.to_string(), |bencher| {
+            let mut hashes: [Sha1; N] = std::array::from_fn(|_| Sha1::default());
+            bencher.iter(|| {
+                let mut parts = data.chunks_exact(LENGTH);
+                update_all(hashes.each_mut().map(|hash| (hash, parts.next().expect("a part"))));
+            });
+        });
+    }
+    bench::<1>(&mut group, &data);
+    bench::<2>(&mut group, &data);
+    bench::<3>(&mut group, &data);
+    bench::<MOST_LANES>(&mut group, &data);
+    group.finish();
+}
+
+criterion_group!(benches, lanes, hashing);
 criterion_main!(benches);

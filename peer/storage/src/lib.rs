@@ -24,6 +24,7 @@ mod open;
 mod parts;
 mod place;
 mod pool;
+pub mod sha;
 mod survey;
 mod sync;
 mod walk;
