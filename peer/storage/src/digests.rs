@@ -1,12 +1,15 @@
 //! The SHA-1 of many pieces at once: the engine of [`crate::hash_files`] and [`crate::check()`].
 //!
-//! Workers claim runs of pieces from one counter and stream each run through a buffer of their own, so memory does
-//! not depend on the piece length and nobody waits for anybody. Because a run is contiguous, a worker opens a file
-//! at most once a run, and keeps it over to its next run.
+//! Workers claim runs of pieces from one counter. Each has lanes, as many as its processor hashes at once, takes a
+//! piece of the run in each, and streams them in turns through buffers of their own; so memory does not depend on the
+//! piece length and nobody waits for anybody. A lane opens a file at most once a run, and keeps it over to its next
+//! piece.
 //!
 //! Invariant: every piece is put exactly once, or the whole work fails. Bytes that are known to be zero without
 //! reading (holes of sparse files, padding files) are not read, and a piece of nothing else is hashed once.
 
+mod buffer;
+mod lane;
 mod piece;
 mod reader;
 
@@ -21,16 +24,17 @@ use metainfo::Geometry;
 
 use crate::cancel::Cancel;
 use crate::error::StorageError;
-use piece::PieceHasher;
-use reader::Reader;
+use crate::sha::{DIGEST, lanes, update_all};
+use lane::Lane;
+use piece::ZeroPiece;
 
 /// SHA-1 of a piece.
-pub(crate) type Digest = [u8; 20];
+pub(crate) type Digest = [u8; DIGEST];
 
-/// Bytes read at once: enough that a disk's seeks do not count.
-const BUFFER: usize = 1024 * 1024;
+/// Progress is told no more often than after so many bytes.
+const TOLD: u64 = 1024 * 1024;
 
-/// Workers at most, whatever was asked for: keeps the buffers under 32 MiB. Two dozen cores hash faster than any
+/// Workers at most, whatever was asked for: keeps the buffers under 16 MiB. Two dozen cores hash faster than any
 /// disk reads.
 pub(crate) const MAX_WORKERS: usize = 24;
 
@@ -124,6 +128,9 @@ impl<'j, J: Job> Work<'j, J> {
     ) -> Self {
         let fair = geometry.total() / (threads as u64 * RUNS_A_WORKER);
         let pieces = RUN.min(fair) / u64::from(geometry.piece_length());
+        // Fewer would leave lanes empty. With so few pieces that not every worker gets them, rather no worker idle.
+        let shared = u64::from(geometry.piece_count()) / threads as u64;
+        let pieces = pieces.max(shared.min(lanes() as u64));
         Self {
             job,
             geometry,
@@ -151,13 +158,8 @@ impl<'j, J: Job> Work<'j, J> {
     }
 
     fn run(&self) {
-        let mut worker = Worker {
-            work: self,
-            reader: Reader::new(self.job, BUFFER),
-            hasher: PieceHasher::new(),
-            untold: 0,
-            at: 0,
-        };
+        let lanes = (0..lanes()).map(|_| Lane::new(self.job)).collect();
+        let mut worker = Worker { work: self, lanes, at: 0, zero_piece: ZeroPiece::default(), untold: 0 };
         let mut ended = Ok(());
         while ended.is_ok()
             && !self.stop.load(Ordering::Relaxed)
@@ -165,13 +167,13 @@ impl<'j, J: Job> Work<'j, J> {
         {
             ended = worker.digest(run);
         }
-        let ended = ended.and_then(|()| worker.reader.close());
+        let ended = ended.and_then(|()| worker.close());
         worker.tell(0);
-        if let Err(error) = ended {
+        if let Err((at, error)) = ended {
             self.stop.store(true, Ordering::Relaxed);
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-            if first.as_ref().is_none_or(|(piece, _)| *piece > worker.at) {
-                *first = Some((worker.at, error));
+            if first.as_ref().is_none_or(|(piece, _)| *piece > at) {
+                *first = Some((at, error));
             }
         }
     }
@@ -179,16 +181,19 @@ impl<'j, J: Job> Work<'j, J> {
 
 struct Worker<'w, 'j, J: Job> {
     work: &'w Work<'j, J>,
-    reader: Reader<'j, J>,
-    hasher: PieceHasher,
+    lanes: Vec<Lane<'j, J>>,
+    /// The first of the pieces in the lanes.
+    at: u32,
+    zero_piece: ZeroPiece,
     /// Bytes done that progress has not been told.
     untold: u64,
-    /// The piece that is being hashed.
-    at: u32,
 }
 
+/// What ended the work, and at which piece.
+type Ended = (u32, StorageError);
+
 impl<J: Job> Worker<'_, '_, J> {
-    fn digest(&mut self, run: Range<u32>) -> Result<(), StorageError> {
+    fn digest(&mut self, run: Range<u32>) -> Result<(), Ended> {
         let mut digests = Vec::with_capacity(run.len());
         let mut first = run.start;
         while first < run.end {
@@ -207,44 +212,63 @@ impl<J: Job> Worker<'_, '_, J> {
         Ok(())
     }
 
-    /// Streams adjacent pieces from the first byte to the last.
-    fn read(&mut self, pieces: Range<u32>, digests: &mut Vec<Option<Digest>>) -> Result<(), StorageError> {
+    /// Hashes adjacent pieces, as many at once as there are lanes.
+    fn read(&mut self, pieces: Range<u32>, digests: &mut Vec<Option<Digest>>) -> Result<(), Ended> {
         let geometry = self.work.geometry;
-        let start = geometry.piece_offset(pieces.start);
-        let end = start + self.bytes(pieces.clone());
-        let mut at = start;
-        self.at = pieces.start;
-        self.hasher.begin(geometry.piece_size(self.at).into());
-        while at < end {
-            if self.work.cancel.is_cancelled() || self.work.stop.load(Ordering::Relaxed) {
-                return Err(StorageError::interrupted(&self.work.job.path(0)));
+        let at_once = u32::try_from(self.lanes.len()).unwrap_or(1).max(1);
+        let mut first = pieces.start;
+        while first < pieces.end {
+            let count = at_once.min(pieces.end - first);
+            for (lane, piece) in self.lanes.iter_mut().zip(first..first + count) {
+                let at = geometry.piece_offset(piece);
+                lane.begin(at, at + u64::from(geometry.piece_size(piece)));
             }
-            let done = match self.reader.next(at, end) {
-                Ok(part) => {
-                    let done = part.len();
-                    let mut part = part;
-                    while part.len() > 0 {
-                        part = self.hasher.update(part);
-                        if let Some(digest) = self.hasher.finished() {
-                            digests.push(Some(digest));
-                            self.at += 1;
-                            self.hasher.begin(geometry.piece_size(self.at).into());
-                        }
-                    }
-                    done
-                }
-                Err((file, error)) => {
-                    self.work.job.failed(file, error)?;
-                    digests.push(None);
-                    self.at += 1;
-                    self.hasher.begin(geometry.piece_size(self.at).into());
-                    geometry.piece_offset(self.at).min(end) - at
-                }
-            };
-            at += done;
-            self.tell(done);
+            self.at = first;
+            self.hash(first, count as usize)?;
+            let done = self.lanes.iter_mut().take(count as usize);
+            digests.extend(done.map(|lane| lane.finish(&mut self.zero_piece)));
+            first += count;
         }
         Ok(())
+    }
+
+    /// Turn by turn until each of the first `count` lanes is done with its piece, of which `first` is the first.
+    fn hash(&mut self, first: u32, count: usize) -> Result<(), Ended> {
+        let mut ended = None;
+        let mut count = count;
+        loop {
+            let before = self.left(count);
+            for (at, lane) in (0..count).zip(&mut self.lanes) {
+                let filled = lane.fill().or_else(|(file, error)| self.work.job.failed(file, error));
+                if let Err(error) = filled {
+                    // The pieces before it may still fail, and would then be the first to.
+                    let piece = first.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+                    (ended, count) = (Some((piece, error)), at);
+                    break;
+                }
+            }
+            let after = self.left(count);
+            if before == after {
+                break;
+            }
+            if self.work.cancel.is_cancelled() || self.work.stop.load(Ordering::Relaxed) {
+                ended.get_or_insert((first, StorageError::interrupted(&self.work.job.path(0))));
+                break;
+            }
+            update_all(self.lanes.iter_mut().take(count).filter_map(Lane::filled));
+            self.tell(before.saturating_sub(after));
+        }
+        ended.map_or(Ok(()), Err)
+    }
+
+    /// Bytes that the first `count` lanes are still to read.
+    fn left(&self, count: usize) -> u64 {
+        self.lanes.iter().take(count).map(Lane::left).sum()
+    }
+
+    fn close(&mut self) -> Result<(), Ended> {
+        let at = self.at;
+        self.lanes.iter_mut().try_for_each(|lane| lane.close().map_err(|error| (at, error)))
     }
 
     fn bytes(&self, pieces: Range<u32>) -> u64 {
@@ -256,7 +280,7 @@ impl<J: Job> Worker<'_, '_, J> {
     /// Tells progress, a megabyte or more at a time; with 0, whatever is left.
     fn tell(&mut self, bytes: u64) {
         self.untold += bytes;
-        if self.untold >= BUFFER as u64 || (bytes == 0 && self.untold > 0) {
+        if self.untold >= TOLD || (bytes == 0 && self.untold > 0) {
             (self.work.progress)(self.untold);
             self.untold = 0;
         }

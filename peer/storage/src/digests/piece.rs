@@ -1,99 +1,58 @@
-//! The SHA-1 of one piece after another, with zeros counted rather than hashed as long as that is possible.
+//! The SHA-1 of one piece, with zeros counted rather than hashed as long as that is possible.
 //!
-//! Invariant: the digest is that of the bytes given, in order, however they were cut. It reads nothing.
-
-use sha1::{Digest as _, Sha1};
+//! Invariant: the digest is that of the zeros and bytes given, in order. It reads nothing.
 
 use super::Digest;
+use crate::sha::Sha1;
 
 /// Zeros that stand for any number of them, fed to the hash when data follows them.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// A part of the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part<'b> {
-    /// Bytes that were read.
-    Bytes(&'b [u8]),
-    /// This many zeros that nobody had to read.
-    Zeros(u64),
-}
-
-impl Part<'_> {
-    /// Bytes in it.
-    pub(super) fn len(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Zeros(count) => *count,
-        }
-    }
-}
-
-/// Hashes pieces one after another.
+/// A piece being hashed.
+#[derive(Default)]
 pub(super) struct PieceHasher {
     sha: Sha1,
-    /// Bytes of the piece that are still to come.
-    left: u64,
-    size: u64,
     /// Zeros at the piece's start that have not been hashed; nothing else has come.
     zeros: u64,
-    /// The last piece of zeros: its size and digest.
-    zero_piece: Option<(u64, Digest)>,
+    /// Whether bytes have come.
+    touched: bool,
 }
 
+/// The digest of the last piece of nothing but zeros, and how many.
+#[derive(Default)]
+pub(super) struct ZeroPiece(Option<(u64, Digest)>);
+
 impl PieceHasher {
-    pub(super) fn new() -> Self {
-        Self { sha: Sha1::new(), left: 0, size: 0, zeros: 0, zero_piece: None }
-    }
-
-    /// Begins a piece of `size` bytes; one that was not finished is forgotten.
-    pub(super) fn begin(&mut self, size: u64) {
-        self.sha.reset();
-        (self.left, self.size, self.zeros) = (size, size, 0);
-    }
-
-    /// Takes what belongs to the piece from the front of a part and gives back the rest.
-    pub(super) fn update<'b>(&mut self, part: Part<'b>) -> Part<'b> {
-        let untouched = self.zeros == self.size - self.left;
-        match part {
-            Part::Zeros(count) => {
-                let taken = count.min(self.left);
-                if untouched {
-                    self.zeros += taken;
-                } else {
-                    feed_zeros(&mut self.sha, taken);
-                }
-                self.left -= taken;
-                Part::Zeros(count - taken)
-            }
-            Part::Bytes(bytes) => {
-                let taken = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                if untouched {
-                    // From here on `zeros` differs from what has come, unless nothing was taken.
-                    feed_zeros(&mut self.sha, std::mem::take(&mut self.zeros));
-                }
-                let (ours, rest) = bytes.split_at(taken);
-                self.sha.update(ours);
-                self.left -= ours.len() as u64;
-                Part::Bytes(rest)
-            }
+    /// Takes zeros.
+    pub(super) fn zeros(&mut self, count: u64) {
+        if self.touched {
+            feed_zeros(&mut self.sha, count);
+        } else {
+            self.zeros += count;
         }
     }
 
-    /// The digest, once the piece's last byte has been given.
-    pub(super) fn finished(&mut self) -> Option<Digest> {
-        if self.left > 0 {
-            return None;
+    /// The hash that the bytes which come next are to be given to.
+    pub(super) fn sha(&mut self) -> &mut Sha1 {
+        if !self.touched {
+            self.touched = true;
+            feed_zeros(&mut self.sha, self.zeros);
         }
-        if self.zeros == 0 || self.zeros < self.size {
-            return Some(self.sha.finalize_reset().into());
+        &mut self.sha
+    }
+
+    /// The digest of what has come.
+    pub(super) fn finish(mut self, known: &mut ZeroPiece) -> Digest {
+        if self.touched {
+            return self.sha.finish();
         }
-        match self.zero_piece {
-            Some((size, digest)) if size == self.size => Some(digest),
+        match known.0 {
+            Some((size, digest)) if size == self.zeros => digest,
             _ => {
-                feed_zeros(&mut self.sha, self.size);
-                let digest = self.sha.finalize_reset().into();
-                self.zero_piece = Some((self.size, digest));
-                Some(digest)
+                feed_zeros(&mut self.sha, self.zeros);
+                let digest = self.sha.finish();
+                known.0 = Some((self.zeros, digest));
+                digest
             }
         }
     }
@@ -109,41 +68,35 @@ fn feed_zeros(sha: &mut Sha1, mut count: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use sha1::Digest as _;
 
-    fn sha1(bytes: &[u8]) -> Digest {
-        Sha1::digest(bytes).into()
-    }
+    use super::*;
 
     proptest! {
         #[test]
-        fn digests_do_not_depend_on_how_the_content_was_cut_or_its_zeros_were_told(
-            size in 1u64..300,
-            parts in prop::collection::vec((any::<bool>(), 1usize..200, any::<u8>()), 1..20),
+        fn a_digest_does_not_depend_on_whether_zeros_were_counted_or_given(
+            pieces in prop::collection::vec(
+                prop::collection::vec((any::<bool>(), 1usize..200, any::<u8>()), 0..5),
+                1..5,
+            ),
         ) {
-            let mut content = Vec::new();
-            let mut told = Vec::new();
-            for (zeros, length, byte) in parts {
-                let bytes = vec![if zeros { 0 } else { byte }; length];
-                content.extend_from_slice(&bytes);
-                told.push((zeros, bytes));
-            }
-            let mut hasher = PieceHasher::new();
-            hasher.begin(size);
-            let mut digests = Vec::new();
-            for (zeros, bytes) in &told {
-                let mut part = if *zeros { Part::Zeros(bytes.len() as u64) } else { Part::Bytes(bytes) };
-                while part.len() > 0 {
-                    part = hasher.update(part);
-                    if let Some(digest) = hasher.finished() {
-                        digests.push(digest);
-                        hasher.begin(size);
+            let mut known = ZeroPiece::default();
+            for parts in pieces {
+                let mut hasher = PieceHasher::default();
+                let mut content = Vec::new();
+                for (zeros, length, byte) in parts {
+                    let bytes = vec![if zeros { 0 } else { byte }; length];
+                    if zeros {
+                        hasher.zeros(length as u64);
+                    } else {
+                        hasher.sha().update(&bytes);
                     }
+                    content.extend_from_slice(&bytes);
                 }
+                let due: Digest = sha1::Sha1::digest(&content).into();
+                prop_assert_eq!(hasher.finish(&mut known), due);
             }
-            let expected: Vec<_> = content.chunks_exact(usize::try_from(size).unwrap()).map(sha1).collect();
-            prop_assert_eq!(digests, expected);
         }
     }
 }

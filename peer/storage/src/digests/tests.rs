@@ -102,8 +102,8 @@ fn a_fatal_error_is_told_and_ends_the_work() {
 }
 
 #[test]
-fn one_worker_opens_each_file_once() {
+fn each_lane_of_a_worker_opens_a_file_once_at_most() {
     let made = Made::new(None, true);
     made.run(1).unwrap();
-    assert_eq!(made.opened.into_inner(), 2);
+    assert!((2..=2 * lanes()).contains(&made.opened.into_inner()));
 }

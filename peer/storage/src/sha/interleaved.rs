@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use fearless_simd::{Avx512, Level};
 
-use super::{Block, State};
+use super::{Block, Lane, State};
 
 /// Proof that the instructions exist, if they do.
 pub(super) fn token() -> Option<Avx512> {
@@ -21,11 +21,8 @@ pub(super) fn token() -> Option<Avx512> {
     *TOKEN.get_or_init(|| Level::new().as_avx512())
 }
 
-/// A hash's state, and the blocks that it is still to take.
-pub(super) type Lane<'s, 'b> = (&'s mut State, &'s mut &'b [Block]);
-
 /// Takes blocks, as many of each as of the others, until one lane at most has any left.
-pub(super) fn compress_all(token: Avx512, lanes: &mut [Option<Lane<'_, '_>>]) {
+pub(super) fn compress_all(token: Avx512, lanes: &mut [Option<Lane<'_>>]) {
     loop {
         let mut busy = lanes.iter_mut().flatten().filter(|(_, blocks)| !blocks.is_empty());
         match [busy.next(), busy.next(), busy.next(), busy.next()] {
@@ -40,14 +37,14 @@ pub(super) fn compress_all(token: Avx512, lanes: &mut [Option<Lane<'_, '_>>]) {
 /// Takes as many blocks of each as the shortest has.
 fn together<const N: usize>(
     token: Avx512,
-    mut lanes: [&mut Lane<'_, '_>; N],
+    mut lanes: [&mut Lane<'_>; N],
     compress: fn(Avx512, &mut [State; N], &[&[Block]; N]),
 ) {
     let shortest = lanes.iter().map(|(_, blocks)| blocks.len()).min().unwrap_or(0);
     let mut states = lanes.each_ref().map(|(state, _)| **state);
     let blocks = lanes.each_mut().map(|(_, blocks)| {
         let (now, later) = blocks.split_at(shortest);
-        **blocks = later;
+        *blocks = later;
         now
     });
     compress(token, &mut states, &blocks);

@@ -27,7 +27,7 @@ const INITIAL: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3
 type State = [u32; 5];
 type Block = [u8; BLOCK];
 
-/// The most hashes that are worth taking at once.
+/// The most hashes that are taken at once.
 pub const MOST_LANES: usize = 4;
 
 /// How many hashes are worth taking at once on this processor: 1 if there is nothing to be won.
@@ -114,20 +114,29 @@ impl Sha1 {
     }
 }
 
-/// Gives each of up to [`MOST_LANES`] hashes the next bytes of its message, in turns. It is quickest where all get as
-/// much.
-pub fn update_all<const N: usize>(mut given: [(&mut Sha1, &[u8]); N]) {
-    let mut left: [&[Block]; N] = given.each_mut().map(|(sha, bytes)| sha.whole_blocks(bytes));
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = interleaved::token() {
-        let mut lanes = given.iter_mut().zip(&mut left).map(|((sha, _), blocks)| (&mut sha.state, blocks));
-        let mut lanes: [_; N] = std::array::from_fn(|_| lanes.next());
-        interleaved::compress_all(token, &mut lanes);
-    }
-    for ((sha, _), blocks) in given.iter_mut().zip(left) {
-        compress(&mut sha.state, blocks);
+/// Gives each hash the next bytes of its message, [`MOST_LANES`] hashes in turns. It is quickest where all get as much.
+pub fn update_all<'g>(given: impl IntoIterator<Item = (&'g mut Sha1, &'g [u8])>) {
+    let mut blocks = given.into_iter().map(|(sha, bytes)| {
+        let blocks = sha.whole_blocks(bytes);
+        (&mut sha.state, blocks)
+    });
+    loop {
+        let mut lanes: [Option<Lane<'_>>; MOST_LANES] = std::array::from_fn(|_| blocks.next());
+        if lanes.iter().all(Option::is_none) {
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = interleaved::token() {
+            interleaved::compress_all(token, &mut lanes);
+        }
+        for (state, blocks) in lanes.into_iter().flatten() {
+            compress(state, blocks);
+        }
     }
 }
+
+/// A hash's state, and the blocks that it is still to take.
+type Lane<'s> = (&'s mut State, &'s [Block]);
 
 #[cfg(test)]
 mod tests;
