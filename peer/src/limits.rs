@@ -1,8 +1,12 @@
 //! The sizes of the pools, queues and tables of a session, each with its reason.
 
-/// Buffers for blocks on their way from a socket to the disk, 32 MiB in all. More than [`DISK_BUDGET`] and a partial
-/// block for every link together, so that a reader that waits for one waits for work that goes on.
-pub const BLOCK_BUFFERS: usize = 2048;
+/// Buffers for blocks on their way from a socket to the disk, 40 MiB in all. More than [`DISK_BUDGET`], [`HELD_BLOCKS`]
+/// and a partial block for every link together, so that a reader that waits for one waits for work that goes on.
+pub const BLOCK_BUFFERS: usize = 2560;
+
+/// Blocks on disk that stay in memory to be hashed, 8 MiB in all: four pieces of a megabyte, and four that are to be
+/// whole next.
+pub const HELD_BLOCKS: usize = 512;
 
 /// Blocks that one torrent may have asked for or not yet written, 16 MiB: a tenth of a second at 160 MB/s, and with
 /// 20 ms of round trip enough for 800 MB/s.

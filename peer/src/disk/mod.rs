@@ -3,19 +3,21 @@
 //! Purpose: take work without ever making a torrent wait, and hand the results back in batches through each
 //! torrent's [`Inbox`].
 //!
-//! Invariants: all blocks of a piece go through one writer, which owns the piece's hash; all reads for a link go
-//! through one reader, so that they come back in order. The queues have no limit of their own, because the engine
+//! Invariants: all blocks of a torrent go through one writer, which owns its pieces' hashes and takes several at once; all
+//! reads for a link go through one reader, so that they come back in order. The queues have no limit of their own, because the engine
 //! takes budget before it asks for a block or a read.
 
 mod buffers;
 mod digest;
 mod inbox;
+mod pieces;
 mod queue;
 mod reader;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
 use metainfo::Info;
@@ -92,10 +94,12 @@ impl DiskThreads {
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let mut this = Self { writers: Vec::new(), readers: Vec::new(), threads: Vec::new() };
         let runs = Arc::new(RunPool::default());
+        let held = Arc::new(AtomicUsize::new(0));
         for n in 0..count.max(1) {
             let queue = Arc::new(Queue::default());
             this.writers.push(Arc::clone(&queue));
-            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue))?;
+            let held = Arc::clone(&held);
+            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue, held))?;
             let queue = Arc::new(Queue::default());
             this.readers.push(Arc::clone(&queue));
             let runs = Arc::clone(&runs);
@@ -112,33 +116,27 @@ impl DiskThreads {
     /// Queues blocks to be written and hashed, and leaves the list empty. Results come as [`Results::written`],
     /// [`Results::pieces`] or [`Results::failed`].
     pub(crate) fn write(&self, disk: &Arc<TorrentDisk>, blocks: &mut Vec<(Block, BlockBuffer)>) {
-        let count = self.writers.len();
-        for (n, queue) in self.writers.iter().enumerate() {
-            let mine = |block: &Block| usize::try_from(block.piece).unwrap_or(0) % count == n;
-            queue.push_all(
-                blocks.extract_if(.., |(block, _)| mine(block)).map(|(block, buffer)| WriteJob::Block {
-                    disk: Arc::clone(disk),
-                    block,
-                    buffer,
-                }),
-            );
+        let jobs =
+            blocks.drain(..).map(|(block, buffer)| WriteJob::Block { disk: Arc::clone(disk), block, buffer });
+        self.to_writer(disk, jobs);
+    }
+
+    fn to_writer(&self, disk: &TorrentDisk, jobs: impl IntoIterator<Item = WriteJob>) {
+        let at = usize::try_from(disk.key).unwrap_or(0) % self.writers.len().max(1);
+        if let Some(queue) = self.writers.get(at) {
+            queue.push_all(jobs);
         }
     }
 
     /// Queues the hashing of each block of a piece, after all writes of that piece that were queued before. The result
     /// comes in [`Results::digests`].
     pub(crate) fn digest(&self, disk: &Arc<TorrentDisk>, piece: u32) {
-        let at = usize::try_from(piece).unwrap_or(0) % self.writers.len().max(1);
-        if let Some(queue) = self.writers.get(at) {
-            queue.push_all([WriteJob::Digest { disk: Arc::clone(disk), piece }]);
-        }
+        self.to_writer(disk, [WriteJob::Digest { disk: Arc::clone(disk), piece }]);
     }
 
     /// Gives up the pieces of a torrent that are under way.
     pub(crate) fn forget(&self, disk: &TorrentDisk) {
-        for queue in &self.writers {
-            queue.push_all([WriteJob::Forget { key: disk.key }]);
-        }
+        self.to_writer(disk, [WriteJob::Forget { key: disk.key }]);
     }
 
     /// Queues a read. The result comes as one or more [`ReadDone`].

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
@@ -35,15 +36,26 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits for work and takes all of it into `jobs`, which must be empty. `false` when there will be no more.
-    pub(super) fn take_all(&self, jobs: &mut VecDeque<T>) -> bool {
+    /// Waits for work, until `due` at most if that is given, and takes all of it into `jobs`, which must be empty.
+    /// `false` when there will be no more.
+    pub(super) fn take_all(&self, jobs: &mut VecDeque<T>, due: Option<Instant>) -> bool {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
                 return false;
             }
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
             state.asleep = true;
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match left {
+                None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let waited = self.ready.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
             state.asleep = false;
         }
         std::mem::swap(&mut state.jobs, jobs);

@@ -12,7 +12,7 @@ use super::{ReadDone, ReadJob, Run, RunPool};
 /// Takes jobs until the queue is closed.
 pub(super) fn run(queue: &Queue<ReadJob>, runs: &Arc<RunPool>) {
     let mut jobs = VecDeque::new();
-    while queue.take_all(&mut jobs) {
+    while queue.take_all(&mut jobs, None) {
         for job in jobs.drain(..) {
             serve(job, runs);
         }

@@ -12,7 +12,7 @@ use crate::tests::support::Sample;
 const BLOCK_SIZE: usize = BLOCK_LENGTH as usize;
 const WAIT: Duration = Duration::from_secs(30);
 
-fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> Arc<TorrentDisk> {
+pub(super) fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> Arc<TorrentDisk> {
     let options = StorageOptions { access, ..StorageOptions::default() };
     let storage = Storage::new(root, &sample.torrent.info, options).unwrap();
     let add = Arc::new(AddTorrent::download(sample.torrent.clone(), root));
@@ -37,7 +37,7 @@ async fn gather(disk: &TorrentDisk, mut done: impl FnMut(&Results) -> bool) -> R
     all
 }
 
-fn blocks(sample: &Sample, pool: &Arc<BlockPool>) -> Vec<(Block, BlockBuffer)> {
+pub(super) fn blocks(sample: &Sample, pool: &Arc<BlockPool>) -> Vec<(Block, BlockBuffer)> {
     let geometry = sample.torrent.info.geometry();
     let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
     let all = (0..geometry.piece_count())
