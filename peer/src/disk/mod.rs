@@ -86,14 +86,16 @@ pub(crate) struct ReadJob {
 pub(crate) struct DiskThreads {
     writers: Vec<Arc<Queue<WriteJob>>>,
     readers: Vec<Arc<Queue<ReadJob>>>,
+    runs: Arc<RunPool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl DiskThreads {
     /// Starts `count` writers and as many readers.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
-        let mut this = Self { writers: Vec::new(), readers: Vec::new(), threads: Vec::new() };
         let runs = Arc::new(RunPool::default());
+        let mut this =
+            Self { writers: Vec::new(), readers: Vec::new(), runs: Arc::clone(&runs), threads: Vec::new() };
         let held = Arc::new(AtomicUsize::new(0));
         for n in 0..count.max(1) {
             let queue = Arc::new(Queue::default());
@@ -137,6 +139,15 @@ impl DiskThreads {
     /// Gives up the pieces of a torrent that are under way.
     pub(crate) fn forget(&self, disk: &TorrentDisk) {
         self.to_writer(disk, [WriteJob::Forget { key: disk.key }]);
+    }
+
+    /// Reads now what needs no waiting: adjacent blocks that are in memory already.
+    pub(crate) fn read_cached(&self, disk: &TorrentDisk, blocks: &[Block]) -> Option<Run> {
+        let first = blocks.first()?;
+        let length: u32 = blocks.iter().map(|block| block.length).sum();
+        let mut run = self.runs.take(usize::try_from(length).ok()?);
+        let offset = disk.info().geometry().block_offset(*first);
+        disk.storage.read_cached(offset, run.as_mut_slice()).then_some(run)
     }
 
     /// Queues a read. The result comes as one or more [`ReadDone`].

@@ -17,7 +17,7 @@ use peer_proto::{Block, Geometry, LinkId, Time, Torrent};
 use storage::StorageError;
 use tokio::sync::mpsc;
 
-use crate::disk::{ReadDone, ReadJob, TorrentDisk};
+use crate::disk::{ReadDone, ReadJob, Run, TorrentDisk};
 use crate::limits::READ_RUN;
 use crate::net::{Batch, Conn, Frame, Handshaken, LinkTasks};
 use crate::shared::Shared;
@@ -35,6 +35,8 @@ struct Link {
     epoch: u32,
     /// Bytes of uploads that the engine asked for and has no answer for.
     owed: u32,
+    /// Blocks that the disk threads are reading for it.
+    reading: usize,
     _tasks: LinkTasks,
 }
 
@@ -81,8 +83,16 @@ impl Links {
         let conn = Conn::new(stream);
         let decoder = Decoder::new(geometry);
         let tasks = LinkTasks::start(&conn, id, decoder, &self.shared.blocks, &self.inputs, place);
-        let link =
-            Link { conn, address, control: Vec::new(), dirty: false, epoch: 0, owed: 0, _tasks: tasks };
+        let link = Link {
+            conn,
+            address,
+            control: Vec::new(),
+            dirty: false,
+            epoch: 0,
+            owed: 0,
+            reading: 0,
+            _tasks: tasks,
+        };
         self.links.insert(id, link);
     }
 
@@ -144,12 +154,21 @@ impl Links {
         self.run = Some((id, vec![block], block.length));
     }
 
-    /// Hands what [`Links::upload`] has gathered to the disk threads.
+    /// Reads what [`Links::upload`] has gathered, if it is in memory, and otherwise hands it to the disk threads: to
+    /// wake one of them and to be woken costs more than to copy.
     pub(super) fn submit_reads(&mut self, disk: &Arc<TorrentDisk>) {
         let Some((id, blocks, _)) = self.run.take() else { return };
-        if let Some(link) = self.links.get(&id) {
-            self.shared.disk.read(ReadJob { disk: Arc::clone(disk), link: id, epoch: link.epoch, blocks });
+        let Some(link) = self.links.get_mut(&id) else { return };
+        // What is asked for first leaves first.
+        if link.reading == 0
+            && let Some(run) = self.shared.disk.read_cached(disk, &blocks)
+        {
+            link.queue(blocks, run);
+            mark(&mut self.dirty, id, link);
+            return;
         }
+        link.reading += blocks.len();
+        self.shared.disk.read(ReadJob { disk: Arc::clone(disk), link: id, epoch: link.epoch, blocks });
     }
 
     /// Drops what is neither begun nor being read; what is being read is dropped when it comes.
@@ -173,6 +192,7 @@ impl Links {
         read: ReadDone,
     ) -> Option<StorageError> {
         let link = self.links.get_mut(&read.link)?;
+        link.reading = link.reading.saturating_sub(read.blocks.len());
         let bytes: u32 = read.blocks.iter().map(|block| block.length).sum();
         let run = match read.run {
             Ok(run) => run,
@@ -192,14 +212,7 @@ impl Links {
             engine.handle_upload_sent(now, read.link, bytes, false);
             return None;
         }
-        let run = Arc::new(run);
-        let mut outbox = link.conn.outbox();
-        let mut start = 0;
-        for block in read.blocks {
-            outbox.push_frame(Frame::new(block, Arc::clone(&run), start));
-            start += usize::try_from(block.length).unwrap_or(0);
-        }
-        drop(outbox);
+        link.queue(read.blocks, run);
         mark(&mut self.dirty, read.link, link);
         None
     }
@@ -229,6 +242,19 @@ impl Links {
             }
         }
         sent
+    }
+}
+
+impl Link {
+    /// Queues blocks whose bytes are in `run`, end to end.
+    fn queue(&self, blocks: Vec<Block>, run: Run) {
+        let run = Arc::new(run);
+        let mut outbox = self.conn.outbox();
+        let mut start = 0;
+        for block in blocks {
+            outbox.push_frame(Frame::new(block, Arc::clone(&run), start));
+            start += usize::try_from(block.length).unwrap_or(0);
+        }
     }
 }
 

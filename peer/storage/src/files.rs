@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metainfo::{FileSpan, Geometry, Info, file_spans};
@@ -91,6 +92,8 @@ pub struct Storage {
     /// What is kept aside; `None` if all files are chosen.
     aside: Option<Aside>,
     pending: Option<Pending>,
+    /// Whether the file system can be asked for what is in memory only.
+    can_tell_cached: AtomicBool,
 }
 
 impl Storage {
@@ -124,6 +127,7 @@ impl Storage {
             unsynced: Mutex::default(),
             aside: None,
             pending: None,
+            can_tell_cached: AtomicBool::new(true),
         })
     }
 
@@ -149,6 +153,39 @@ impl Storage {
             }
         }
         Ok(())
+    }
+
+    /// Reads as [`Storage::read`] does if that needs no waiting: the files are open and their bytes in memory. `false`
+    /// if it would have to wait, or failed; the buffer then holds anything.
+    pub fn read_cached(&self, offset: u64, buf: &mut [u8]) -> bool {
+        if !self.can_tell_cached.load(Ordering::Relaxed) || self.within("read", offset, buf.len()).is_err() {
+            return false;
+        }
+        let mut rest = buf;
+        let mut at = offset;
+        for span in self.spans(offset, rest.len() as u64) {
+            let end = at + span.length;
+            while at < end {
+                let Ok((place, length)) = self.place(span.file, at, end - at, false) else { return false };
+                let (part, after) = rest.split_at_mut(fits(length, rest.len()));
+                rest = after;
+                match self.read_cached_place(place, part) {
+                    Ok(true) => at += length,
+                    Ok(false) => return false,
+                    // This file system cannot tell.
+                    Err(_) => {
+                        self.can_tell_cached.store(false, Ordering::Relaxed);
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// An open file from the pool, if it is there.
+    pub(crate) fn open_handle(&self, file: usize) -> Option<Arc<File>> {
+        self.lock_pool().get(file, false)
     }
 
     /// Writes adjacent parts of the content from `offset`, one call to the kernel a file if the disk takes it.

@@ -4,8 +4,10 @@
 //! anything of their piece is kept there, otherwise from the file itself.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
+
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::aside::Aside;
 use crate::error::StorageError;
@@ -75,6 +77,28 @@ impl Storage {
             }
         }
         Ok(())
+    }
+
+    /// Reads from a place what is in memory already. `false` if that is not all.
+    ///
+    /// # Errors
+    /// If the file system cannot be asked so.
+    pub(crate) fn read_cached_place(&self, place: Place, buf: &mut [u8]) -> Result<bool, Errno> {
+        let (file, offset) = match place {
+            Place::Padding => {
+                buf.fill(0);
+                return Ok(true);
+            }
+            Place::Aside { .. } => return Ok(false),
+            Place::File { file, offset } => (file, offset),
+        };
+        let Some(handle) = self.open_handle(file) else { return Ok(false) };
+        let length = buf.len();
+        match preadv2(&*handle, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read == length),
+            Err(error @ (Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Writes the next bytes of `parts` to a place.
