@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metainfo::{FileSpan, Geometry, Info, file_spans};
 
+use crate::allocation::grow;
 use crate::aside::Aside;
 use crate::choice::Pending;
 use crate::error::StorageError;
@@ -258,7 +259,7 @@ impl Storage {
             other => other?,
         };
         if metadata.len() < self.length(file) {
-            let grown = handle.set_len(self.length(file));
+            let grown = grow(&handle, metadata.len(), self.length(file));
             grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
         }
         Ok(handle)

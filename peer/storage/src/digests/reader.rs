@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::{Job, Source};
+use crate::allocation::ALLOCATED_FROM;
 use crate::error::StorageError;
 use crate::open::{Extent, allocated, extent_at};
 
@@ -14,7 +15,7 @@ use crate::open::{Extent, allocated, extent_at};
 enum Current {
     None,
     Zeros,
-    File { handle: File, opened: Metadata, sparse: bool, extent: Extent },
+    File { handle: File, opened: Metadata, may_have_holes: bool, extent: Extent },
 }
 
 /// What came of the content.
@@ -57,8 +58,8 @@ impl<'j, J: Job> Reader<'j, J> {
         match &mut self.current {
             Current::None => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
             Current::Zeros => Ok(Part::Zeros(most)),
-            Current::File { handle, sparse, extent, .. } => {
-                if *sparse {
+            Current::File { handle, may_have_holes, extent, .. } => {
+                if *may_have_holes {
                     if inside >= extent.end {
                         *extent = extent_at(handle, inside);
                     }
@@ -66,7 +67,7 @@ impl<'j, J: Job> Reader<'j, J> {
                         return Ok(Part::Zeros(most.min(extent.end - inside)));
                     }
                 }
-                let most = if *sparse { most.min(extent.end - inside) } else { most };
+                let most = if *may_have_holes { most.min(extent.end - inside) } else { most };
                 let most = usize::try_from(most).map_or(buffer.len(), |most| most.min(buffer.len()));
                 match read_some(handle, buffer.get_mut(..most).unwrap_or_default(), inside) {
                     Ok(0) => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
@@ -90,8 +91,9 @@ impl<'j, J: Job> Reader<'j, J> {
         self.current = match self.job.open(self.file).map_err(|error| (self.file, error))? {
             Source::Zeros => Current::Zeros,
             Source::File(handle, opened) => {
-                let sparse = allocated(&opened) < opened.len();
-                Current::File { handle, opened, sparse, extent: Extent { hole: false, end: 0 } }
+                // What has room on the disk need not have been written.
+                let may_have_holes = allocated(&opened) < opened.len() || opened.len() >= ALLOCATED_FROM;
+                Current::File { handle, opened, may_have_holes, extent: Extent { hole: false, end: 0 } }
             }
         };
         Ok(())

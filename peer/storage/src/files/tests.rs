@@ -93,7 +93,7 @@ fn any_number_of_threads_write_and_read_at_once() {
 }
 
 #[test]
-fn nothing_is_made_until_the_first_byte_is_written_and_then_the_file_is_sparse() {
+fn nothing_is_made_until_the_first_byte_is_written_and_then_a_large_file_has_its_length_and_room() {
     let files = [file("small", 10), file("deep/down/big", 1 << 30)];
     let info = folder_of(&files, 1 << 24, &[0; 65 * 20]);
     let root = tempfile::tempdir().unwrap();
@@ -103,8 +103,23 @@ fn nothing_is_made_until_the_first_byte_is_written_and_then_the_file_is_sparse()
     assert!(!root.path().join("top/small").exists());
     let metadata = fs::metadata(root.path().join("top/deep/down/big")).unwrap();
     assert_eq!(metadata.len(), 1 << 30);
-    assert!(metadata.blocks() * 512 < 1 << 20, "it takes {} blocks", metadata.blocks());
+    let probe = tempfile::tempfile_in(root.path()).unwrap();
+    let can = rustix::fs::fallocate(&probe, rustix::fs::FallocateFlags::empty(), 0, 1 << 30).is_ok();
+    assert_eq!(metadata.blocks() * 512 >= 1 << 30, can, "it takes {} blocks", metadata.blocks());
     assert_eq!(read(&storage, 10 + (1 << 29), 8).unwrap(), b"middle\0\0");
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_in_plenty_takes_it_as_it_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let stat = rustix::fs::statvfs(root.path()).unwrap();
+    let length = stat.f_bavail * stat.f_frsize / (1 << 24) * (1 << 24);
+    let info = folder_of(&[file("big", length)], 1 << 24, &vec![0; (length >> 24) as usize * 20]);
+    let storage = writable(root.path(), &info);
+    storage.write(0, &[b"begin"]).unwrap();
+    let metadata = fs::metadata(root.path().join("top/big")).unwrap();
+    assert_eq!(metadata.len(), length);
+    assert!(metadata.blocks() * 512 < 1 << 20, "it takes {} blocks", metadata.blocks());
 }
 
 #[test]
