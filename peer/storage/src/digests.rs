@@ -215,13 +215,14 @@ impl<J: Job> Worker<'_, '_, J> {
     /// Hashes adjacent pieces, as many at once as there are lanes.
     fn read(&mut self, pieces: Range<u32>, digests: &mut Vec<Option<Digest>>) -> Result<(), Ended> {
         let geometry = self.work.geometry;
+        let end = geometry.piece_offset(pieces.start) + self.bytes(pieces.clone());
         let at_once = u32::try_from(self.lanes.len()).unwrap_or(1).max(1);
         let mut first = pieces.start;
         while first < pieces.end {
             let count = at_once.min(pieces.end - first);
             for (lane, piece) in self.lanes.iter_mut().zip(first..first + count) {
                 let at = geometry.piece_offset(piece);
-                lane.begin(at, at + u64::from(geometry.piece_size(piece)));
+                lane.begin(at, at + u64::from(geometry.piece_size(piece)), end);
             }
             self.at = first;
             self.hash(first, count as usize)?;

@@ -24,6 +24,8 @@ pub(super) struct Lane<'j, J> {
     /// The next byte of the content to be read, and the end of the piece.
     at: u64,
     end: u64,
+    /// The end of what is hashed next, in this lane and the others.
+    ahead: u64,
     /// A file of it could not be read.
     failed: bool,
 }
@@ -37,13 +39,14 @@ impl<'j, J: Job> Lane<'j, J> {
             hasher: PieceHasher::default(),
             at: 0,
             end: 0,
+            ahead: 0,
             failed: false,
         }
     }
 
-    /// Begins the piece from `at` to `end`.
-    pub(super) fn begin(&mut self, at: u64, end: u64) {
-        (self.at, self.end, self.failed) = (at, end, false);
+    /// Begins the piece from `at` to `end`; what is to be hashed after it goes on to `ahead`.
+    pub(super) fn begin(&mut self, at: u64, end: u64, ahead: u64) {
+        (self.at, self.end, self.ahead, self.failed) = (at, end, ahead, false);
         self.hasher = PieceHasher::default();
     }
 
@@ -59,7 +62,7 @@ impl<'j, J: Job> Lane<'j, J> {
     pub(super) fn fill(&mut self) -> Result<(), (usize, StorageError)> {
         self.filled = 0;
         while self.filled < TURN && self.at < self.end {
-            match self.reader.next(self.at, self.end, self.buffer.rest(self.filled)) {
+            match self.reader.next(self.at, self.end, self.ahead, self.buffer.rest(self.filled)) {
                 Ok(Part::Read(count)) => {
                     self.filled += count;
                     self.at += count as u64;

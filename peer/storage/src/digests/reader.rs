@@ -1,21 +1,38 @@
 //! One lane's way through the content: the file it is in, and the next bytes of it.
 //!
-//! Invariant: at most one file is open at a time. Holes of sparse files are passed over without reading them.
+//! Invariant: at most one file is open at a time. Holes of sparse files are passed over without reading them. What is
+//! not in memory is asked for far ahead and in order, before the first byte of it is waited for: several lanes that
+//! each read a little where they are would have a disk's heads go to and fro.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::{Job, Source};
 use crate::allocation::ALLOCATED_FROM;
 use crate::error::StorageError;
 use crate::open::{Extent, allocated, extent_at};
 
+/// Bytes that are asked for ahead: a disk reads them in the time in which it would look for ten other places.
+const AHEAD: u64 = 8 * 1024 * 1024;
+
 /// The file that a lane is in.
 enum Current {
     None,
     Zeros,
-    File { handle: File, opened: Metadata, may_have_holes: bool, extent: Extent },
+    File {
+        handle: File,
+        opened: Box<Metadata>,
+        may_have_holes: bool,
+        extent: Extent,
+        /// How far it has been asked for.
+        asked: u64,
+    },
 }
 
 /// What came of the content.
@@ -43,11 +60,13 @@ impl<'j, J: Job> Reader<'j, J> {
     }
 
     /// The next part of the content from `at`, not beyond `end` and at least one byte, read into the front of
-    /// `buffer`, which is not empty; or the file that could not be read and why.
+    /// `buffer`, which is not empty; or the file that could not be read and why. Other lanes will want the bytes up to
+    /// `ahead`.
     pub(super) fn next(
         &mut self,
         at: u64,
         end: u64,
+        ahead: u64,
         buffer: &mut [u8],
     ) -> Result<Part, (usize, StorageError)> {
         if at < self.offset || at - self.offset >= self.length || matches!(self.current, Current::None) {
@@ -58,7 +77,7 @@ impl<'j, J: Job> Reader<'j, J> {
         match &mut self.current {
             Current::None => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
             Current::Zeros => Ok(Part::Zeros(most)),
-            Current::File { handle, may_have_holes, extent, .. } => {
+            Current::File { handle, may_have_holes, extent, asked, .. } => {
                 if *may_have_holes {
                     if inside >= extent.end {
                         *extent = extent_at(handle, inside);
@@ -69,7 +88,19 @@ impl<'j, J: Job> Reader<'j, J> {
                 }
                 let most = if *may_have_holes { most.min(extent.end - inside) } else { most };
                 let most = usize::try_from(most).map_or(buffer.len(), |most| most.min(buffer.len()));
-                match read_some(handle, buffer.get_mut(..most).unwrap_or_default(), inside) {
+                let buffer = buffer.get_mut(..most).unwrap_or_default();
+                let read = match read_cached(handle, buffer, inside) {
+                    Some(read) => Ok(read),
+                    None => {
+                        let ahead = ahead.saturating_sub(self.offset).min(self.length).min(inside + AHEAD);
+                        if *asked <= inside && ahead > inside + buffer.len() as u64 {
+                            ask_for(handle, inside..ahead);
+                            *asked = ahead;
+                        }
+                        read_some(handle, buffer, inside)
+                    }
+                };
+                match read {
                     Ok(0) => Err((self.file, StorageError::too_short(&self.job.path(self.file)))),
                     Ok(read) => Ok(Part::Read(read)),
                     Err(e) => Err((self.file, StorageError::io("read", &self.job.path(self.file), e))),
@@ -93,7 +124,13 @@ impl<'j, J: Job> Reader<'j, J> {
             Source::File(handle, opened) => {
                 // What has room on the disk need not have been written.
                 let may_have_holes = allocated(&opened) < opened.len() || opened.len() >= ALLOCATED_FROM;
-                Current::File { handle, opened, may_have_holes, extent: Extent { hole: false, end: 0 } }
+                Current::File {
+                    handle,
+                    opened: Box::new(opened),
+                    may_have_holes,
+                    extent: Extent { hole: false, end: 0 },
+                    asked: 0,
+                }
             }
         };
         Ok(())
@@ -105,6 +142,19 @@ impl<'j, J: Job> Reader<'j, J> {
             Current::File { handle, opened, .. } => self.job.close(self.file, handle, &opened),
             Current::None | Current::Zeros => Ok(()),
         }
+    }
+}
+
+/// Reads what is in memory already; `None` if nothing is, or nobody can tell.
+fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
+    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
+}
+
+/// Has the system read these bytes, without waiting for them. If it will not, they come when they are read.
+fn ask_for(file: &File, bytes: Range<u64>) {
+    let length = NonZeroU64::new(bytes.end.saturating_sub(bytes.start));
+    if let Err(error) = fadvise(file, bytes.start, length, Advice::WillNeed) {
+        tracing::trace!("cannot ask for bytes ahead: {error}");
     }
 }
 
