@@ -9,6 +9,9 @@ use metainfo::{BuildFile, InfoBuilder, TorrentBuilder, TorrentFile};
 use storage::{Cancel, Storage, StorageOptions, WalkOptions, Walked, check, hash_files, walk};
 use tempfile::TempDir;
 
+/// The torrent's top-level name.
+const NAME: &str = "payload";
+
 /// Files in one folder.
 const A_FOLDER: u32 = 100;
 
@@ -32,7 +35,7 @@ impl Content {
     pub(crate) fn make(dir: &Path, shape: Shape) -> Result<Self> {
         ensure!(u64::from(shape.files) <= shape.length, "there are more files than bytes");
         let folder = tempfile::tempdir_in(dir)?;
-        let top = folder.path().join("payload");
+        let top = folder.path().join(NAME);
         let mut noise = Noise(0);
         if shape.files == 1 {
             noise.write(&top, shape.length)?;
@@ -64,6 +67,14 @@ impl Content {
         let storage = Storage::new(root, info, StorageOptions::default())?;
         Ok(check(&storage, info, threads(), &Cancel::new(), &|_| ())?.is_complete())
     }
+}
+
+/// Takes the bytes of all files of the content in `root`, and leaves the files.
+pub(crate) fn empty(root: &Path) -> Result<()> {
+    for file in walk(&root.join(NAME), &WalkOptions::default())?.files {
+        File::options().write(true).truncate(true).open(file.path)?;
+    }
+    Ok(())
 }
 
 fn torrent(walked: &Walked, piece_length: u32) -> Result<TorrentFile> {

@@ -118,6 +118,9 @@ fn bench(options: &Options) -> Result<()> {
         options.leechers
     );
     let mut runs = Vec::new();
+    // Emptied after each run, so that every run has memory for its files that was used before; deleted after all, since
+    // ext4 passes over files deleted in the last minutes one by one when it makes new ones.
+    let mut kept = Vec::new();
     for run in 1..=options.runs {
         let roots = swarm::roots(&options.dir, options.leechers)?;
         let taken = swarm::transfer(&content, &roots)?;
@@ -129,6 +132,8 @@ fn bench(options: &Options) -> Result<()> {
         let figures = Figures::new(taken, moved);
         print_line(&format!("run {run}"), figures);
         runs.push(figures);
+        roots.iter().try_for_each(|root| content::empty(root.path()))?;
+        kept.push(roots);
     }
     let median_of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure).collect());
     print_line(
