@@ -109,7 +109,7 @@ impl Uploads {
     }
 
     /// The next block to send to a peer that takes `rate` bytes a second, if the window and `budget` allow: of those
-    /// that have waited longest the one of the least `rank`, in the order in which they came among equals.
+    /// that have waited longest the one of a piece of the least `rank`, in the order in which they came among equals.
     pub fn next(
         &mut self,
         rate: u64,
@@ -117,8 +117,15 @@ impl Uploads {
         budget: u32,
         rank: impl Fn(Block) -> u32,
     ) -> Option<Block> {
-        let (at, &block) =
-            self.queue.iter().enumerate().take(SEARCH).min_by_key(|(_, block)| rank(**block))?;
+        // Most often the next of the queue is of the same piece.
+        let mut known = None;
+        let rank = |block: &Block| match known {
+            Some((piece, rank)) if piece == block.piece => rank,
+            _ => known.insert((block.piece, rank(*block))).1,
+        };
+        let ranked = self.queue.iter().take(SEARCH).map(rank).enumerate();
+        let (at, _) = ranked.min_by_key(|(_, rank)| *rank)?;
+        let &block = self.queue.get(at)?;
         if block.length > budget || self.on_the_way + block.length > Self::window(rate, started) {
             return None;
         }
