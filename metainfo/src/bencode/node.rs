@@ -3,36 +3,45 @@
 //! Invariant: a view is only made over a successful scan, so its accessors cannot fail, only find another type.
 //! Nothing is copied, and nothing recurses.
 
-use crate::bencode::scan::{Mode, Token, integer, string_content};
+use crate::bencode::scan::{Long, Mode, integer, string_content};
 
 /// One value of a [`Document`](crate::bencode::Document). Copying it is cheap.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     bytes: &'a [u8],
-    tokens: &'a [Token],
-    index: usize,
+    long: &'a [Long],
+    at: usize,
 }
 
 impl<'a> Node<'a> {
-    pub(super) const fn new(bytes: &'a [u8], tokens: &'a [Token], index: usize) -> Self {
-        Self { bytes, tokens, index }
-    }
-
-    fn token(&self) -> Token {
-        self.tokens.get(self.index).copied().unwrap_or_default()
+    pub(super) const fn new(bytes: &'a [u8], long: &'a [Long], at: usize) -> Self {
+        Self { bytes, long, at }
     }
 
     /// Offset of the value's first byte in what was scanned.
     #[must_use]
-    pub fn offset(&self) -> usize {
-        self.token().start as usize
+    pub const fn offset(&self) -> usize {
+        self.at
     }
 
     /// The exact bytes of the value.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
-        let token = self.token();
-        self.bytes.get(token.start as usize..token.end as usize).unwrap_or_default()
+        self.bytes.get(self.at..self.end()).unwrap_or_default()
+    }
+
+    /// Offset after the value's last byte.
+    fn end(&self) -> usize {
+        let is_list_or_dict = matches!(self.first_byte(), Some(b'l' | b'd'));
+        let kept = || {
+            let start = u32::try_from(self.at).ok()?;
+            let index = self.long.binary_search_by_key(&start, |long| long.start).ok()?;
+            self.long.get(index).map(|long| long.end as usize)
+        };
+        match is_list_or_dict.then(kept).flatten() {
+            Some(end) => end,
+            None => short_end(self.bytes, self.at),
+        }
     }
 
     /// The content, if this is a string.
@@ -74,7 +83,7 @@ impl<'a> Node<'a> {
     pub fn entries(&self) -> Entries<'a> {
         let mut items = self.children();
         if !self.is_dict() {
-            items.at = items.end;
+            items.at = usize::MAX;
         }
         Entries { items }
     }
@@ -86,12 +95,37 @@ impl<'a> Node<'a> {
     }
 
     fn first_byte(&self) -> Option<u8> {
-        self.bytes.get(self.offset()).copied()
+        self.bytes.get(self.at).copied()
     }
 
     fn children(&self) -> Items<'a> {
-        let (bytes, tokens) = (self.bytes, self.tokens);
-        Items { bytes, tokens, at: self.index + 1, end: self.token().next as usize }
+        Items { bytes: self.bytes, long: self.long, at: self.at + 1 }
+    }
+}
+
+/// Where the value at this offset ends, found by reading it: a string, an integer, or a short list or dictionary.
+fn short_end(bytes: &[u8], mut at: usize) -> usize {
+    let mut open = 0usize;
+    loop {
+        let next = match bytes.get(at) {
+            Some(b'l' | b'd') => {
+                open += 1;
+                Some(at + 1)
+            }
+            Some(b'e') => {
+                open = open.saturating_sub(1);
+                Some(at + 1)
+            }
+            Some(b'i') => integer(bytes, at, Mode::Lenient).ok().map(|(_, end)| end),
+            Some(_) => string_content(bytes, at, Mode::Lenient).ok().map(|(_, end)| end),
+            None => None,
+        };
+        // After a successful scan there always is one.
+        let Some(next) = next else { return bytes.len() };
+        at = next;
+        if open == 0 {
+            return at;
+        }
     }
 }
 
@@ -99,20 +133,19 @@ impl<'a> Node<'a> {
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     bytes: &'a [u8],
-    tokens: &'a [Token],
+    long: &'a [Long],
     at: usize,
-    end: usize,
 }
 
 impl<'a> Iterator for Items<'a> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        if self.at >= self.end {
+        if matches!(self.bytes.get(self.at), None | Some(b'e')) {
             return None;
         }
-        let node = Node::new(self.bytes, self.tokens, self.at);
-        self.at = node.token().next as usize;
+        let node = Node::new(self.bytes, self.long, self.at);
+        self.at = node.end();
         Some(node)
     }
 }

@@ -1,7 +1,10 @@
 //! One pass over bencode from outside: is it well formed, within the limits, and where does each value lie.
 //!
-//! Invariant: the pass is a loop, its stack is bounded by [`Limits::depth`], its memory by [`Limits::tokens`] and
+//! Invariant: the pass is a loop, its stack is bounded by [`Limits::depth`], its memory by [`Limits::values`] and
 //! the input's size; no length that the input states is believed before it is compared with the bytes that are left.
+//!
+//! What is kept is not a table of all values, which would be larger than a torrent of many files itself: only where each
+//! long list or dictionary ends. A short one is read again to find its end, which its length bounds.
 
 use crate::bencode::Node;
 use crate::{Error, ErrorKind};
@@ -25,19 +28,19 @@ pub enum Mode {
 pub struct Limits {
     /// Lists and dictionaries within each other.
     pub depth: usize,
-    /// Values in all, keys included. A token takes 12 bytes of memory.
-    pub tokens: usize,
+    /// Values in all, keys included.
+    pub values: usize,
     /// How strictly BEP 3 is kept.
     pub mode: Mode,
 }
 
 impl Limits {
-    /// For torrent files: depth as libtorrent has it; three million values are a torrent of 375,000 files, and
-    /// 36 MB of tokens.
-    pub const TORRENT: Self = Self { depth: 100, tokens: 3_000_000, mode: Mode::Lenient };
+    /// For torrent files: depth as libtorrent has it; three million values are a torrent of 375,000 files, and at most
+    /// 24 MB of [`Long`]s.
+    pub const TORRENT: Self = Self { depth: 100, values: 3_000_000, mode: Mode::Lenient };
 
     /// For messages and tracker replies, which are small: room for ten thousand peers as dictionaries.
-    pub const MESSAGE: Self = Self { depth: 100, tokens: 100_000, mode: Mode::Lenient };
+    pub const MESSAGE: Self = Self { depth: 100, values: 100_000, mode: Mode::Lenient };
 
     /// The same limits, read strictly.
     #[must_use]
@@ -46,22 +49,25 @@ impl Limits {
     }
 }
 
-/// Where a value lies. 12 bytes, because a stranger decides how many there are.
+/// A list or dictionary of so many bytes or more is long: its end is kept. So few are that the table of an ordinary
+/// torrent has a handful of entries, and so short is what is left that reading it again costs nothing to speak of.
+pub(super) const LONG: usize = 256;
+
+/// Where a long list or dictionary lies. 8 bytes, because a stranger decides how many there are.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Token {
+pub(super) struct Long {
     /// Offset of the first byte.
     pub(super) start: u32,
     /// Offset after the last byte.
     pub(super) end: u32,
-    /// Index of the first token that is not within this value.
-    pub(super) next: u32,
 }
 
 /// A well-formed value at the start of some bytes.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
     bytes: &'a [u8],
-    tokens: Vec<Token>,
+    /// By their starts.
+    long: Vec<Long>,
     end: usize,
 }
 
@@ -69,7 +75,7 @@ impl<'a> Document<'a> {
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> Node<'_> {
-        Node::new(self.bytes, &self.tokens, 0)
+        Node::new(self.bytes, &self.long, 0)
     }
 
     /// The bytes after the value (BEP 9 puts a piece of metadata there).
@@ -87,9 +93,10 @@ pub fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, Error>
     if u32::try_from(bytes.len()).is_err() {
         return Err(error(0, "4 GiB or more are not read"));
     }
-    let mut scanner = Scanner { bytes, at: 0, tokens: Vec::new(), open: Vec::new(), limits: *limits };
+    let mut scanner =
+        Scanner { bytes, at: 0, values: 0, long: Vec::new(), open: Vec::new(), limits: *limits };
     scanner.run()?;
-    Ok(Document { bytes, end: scanner.at, tokens: scanner.tokens })
+    Ok(Document { bytes, end: scanner.at, long: scanner.long })
 }
 
 /// Scans `bytes` as one value with nothing after it.
@@ -106,7 +113,7 @@ pub fn scan_whole<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, 
 
 /// A list or dictionary that is not closed yet.
 struct Open {
-    token: usize,
+    start: usize,
     expects: Expects,
 }
 
@@ -124,7 +131,10 @@ type Span = (usize, usize);
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    tokens: Vec<Token>,
+    /// How many there have been.
+    values: usize,
+    /// The long ones among those that are closed, and those that are open.
+    long: Vec<Long>,
     open: Vec<Open>,
     limits: Limits,
 }
@@ -162,17 +172,16 @@ impl Scanner<'_> {
         }
     }
 
-    fn push(&mut self, end: usize) -> Result<(), Error> {
-        if self.tokens.len() >= self.limits.tokens {
-            return Err(error(self.at, format!("more than {} values", self.limits.tokens)));
+    fn count(&mut self) -> Result<(), Error> {
+        if self.values >= self.limits.values {
+            return Err(error(self.at, format!("more than {} values", self.limits.values)));
         }
-        let next = narrow(self.tokens.len() + 1);
-        self.tokens.push(Token { start: narrow(self.at), end: narrow(end), next });
+        self.values += 1;
         Ok(())
     }
 
     fn leaf(&mut self, end: usize) -> Result<(), Error> {
-        self.push(end)?;
+        self.count()?;
         self.at = end;
         Ok(())
     }
@@ -182,8 +191,10 @@ impl Scanner<'_> {
             return Err(error(self.at, format!("nested more than {} deep", self.limits.depth)));
         }
         let expects = if first == b'd' { Expects::Key(None) } else { Expects::Item };
-        self.open.push(Open { token: self.tokens.len(), expects });
-        self.push(self.at)?;
+        self.count()?;
+        self.open.push(Open { start: self.at, expects });
+        // Its end is not known yet, nor whether it is long.
+        self.long.push(Long { start: narrow(self.at), end: 0 });
         self.at += 1;
         Ok(())
     }
@@ -194,9 +205,16 @@ impl Scanner<'_> {
             Some(Open { expects: Expects::Value(_), .. }) => Err(error(self.at, "a key has no value")),
             Some(open) => {
                 self.at += 1;
-                let (end, next) = (narrow(self.at), narrow(self.tokens.len()));
-                if let Some(token) = self.tokens.get_mut(open.token) {
-                    (token.end, token.next) = (end, next);
+                if self.at - open.start < LONG {
+                    // What is within it is shorter still and has left already: its own entry is the last.
+                    self.long.pop();
+                } else {
+                    let start = narrow(open.start);
+                    if let Ok(index) = self.long.binary_search_by_key(&start, |long| long.start)
+                        && let Some(long) = self.long.get_mut(index)
+                    {
+                        long.end = narrow(self.at);
+                    }
                 }
                 Ok(())
             }
@@ -286,7 +304,7 @@ pub(super) fn string_content(bytes: &[u8], start: usize, mode: Mode) -> Result<S
     }
 }
 
-/// Offsets and counts fit: `scan` refuses 4 GiB, and each token takes at least one byte.
+/// Offsets fit: `scan` refuses 4 GiB.
 fn narrow(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

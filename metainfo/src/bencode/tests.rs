@@ -68,9 +68,9 @@ fn h02_a_list_of_ten_million_integers_stops_at_the_limit_of_values() {
     let list = [&b"l"[..], &b"i0e".repeat(10_000_000), b"e"].concat();
     // The list itself is one of the three million.
     assert_eq!(error(&list), "more than 3000000 values (offset 8999998)");
-    // So the tokens of a stranger take at most 36 MB.
-    assert_eq!(size_of::<super::scan::Token>(), 12);
-    let small = Limits { tokens: 3, ..Limits::MESSAGE };
+    // So what is kept of a stranger's document takes at most 24 MB.
+    assert_eq!(size_of::<super::scan::Long>(), 8);
+    let small = Limits { values: 3, ..Limits::MESSAGE };
     assert!(scan(b"l1:a1:be", &small).is_ok() && scan(b"l1:a1:b1:ce", &small).is_err());
 }
 
@@ -158,7 +158,43 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Some of it long enough for its end to be kept, some not.
+fn long_and_short_value() -> impl Strategy<Value = Value> {
+    let bytes = || (any::<u8>(), 0usize..200).prop_map(|(byte, length)| vec![byte; length]);
+    let leaf = prop_oneof![any::<i64>().prop_map(Value::Int), bytes().prop_map(Value::Bytes)];
+    leaf.prop_recursive(6, 60, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
+            proptest::collection::btree_map(bytes(), inner, 0..6).prop_map(Value::Dict),
+        ]
+    })
+}
+
+fn owned(node: crate::bencode::Node<'_>) -> Value {
+    if let Some(items) = node.items() {
+        Value::List(items.map(owned).collect())
+    } else if node.is_dict() {
+        Value::Dict(node.entries().map(|(key, value)| (key.to_vec(), owned(value))).collect())
+    } else if let Some(number) = node.as_int() {
+        Value::Int(number)
+    } else {
+        Value::Bytes(node.as_bytes().unwrap().to_vec())
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_view_shows_what_was_written_and_its_exact_bytes(value in long_and_short_value(), rest in any::<[u8; 3]>()) {
+        let bytes = value.to_bytes();
+        let followed = [bytes.as_slice(), &rest].concat();
+        let document = scan(&followed, &Limits::MESSAGE).unwrap();
+        prop_assert_eq!((document.root().raw(), document.rest()), (bytes.as_slice(), &rest[..]));
+        prop_assert_eq!(owned(document.root()), value);
+        for item in document.root().items().into_iter().flatten() {
+            prop_assert_eq!(owned(item).to_bytes(), item.raw());
+        }
+    }
+
     #[test]
     fn what_is_written_is_canonical_and_reads_as_the_same(value in any_value(), rest in any::<[u8; 3]>()) {
         let bytes = value.to_bytes();

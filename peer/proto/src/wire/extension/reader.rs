@@ -7,7 +7,7 @@ use metainfo::bencode::{Document, Limits, Mode, Node, scan};
 use super::ExtensionError;
 
 /// What a payload may hold: our own use is two deep and two dozen values, and other clients add keys of their own.
-const LIMITS: Limits = Limits { depth: 16, tokens: 1000, mode: Mode::Lenient };
+const LIMITS: Limits = Limits { depth: 16, values: 1000, mode: Mode::Lenient };
 
 /// The dictionary of one payload.
 pub(super) struct Reader<'a> {
