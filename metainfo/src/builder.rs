@@ -1,8 +1,12 @@
 //! Puts a torrent together from sizes and hashes. It reads no files.
 //!
-//! What comes out has been through [`Info::parse`], so that shoal writes nothing that it would not read.
+//! What comes out has been through [`Info::parse`], so that shoal writes nothing that it would not read. A torrent of a
+//! hundred thousand files is written file by file, and no more than its bytes are kept.
 
-use crate::bencode::Value;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_bytes::Bytes;
+
+use crate::bencode::encode;
 use crate::{Error, ErrorKind, Info, TorrentFile, check_tracker_url, check_web_seed_url, display_safe};
 
 /// A file to put into a torrent.
@@ -34,7 +38,7 @@ impl InfoBuilder {
     /// As [`Info::parse`], and if the name is none that a file can have.
     pub fn single_file(self, length: u64, digests: &[u8]) -> Result<Info, Error> {
         let length = size(length)?;
-        self.build(("length", length), digests)
+        self.encode("length", length, digests).and_then(|bytes| Info::from_bytes(bytes.into()))
     }
 
     /// A torrent of a folder, its files in the order of their bytes.
@@ -42,39 +46,106 @@ impl InfoBuilder {
     /// # Errors
     /// As [`Info::parse`], and if a name is none that a file can have.
     pub fn folder(self, files: &[BuildFile], digests: &[u8]) -> Result<Info, Error> {
-        let file = |file: &BuildFile| {
-            let path = file.path.iter().map(|element| name(element)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Value::dict([("length", size(file.length)?), ("path", Value::List(path))]))
-        };
-        let files = files.iter().map(file).collect::<Result<Vec<_>, Error>>()?;
-        self.build(("files", Value::List(files)), digests)
+        let files = files.iter().map(|file| (file.path.iter().map(Vec::as_slice), file.length));
+        self.folder_bytes(files, digests).and_then(|bytes| Info::from_bytes(bytes.into()))
     }
 
-    fn build(self, content: (&str, Value), digests: &[u8]) -> Result<Info, Error> {
-        let required = [
-            content,
-            ("name", name(&self.name)?),
-            ("piece length", i64::from(self.piece_length).into()),
-            ("pieces", digests.into()),
-        ];
-        let private = self.private.then_some(("private", Value::Int(1)));
-        let source = self.source.as_deref().map(|source| ("source", source.into()));
-        Info::parse(&Value::dict(required.into_iter().chain(private).chain(source)).to_bytes())
+    /// The bytes of [`InfoBuilder::folder`] for [`Info::from_bytes`]: between the two, who has very many files can let go
+    /// of what they were made of. A file is its path elements and its length.
+    ///
+    /// # Errors
+    /// If a name is none that a file can have, or a length more than 2⁶³.
+    pub fn folder_bytes<'a, P>(
+        self,
+        files: impl Iterator<Item = (P, u64)> + Clone,
+        digests: &[u8],
+    ) -> Result<Vec<u8>, Error>
+    where
+        P: Iterator<Item = &'a [u8]> + Clone,
+    {
+        files.clone().try_for_each(|(mut path, length)| {
+            size(length)?;
+            path.try_for_each(check_name)
+        })?;
+        self.encode("files", Listed(files), digests)
+    }
+
+    fn encode(self, key: &str, content: impl Serialize, digests: &[u8]) -> Result<Vec<u8>, Error> {
+        check_name(&self.name)?;
+        Ok(encode(&Dictionary { key, content, builder: &self, digests }))
     }
 }
 
-fn size(length: u64) -> Result<Value, Error> {
-    let too_long = |_| Error::new(ErrorKind::Info(format!("length {length} is not allowed")));
-    i64::try_from(length).map(Value::Int).map_err(too_long)
+/// The info dictionary as it is written, key by key.
+struct Dictionary<'a, C> {
+    /// `files` or `length`: either sorts before the other keys.
+    key: &'a str,
+    content: C,
+    builder: &'a InfoBuilder,
+    digests: &'a [u8],
+}
+
+impl<C: Serialize> Serialize for Dictionary<'_, C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.key, &self.content)?;
+        map.serialize_entry("name", Bytes::new(&self.builder.name))?;
+        map.serialize_entry("piece length", &i64::from(self.builder.piece_length))?;
+        map.serialize_entry("pieces", Bytes::new(self.digests))?;
+        if self.builder.private {
+            map.serialize_entry("private", &1i64)?;
+        }
+        if let Some(source) = &self.builder.source {
+            map.serialize_entry("source", source)?;
+        }
+        map.end()
+    }
+}
+
+/// The list of files, written as it is told.
+struct Listed<I>(I);
+
+impl<'a, P, I> Serialize for Listed<I>
+where
+    P: Iterator<Item = &'a [u8]> + Clone,
+    I: Iterator<Item = (P, u64)> + Clone,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone().map(|(path, length)| File { path, length }))
+    }
+}
+
+struct File<P> {
+    path: P,
+    length: u64,
+}
+
+impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Serialize for File<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Names<P>(P);
+        impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Serialize for Names<P> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.clone().map(Bytes::new))
+            }
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("length", &self.length)?;
+        map.serialize_entry("path", &Names(self.path.clone()))?;
+        map.end()
+    }
+}
+
+fn size(length: u64) -> Result<i64, Error> {
+    i64::try_from(length).map_err(|_| Error::new(ErrorKind::Info(format!("length {length} is not allowed"))))
 }
 
 /// A name that a file can have: others would be changed when the torrent is read, and never found again.
-fn name(element: &[u8]) -> Result<Value, Error> {
+fn check_name(element: &[u8]) -> Result<(), Error> {
     if matches!(element, b"" | b"." | b"..") || element.contains(&b'/') || element.contains(&0) {
         let shown = display_safe(&String::from_utf8_lossy(element));
         return Err(Error::new(ErrorKind::Path(format!("'{shown}' is no name of a file or folder"))));
     }
-    Ok(element.into())
+    Ok(())
 }
 
 /// Builds a [`TorrentFile`] around an [`Info`].
@@ -111,7 +182,7 @@ impl TorrentBuilder {
             creation_date: self.creation_date,
             unknown: Vec::new(),
         };
-        TorrentFile::parse(&draft.to_bytes())
+        draft.reread()
     }
 }
 

@@ -17,7 +17,8 @@ mod value;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use node::list_of_strings;
 pub use node::{Entries, Items, Node};
 pub use scan::{Document, Limits, Mode, scan, scan_whole};
 pub use value::Value;
-pub(crate) use value::{Raw, encode_map};
+pub(crate) use value::{Raw, encode, encode_map};

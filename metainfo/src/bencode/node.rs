@@ -103,6 +103,14 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The strings of the list that these bytes begin with, of a document that was scanned before. Ends at the first item that
+/// is none.
+pub(crate) fn list_of_strings(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let list = Node::new(bytes, &[], 0);
+    // Strings end where their own lengths say, so that no ends need to be kept.
+    list.items().into_iter().flatten().map_while(|item| item.as_bytes())
+}
+
 /// Where the value at this offset ends, found by reading it: a string, an integer, or a short list or dictionary.
 fn short_end(bytes: &[u8], mut at: usize) -> usize {
     let mut open = 0usize;

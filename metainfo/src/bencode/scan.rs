@@ -68,6 +68,7 @@ pub struct Document<'a> {
     bytes: &'a [u8],
     /// By their starts.
     long: Vec<Long>,
+    values: usize,
     end: usize,
 }
 
@@ -76,6 +77,11 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn root(&self) -> Node<'_> {
         Node::new(self.bytes, &self.long, 0)
+    }
+
+    /// How many values there are, keys included.
+    pub(crate) fn values(&self) -> usize {
+        self.values
     }
 
     /// The bytes after the value (BEP 9 puts a piece of metadata there).
@@ -96,7 +102,7 @@ pub fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, Error>
     let mut scanner =
         Scanner { bytes, at: 0, values: 0, long: Vec::new(), open: Vec::new(), limits: *limits };
     scanner.run()?;
-    Ok(Document { bytes, end: scanner.at, long: scanner.long })
+    Ok(Document { bytes, end: scanner.at, values: scanner.values, long: scanner.long })
 }
 
 /// Scans `bytes` as one value with nothing after it.

@@ -1,15 +1,18 @@
 //! The files of an info dictionary: sizes, attributes, and paths made safe and distinct.
+//!
+//! Nearly every torrent lists files whose names are fine as they are and differ. Such a list is read file by file into
+//! its final form ([`read_plain`]). Where a name must be changed, or a link resolved, all files are looked at together
+//! ([`read_any`]), which takes several times the memory. Invariant: where both can read a list, both read the same.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
-use super::parse::{layout, lossy, shared};
-use super::{FileAttributes, FileEntry, Layout};
-use crate::bencode::Node;
+use super::parse::{layout, lossy};
+use super::{FileAttributes, FileEntry, Layout, Rare};
+use crate::bencode::{Limits, Node};
 use crate::path::{
     MAX_ALL_PATH_ELEMENTS, MAX_ELEMENT_BYTES, MAX_PATH_ELEMENTS, Names, Platform, clean_element,
-    exact_element,
+    exact_element, is_clean_element,
 };
 use crate::{Error, ErrorKind, SafePath};
 
@@ -36,67 +39,133 @@ struct Stated<'a> {
     node: Node<'a>,
 }
 
-pub(super) fn read(info: Node<'_>, raw: &Bytes, name: &[u8]) -> Result<Listed, Error> {
+impl Stated<'_> {
+    /// Counts its names among those of all files.
+    fn count_into(&self, elements: &mut usize) -> Result<(), Error> {
+        *elements += self.path.len() + self.symlink_path.as_ref().map_or(0, Vec::len);
+        if *elements <= MAX_ALL_PATH_ELEMENTS {
+            return Ok(());
+        }
+        let text = format!("the paths have more than {MAX_ALL_PATH_ELEMENTS} elements");
+        Err(Error::at(ErrorKind::Path(text), self.node.offset()))
+    }
+
+    /// The finished entry. `info_at` is where the info dictionary begins.
+    fn entry(self, placed: Placed, target: Option<SafePath>, offset: u64, info_at: usize) -> FileEntry {
+        let rare = Rare { exact_path: placed.exact, symlink_target: target, md5sum: self.md5sum };
+        let names_at = self.node.offset().checked_sub(info_at).filter(|_| self.node.items().is_some());
+        FileEntry {
+            path: placed.safe,
+            length: self.length,
+            offset,
+            attributes: self.attributes,
+            // `scan` reads less than 4 GiB.
+            names_at: names_at.and_then(|at| u32::try_from(at).ok()),
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
+        }
+    }
+}
+
+pub(super) fn read(info: Node<'_>, name: &[u8]) -> Result<Listed, Error> {
     let (layout, node) = layout(info)?;
-    let stated = match layout {
-        Layout::SingleFile => vec![Stated {
-            path: Vec::new(),
-            length: length(node)?,
-            attributes: FileAttributes { padding: false, symlink: false, ..attributes(info) },
-            symlink_path: None,
-            md5sum: md5sum(info),
-            node,
-        }],
+    let (files, total) = match layout {
+        Layout::SingleFile => {
+            let attributes = FileAttributes { padding: false, symlink: false, ..attributes(info) };
+            let length = length(node)?;
+            let md5sum = md5sum(info);
+            read_any(
+                info,
+                name,
+                vec![Stated { path: Vec::new(), length, attributes, symlink_path: None, md5sum, node }],
+            )?
+        }
         Layout::Folder => {
-            let items = node
-                .items()
-                .ok_or_else(|| Error::at(ErrorKind::WrongType("files", "a list"), node.offset()))?;
-            let mut elements = 0;
-            let counted = |file| {
-                let file = stated_file(file)?;
-                elements += file.path.len() + file.symlink_path.as_ref().map_or(0, Vec::len);
-                match elements <= MAX_ALL_PATH_ELEMENTS {
-                    true => Ok(file),
-                    false => Err(Error::at(
-                        ErrorKind::Path(format!("the paths have more than {MAX_ALL_PATH_ELEMENTS} elements")),
-                        file.node.offset(),
-                    )),
-                }
-            };
-            items.map(counted).collect::<Result<_, _>>()?
+            if node.items().is_none() {
+                return Err(Error::at(ErrorKind::WrongType("files", "a list"), node.offset()));
+            }
+            match read_plain(info, name, node, Platform::HERE)? {
+                Some(read) => read,
+                None => read_any(info, name, stated_files(node)?)?,
+            }
         }
     };
-    if stated.is_empty() {
-        return Err(Error::at(ErrorKind::Info("the torrent has no files".to_owned()), node.offset()));
-    }
-    let paths = place(name, &stated, Platform::HERE)?;
-    let targets = symlink_targets(&stated, &paths);
-    let top_level = paths.first().and_then(|placed| placed.safe.elements().next()).unwrap_or_default();
+    let top_level = files.first().and_then(|file| file.path.elements().next());
+    let top_level = top_level
+        .ok_or_else(|| Error::at(ErrorKind::Info("the torrent has no files".to_owned()), node.offset()))?;
+    Ok(Listed { layout, files, total, top_level })
+}
 
-    let mut total = 0u64;
+/// Reads files whose names are all fine and that are all different, without links; `None` if they are not.
+fn read_plain(
+    info: Node<'_>,
+    name: &[u8],
+    list: Node<'_>,
+    platform: Platform,
+) -> Result<Option<(Vec<FileEntry>, u64)>, Error> {
+    // Where case is folded, whether names differ is not this simple.
+    if platform.folds_case() || !is_clean_element(name, platform) {
+        return Ok(None);
+    }
+    // Each has a dictionary, two keys, a length and a path of one name at least: so many the scan let through.
+    let count = list.items().map_or(0, Iterator::count).min(Limits::TORRENT.values / 6);
+    let mut files = Vec::with_capacity(count);
+    let (mut total, mut elements) = (0, 0);
+    for node in list.items().into_iter().flatten() {
+        let file = stated_file(node)?;
+        file.count_into(&mut elements)?;
+        if file.attributes.symlink || !file.path.iter().all(|name| is_clean_element(name, platform)) {
+            return Ok(None);
+        }
+        let offset = total;
+        total = sum(total, &file)?;
+        let safe = SafePath::from_safe(std::iter::once(name).chain(file.path.iter().copied()));
+        files.push(file.entry(Placed { safe, exact: None }, None, offset, info.offset()));
+    }
+    Ok(are_apart(&files).then_some((files, total)))
+}
+
+/// Whether no file has the path of another or lies beneath one. Padding is never on disk, and often many of one name.
+fn are_apart(files: &[FileEntry]) -> bool {
+    let mut paths: Vec<&SafePath> =
+        files.iter().filter(|file| !file.attributes.padding).map(|file| &file.path).collect();
+    // A list that is in order already, as most are but for a few, is sorted in one pass.
+    paths.sort_by(|a, b| a.cmp_by_elements(b));
+    // What lies beneath a path comes right after it.
+    let apart = |a: &SafePath, b: &SafePath| a.cmp_by_elements(b) == Ordering::Less && !b.is_beneath(a);
+    paths.is_sorted_by(|a, b| apart(a, b))
+}
+
+/// The end of a file in the content.
+fn sum(offset: u64, file: &Stated<'_>) -> Result<u64, Error> {
+    // Sizes are up to 2⁶³ each; offsets stay within that too, so that sums of two cannot wrap.
+    offset.checked_add(file.length).filter(|&sum| i64::try_from(sum).is_ok()).ok_or_else(|| {
+        let text = "the lengths of the files do not fit in 64 bits".to_owned();
+        Error::at(ErrorKind::Info(text), file.node.offset())
+    })
+}
+
+fn stated_files(list: Node<'_>) -> Result<Vec<Stated<'_>>, Error> {
+    let mut elements = 0;
+    let counted = |file| {
+        let file = stated_file(file)?;
+        file.count_into(&mut elements)?;
+        Ok(file)
+    };
+    list.items().into_iter().flatten().map(counted).collect()
+}
+
+/// Reads any files: names that cannot be used are changed, files of one path kept apart, links resolved.
+fn read_any(info: Node<'_>, name: &[u8], stated: Vec<Stated<'_>>) -> Result<(Vec<FileEntry>, u64), Error> {
+    let paths = place(name, &stated, Platform::HERE)?;
+    let mut targets = symlink_targets(&stated, &paths);
+    let mut total = 0;
     let mut files = Vec::with_capacity(stated.len());
     for (index, (file, placed)) in stated.into_iter().zip(paths).enumerate() {
         let offset = total;
-        // Sizes are up to 2⁶³ each; offsets stay within that too, so that sums of two cannot wrap.
-        total =
-            total.checked_add(file.length).filter(|&sum| i64::try_from(sum).is_ok()).ok_or_else(|| {
-                Error::at(
-                    ErrorKind::Info("the lengths of the files do not fit in 64 bits".to_owned()),
-                    file.node.offset(),
-                )
-            })?;
-        files.push(FileEntry {
-            path: placed.safe,
-            exact_path: placed.exact,
-            raw_path: file.node.items().into_iter().flatten().map(|name| shared(info, raw, name)).collect(),
-            length: file.length,
-            offset,
-            attributes: file.attributes,
-            symlink_target: targets.get(&index).cloned(),
-            md5sum: file.md5sum,
-        });
+        total = sum(total, &file)?;
+        files.push(file.entry(placed, targets.remove(&index), offset, info.offset()));
     }
-    Ok(Listed { layout, files, total, top_level })
+    Ok((files, total))
 }
 
 fn stated_file(file: Node<'_>) -> Result<Stated<'_>, Error> {
@@ -247,4 +316,49 @@ fn symlink_targets(files: &[Stated<'_>], paths: &[Placed]) -> BTreeMap<usize, Sa
         path.starts_with(target).then(|| safe.folder(target.len() + 1))
     };
     files.iter().enumerate().filter_map(|(index, file)| Some((index, resolve(file)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bencode::{Value, scan_whole};
+
+    /// Few different names, so that paths meet: plain ones, such as lie around a `/` in their order, and unclean ones.
+    fn name() -> impl Strategy<Value = &'static [u8]> {
+        prop::sample::select(vec![&b"a"[..], b"a!", b"a.b", b"a0", b"b", b"\xc3\xa9", b"\xff", b"..", b"x\n"])
+    }
+
+    fn listed() -> impl Strategy<Value = Value> {
+        let path = prop::collection::vec(name(), 1..4);
+        let file = (path, 0i64..5, prop::sample::select(vec!["", "", "", "", "p", "x"]));
+        prop::collection::vec(file, 1..6).prop_map(|files| {
+            let file = |(path, length, attributes): (Vec<&[u8]>, i64, &str)| {
+                let path = path.into_iter().map(Value::from).collect::<Vec<_>>();
+                Value::dict([("attr", attributes.into()), ("length", length.into()), ("path", path.into())])
+            };
+            Value::dict([("files", files.into_iter().map(file).collect::<Vec<_>>().into())])
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_list_is_read_as_any_list_is(info in listed(), top in name()) {
+            let bytes = info.to_bytes();
+            let document = scan_whole(&bytes, &Limits::TORRENT).unwrap();
+            let list = document.root().get("files").unwrap();
+            let stated = stated_files(list).unwrap();
+            let clean = |name: &[u8]| clean_element(name, Platform::Unix) == name;
+            let is_plain = clean(top) && stated.iter().flat_map(|file| &file.path).all(|name| clean(name));
+            let any = read_any(document.root(), top, stated).unwrap();
+            let changed = (list.items().unwrap().zip(&any.0)).any(|(node, file)| {
+                let names = node.get("path").unwrap().items().unwrap().map(|name| name.as_bytes().unwrap());
+                file.path != SafePath::from_safe(std::iter::once(top).chain(names).collect::<Vec<_>>())
+            });
+            let plain = read_plain(document.root(), top, list, Platform::Unix).unwrap();
+            prop_assert_eq!(plain.is_some(), is_plain && !changed);
+            prop_assert!(plain.is_none_or(|plain| plain == any));
+        }
+    }
 }

@@ -3,6 +3,9 @@
 //! Invariant: an [`Info`] is valid. Its piece digests are as many as its sizes say, its files lie end to end without
 //! overflow, their paths are safe and distinct, and its hash is that of the exact bytes it came as.
 //!
+//! It may be of two million pieces or of a hundred thousand files, and is passed around: clones share everything large,
+//! and what few files have or few readers want is not kept for each.
+//!
 //! A hybrid torrent (BEP 52) is read as the v1 torrent that it also is; one that is only v2 is refused.
 
 mod files;
@@ -11,9 +14,12 @@ mod parse;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 pub(crate) use parse::{lossy, too_large};
 
+use crate::bencode::list_of_strings;
 use crate::{Error, FileSpan, Geometry, InfoHash, PieceHash, SafePath, file_spans};
 
 /// The names of a torrent: which protocol versions it speaks.
@@ -59,24 +65,46 @@ pub struct FileAttributes {
 pub struct FileEntry {
     /// Where it goes on disk, beneath the download's folder: begins with the torrent's name. Safe by construction.
     pub path: SafePath,
-    /// Where one's own copy of the file may already lie: the names exactly as the torrent has them, where they differ
-    /// from those of `path` and this system could hold them (a name with a control character, say). For finding
-    /// files that exist, never for making one.
-    pub exact_path: Option<SafePath>,
-    /// Path elements as the torrent has them (in `path.utf-8`, where that was read), below the torrent's name (empty
-    /// for a single file). They share the info dictionary's memory.
-    pub raw_path: Vec<Bytes>,
     /// Bytes.
     pub length: u64,
     /// Offset of its first byte in the content.
     pub offset: u64,
     /// BEP 47 attributes.
     pub attributes: FileAttributes,
+    /// Offset in the info dictionary of the list of names that `path` was made of; `None` for a single file.
+    names_at: Option<u32>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few files have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    exact_path: Option<SafePath>,
+    symlink_target: Option<SafePath>,
+    md5sum: Option<String>,
+}
+
+impl FileEntry {
+    /// Where one's own copy of the file may already lie: the names exactly as the torrent has them, where they differ
+    /// from those of `path` and this system could hold them (a name with a control character, say). For finding
+    /// files that exist, never for making one.
+    #[must_use]
+    pub fn exact_path(&self) -> Option<&SafePath> {
+        self.rare.as_ref()?.exact_path.as_ref()
+    }
+
     /// What a symbolic link points to, beneath the download's folder: `None` unless that is another file or folder
     /// of this torrent, reached through no other link (BEP 47).
-    pub symlink_target: Option<SafePath>,
+    #[must_use]
+    pub fn symlink_target(&self) -> Option<&SafePath> {
+        self.rare.as_ref()?.symlink_target.as_ref()
+    }
+
     /// The MD5 that some old torrents carry, as text; never checked.
-    pub md5sum: Option<String>,
+    #[must_use]
+    pub fn md5sum(&self) -> Option<&str> {
+        self.rare.as_ref()?.md5sum.as_deref()
+    }
 }
 
 /// A valid info dictionary.
@@ -89,7 +117,7 @@ pub struct Info {
     layout: Layout,
     geometry: Geometry,
     pieces: Pieces,
-    files: Vec<FileEntry>,
+    files: Arc<Vec<FileEntry>>,
     private: bool,
     source: Option<String>,
 }
@@ -100,7 +128,15 @@ impl Info {
     /// # Errors
     /// If they are not bencode, or anything in them is missing, contradictory or over a limit.
     pub fn parse(raw: &[u8]) -> Result<Self, Error> {
-        parse::whole(raw)
+        Self::from_bytes(Bytes::copy_from_slice(raw))
+    }
+
+    /// [`Info::parse`] of bytes that are kept as they are instead of being copied: forty megabytes of them may be digests.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes(raw: Bytes) -> Result<Self, Error> {
+        parse::whole(&raw)
     }
 
     /// The exact bytes that were hashed.
@@ -166,6 +202,13 @@ impl Info {
     #[must_use]
     pub fn files(&self) -> &[FileEntry] {
         &self.files
+    }
+
+    /// The path elements of one of the files as the torrent has them (in `path.utf-8`, where that was read), below the
+    /// torrent's name: none for a single file.
+    pub fn raw_path(&self, file: &FileEntry) -> impl Iterator<Item = &[u8]> {
+        let list = file.names_at.and_then(|at| self.raw.get(at as usize..)).unwrap_or_default();
+        list_of_strings(list)
     }
 
     /// Whether only the named trackers may give peers (BEP 27).

@@ -1,5 +1,7 @@
 //! Reads an info dictionary from a scanned document.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
@@ -10,11 +12,11 @@ use crate::{Error, ErrorKind, Geometry, InfoHash, MAX_TORRENT_BYTES};
 /// Bytes of one digest in `pieces`.
 const DIGEST_LENGTH: usize = 20;
 
-pub(super) fn whole(raw: &[u8]) -> Result<Info, Error> {
+pub(super) fn whole(raw: &Bytes) -> Result<Info, Error> {
     if raw.len() > MAX_TORRENT_BYTES {
         return Err(too_large(raw.len()));
     }
-    Info::from_node(scan_whole(raw, &Limits::TORRENT)?.root())
+    Info::from_node(scan_whole(raw, &Limits::TORRENT)?.root(), raw)
 }
 
 /// The error for more bytes than are read.
@@ -25,16 +27,21 @@ pub(crate) fn too_large(length: usize) -> Error {
 }
 
 impl Info {
-    /// Reads an info dictionary; offsets in errors count from where the document starts.
-    pub(crate) fn from_node(info: Node<'_>) -> Result<Self, Error> {
+    /// Reads an info dictionary; offsets in errors count from where the document starts. `document` is what `info` is
+    /// a view of: it is kept if it is little else, else the info dictionary is copied out of it.
+    pub(crate) fn from_node(info: Node<'_>, document: &Bytes) -> Result<Self, Error> {
         if !info.is_dict() {
             return Err(Error::at(ErrorKind::WrongType("info", "a dictionary"), info.offset()));
         }
         refuse_v2_only(info)?;
-        let raw = Bytes::copy_from_slice(info.raw());
+        let raw = info.raw();
+        let raw = match raw.len() >= document.len() / 2 {
+            true => document.slice_ref(raw),
+            false => Bytes::copy_from_slice(raw),
+        };
         let name = name_of(info)?;
         let (piece_length, piece_length_at) = piece_length(info)?;
-        let listed = files::read(info, &raw, name)?;
+        let listed = files::read(info, name)?;
         let geometry = Geometry::new(listed.total, piece_length)
             .map_err(|e| Error::at(e.kind().clone(), piece_length_at))?;
         let pieces = pieces(info, &raw, geometry)?;
@@ -46,7 +53,7 @@ impl Info {
             layout: listed.layout,
             geometry,
             pieces,
-            files: listed.files,
+            files: Arc::new(listed.files),
             private: is_private(info),
             source: info.get("source").and_then(|n| n.as_bytes()).map(lossy),
         })
@@ -108,9 +115,9 @@ fn pieces(info: Node<'_>, raw: &Bytes, geometry: Geometry) -> Result<Pieces, Err
     Ok(Pieces::V1(shared(info, raw, node)))
 }
 
-/// The content of a string in the info dictionary as a part of `raw`, the copy of that dictionary. Sharing it saves
-/// up to 40 MiB for the digests, and an allocation for each name.
-pub(super) fn shared(info: Node<'_>, raw: &Bytes, string: Node<'_>) -> Bytes {
+/// The content of a string in the info dictionary as a part of `raw`, the bytes of that dictionary. Sharing it saves
+/// up to 40 MiB for the digests.
+fn shared(info: Node<'_>, raw: &Bytes, string: Node<'_>) -> Bytes {
     // A string's content ends where the string does.
     let end = (string.offset() + string.raw().len()).saturating_sub(info.offset()).min(raw.len());
     let length = string.as_bytes().unwrap_or_default().len();

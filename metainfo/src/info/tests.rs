@@ -45,11 +45,15 @@ fn paths(info: &Info) -> Vec<String> {
     info.files().iter().map(|f| f.path.to_string()).collect()
 }
 
+fn raw_path(info: &Info, file: usize) -> Vec<&[u8]> {
+    info.raw_path(&info.files()[file]).collect()
+}
+
 /// That joining any of the paths to a folder stays beneath it.
 pub(crate) fn assert_beneath(info: &Info) {
     for file in info.files() {
         for path in
-            [Some(&file.path), file.exact_path.as_ref(), file.symlink_target.as_ref()].into_iter().flatten()
+            [Some(&file.path), file.exact_path(), file.symlink_target()].into_iter().flatten()
         {
             let path = path.to_path_buf();
             let normal = |c: std::path::Component<'_>| matches!(c, std::path::Component::Normal(_));
@@ -74,7 +78,8 @@ fn a_single_file_and_a_folder_are_read_with_their_geometry() {
     assert_eq!(info.layout(), Layout::Folder);
     assert_eq!(paths(&info), ["t/a", "t/d/empty", "t/d/b"]);
     assert_eq!(info.files().iter().map(|f| f.offset).collect::<Vec<_>>(), [0, 10, 10]);
-    assert_eq!(info.files()[2].raw_path, [&b"d"[..], b"b"]);
+    assert_eq!(raw_path(&info, 2), [&b"d"[..], b"b"]);
+    assert_eq!(info.raw_path(&Info::parse(&single(1, &[])).unwrap().files()[0]).count(), 0);
     let spans: Vec<_> = info.file_spans(5, 10).collect();
     let span = |file, offset, length| FileSpan { file, offset, length };
     assert_eq!(spans, [span(0, 5, 5), span(2, 0, 5)]);
@@ -91,8 +96,8 @@ fn the_optional_fields_that_real_torrents_carry_are_read() {
     ])
     .unwrap();
     let files = info.files();
-    assert_eq!((files[0].path.to_string(), files[0].md5sum.as_deref()), ("t/café".to_owned(), Some("abc")));
-    assert_eq!(files[0].raw_path, ["café".as_bytes()], "the names that `path` was made of");
+    assert_eq!((files[0].path.to_string(), files[0].md5sum()), ("t/café".to_owned(), Some("abc")));
+    assert_eq!(raw_path(&info, 0), ["café".as_bytes()], "the names that `path` was made of");
     assert!(files[1].attributes.executable && files[1].attributes.hidden && !files[1].attributes.padding);
     assert!(files[2..].iter().all(|f| f.attributes.padding));
     assert_eq!(
@@ -230,7 +235,7 @@ fn h13_deceptive_names_are_made_safe_and_ones_own_file_is_still_found() {
     ])
     .unwrap();
     assert_eq!(paths(&info), ["t/a_[2J_", "t/a_gpj.exe", "t/caf%E9", "t/plain"]);
-    let exact = |index: usize| info.files()[index].exact_path.as_ref().map(SafePath::to_string);
+    let exact = |index: usize| info.files()[index].exact_path().map(SafePath::to_string);
     assert_eq!(exact(0).as_deref(), Some("t/a\x1b[2J\n"));
     assert_eq!(exact(1).as_deref(), Some("t/a\u{202e}gpj.exe"));
     assert_eq!((exact(2), exact(3)), (None, None), "their path is exact already");
@@ -247,8 +252,8 @@ fn h14_a_name_too_long_for_the_disk_is_cut() {
     let long = "a".repeat(300) + ".mkv";
     let info = folder(&[file(1, &[long.as_bytes()], &[])]).unwrap();
     assert_eq!(info.files()[0].path.elements().nth(1).unwrap(), "a".repeat(251) + ".mkv");
-    assert_eq!(info.files()[0].exact_path, None, "nothing on disk can have that name");
-    assert_eq!(info.files()[0].raw_path, [long.into_bytes()]);
+    assert_eq!(info.files()[0].exact_path(), None, "nothing on disk can have that name");
+    assert_eq!(raw_path(&info, 0), [long.as_bytes()]);
 }
 
 #[test]
@@ -285,8 +290,8 @@ fn h15_files_of_one_path_are_kept_apart() {
     // The file that is named so has its name, whatever comes before it.
     assert_eq!(paths(&info), ["t/a_.3", "t/a_", "t/a_.1/x", "t/a_.2", "t/a_.4"]);
     // Of two that want one exact path the first has it.
-    assert_eq!(info.files()[0].exact_path.as_ref().map(SafePath::to_string).as_deref(), Some("t/a\x01"));
-    assert!(info.files()[1..].iter().all(|f| f.exact_path.is_none()));
+    assert_eq!(info.files()[0].exact_path().map(SafePath::to_string).as_deref(), Some("t/a\x01"));
+    assert!(info.files()[1..].iter().all(|f| f.exact_path().is_none()));
 
     let same = |count| folder(&vec![file(0, &[b"a"], &[]); count]);
     assert!(same(501).is_ok());
@@ -349,7 +354,7 @@ fn h17_a_link_points_to_a_file_or_folder_of_the_torrent_or_nowhere() {
     let resolved: Vec<_> = info
         .files()
         .iter()
-        .filter_map(|f| Some((f.path.elements().nth(2)?, f.symlink_target.as_ref()?.to_string())))
+        .filter_map(|f| Some((f.path.elements().nth(2)?, f.symlink_target()?.to_string())))
         .collect();
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(resolved, [pair("file", "t/d/a"), pair("folder", "t/d")]);

@@ -12,9 +12,12 @@ mod unique;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 
-pub(crate) use clean::{Platform, clean_element, exact_element};
+pub(crate) use clean::{Platform, clean_element, exact_element, is_clean_element};
 pub use display::display_safe;
 pub(crate) use display::is_deceptive;
 pub(crate) use unique::Names;
@@ -27,8 +30,8 @@ pub(crate) const MAX_PATH_ELEMENTS: usize = 100;
 /// sixteenth of it; what is longer than the disk holds but not longer than this is cut.
 pub(crate) const MAX_ELEMENT_BYTES: usize = 4096;
 
-/// The most path elements in all files of a torrent together: a hundred thousand files ten folders deep. Each
-/// costs some 150 bytes while the torrent is read, and takes a stranger three to write.
+/// The most path elements in all files of a torrent together: a hundred thousand files ten folders deep. Each may
+/// cost some 150 bytes while the torrent is read, and takes a stranger three to write.
 pub(crate) const MAX_ALL_PATH_ELEMENTS: usize = 1_000_000;
 
 /// A relative path of safe elements: never empty, absolute or with `.`, `..`, NUL or separators inside an element.
@@ -44,8 +47,17 @@ pub struct SafePath {
 
 impl SafePath {
     /// From elements that are safe already.
-    pub(crate) fn from_safe(names: &[Vec<u8>]) -> Self {
-        Self { bytes: names.join(&b'/').into() }
+    pub(crate) fn from_safe<N: AsRef<[u8]>>(names: impl IntoIterator<Item = N, IntoIter: Clone>) -> Self {
+        let names = names.into_iter();
+        let length = names.clone().map(|name| name.as_ref().len() + 1).sum::<usize>();
+        let mut bytes = Vec::with_capacity(length.saturating_sub(1));
+        for (index, name) in names.enumerate() {
+            if index > 0 {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(name.as_ref());
+        }
+        Self { bytes: bytes.into() }
     }
 
     /// The elements as text, at least one. For the disk take [`to_path_buf`](Self::to_path_buf).
@@ -58,21 +70,39 @@ impl SafePath {
     pub fn to_path_buf(&self) -> PathBuf {
         #[cfg(unix)]
         {
-            use std::os::unix::ffi::OsStrExt as _;
-            PathBuf::from(std::ffi::OsStr::from_bytes(&self.bytes))
+            self.as_path().to_path_buf()
         }
         // Elsewhere names were made UTF-8.
         #[cfg(not(unix))]
         self.elements().collect()
     }
 
-    /// The path of the first `count` elements: a folder on the way to this file.
-    pub(crate) fn folder(&self, count: usize) -> Self {
-        let names: Vec<_> = self.names().take(count).map(<[u8]>::to_vec).collect();
-        Self::from_safe(&names)
+    /// The path as this system writes it, in place.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        use std::os::unix::ffi::OsStrExt as _;
+        Path::new(std::ffi::OsStr::from_bytes(&self.bytes))
     }
 
-    fn names(&self) -> impl Iterator<Item = &[u8]> {
+    /// The path of the first `count` elements: a folder on the way to this file.
+    pub(crate) fn folder(&self, count: usize) -> Self {
+        Self::from_safe(self.names().take(count))
+    }
+
+    /// The order element by element: what lies in a folder comes right after the folder's own path.
+    pub(crate) fn cmp_by_elements(&self, other: &Self) -> Ordering {
+        // No element contains NUL, which is less than anything that one does contain.
+        let order = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+        self.bytes.iter().map(order).cmp(other.bytes.iter().map(order))
+    }
+
+    /// Whether the other path is that of a folder on the way to this one.
+    pub(crate) fn is_beneath(&self, other: &Self) -> bool {
+        self.bytes.strip_prefix(&*other.bytes).is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.bytes.split(|&byte| byte == b'/')
     }
 }

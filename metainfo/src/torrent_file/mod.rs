@@ -8,6 +8,8 @@ mod parse;
 pub(crate) mod tests;
 mod write;
 
+use bytes::Bytes;
+
 use crate::{Error, ErrorKind, Info, InfoHash, Magnet, TorrentBuilder};
 
 /// The largest `.torrent` file that is read, 64 MiB: two million pieces need 40 MiB.
@@ -54,7 +56,16 @@ impl TorrentFile {
     /// If the bytes are not bencode, too many, or anything in them is missing, contradictory or over a limit. URLs
     /// and nodes that cannot be used are left out instead; so is text of another type.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        parse::torrent(bytes)
+        parse::refuse_too_large(bytes.len())?;
+        Self::from_bytes(Bytes::copy_from_slice(bytes))
+    }
+
+    /// [`TorrentFile::parse`] of bytes that are kept instead of being copied, where the info dictionary is most of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, Error> {
+        parse::torrent(&bytes)
     }
 
     /// The torrent that a magnet link names, once the bytes of its info dictionary are known (BEP 9): with the link's
@@ -62,8 +73,8 @@ impl TorrentFile {
     ///
     /// # Errors
     /// As [`Info::parse`], and if the link names another torrent.
-    pub fn from_magnet(magnet: &Magnet, info: &[u8]) -> Result<Self, Error> {
-        let info = Info::parse(info)?;
+    pub fn from_magnet(magnet: &Magnet, info: Bytes) -> Result<Self, Error> {
+        let info = Info::from_bytes(info)?;
         if info.hashes() != magnet.hashes {
             return Err(Error::new(ErrorKind::Info("the link names another torrent".to_owned())));
         }
@@ -75,7 +86,19 @@ impl TorrentFile {
     /// The bytes of the torrent file; the info dictionary as it came.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_parts().concat()
+    }
+
+    /// The bytes of the torrent file in parts, to be written one after the other: the info dictionary, which may be
+    /// large, is not copied.
+    #[must_use]
+    pub fn to_parts(&self) -> [Bytes; 3] {
         write::torrent(self)
+    }
+
+    /// The same torrent file around another info dictionary, everything around it as if it had been read.
+    pub(crate) fn reread(&self) -> Result<Self, Error> {
+        parse::again(self)
     }
 
     /// The name of the swarm on the wire and at trackers.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use super::{MAX_NODES, MAX_TORRENT_BYTES, MAX_TRACKERS, MAX_WEB_SEEDS, TorrentFile};
-use crate::bencode::{Limits, Node, scan_whole};
+use crate::bencode::{Limits, Node, scan, scan_whole};
 use crate::info::{lossy, too_large};
 use crate::url::{TRACKER_SCHEMES, WEB_SEED_SCHEMES, is_host, is_kept};
 use crate::{Error, ErrorKind, Info};
@@ -21,10 +23,12 @@ const KNOWN: &[&str] = &[
     "url-list",
 ];
 
-pub(super) fn torrent(bytes: &[u8]) -> Result<TorrentFile, Error> {
-    if bytes.len() > MAX_TORRENT_BYTES {
-        return Err(too_large(bytes.len()));
-    }
+pub(super) fn refuse_too_large(length: usize) -> Result<(), Error> {
+    if length > MAX_TORRENT_BYTES { Err(too_large(length)) } else { Ok(()) }
+}
+
+pub(super) fn torrent(bytes: &Bytes) -> Result<TorrentFile, Error> {
+    refuse_too_large(bytes.len())?;
     let document = scan_whole(bytes, &Limits::TORRENT)?;
     let root = document.root();
     if !root.is_dict() {
@@ -32,9 +36,27 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<TorrentFile, Error> {
         return Err(Error::at(ErrorKind::Bencode(text), root.offset()));
     }
     let info = root.get("info").ok_or(Error::new(ErrorKind::Missing("info")))?;
+    Ok(around(root, Info::from_node(info, bytes)?))
+}
+
+/// Writes a torrent file and reads it again, but for its info dictionary, which has been read: what comes out is what
+/// others will read.
+pub(super) fn again(torrent: &TorrentFile) -> Result<TorrentFile, Error> {
+    let [before, info, after] = torrent.to_parts();
+    refuse_too_large(before.len() + info.len() + after.len())?;
+    let frame = [&before, &b"de"[..], &after].concat();
+    let frame = scan_whole(&frame, &Limits::TORRENT)?;
+    // Together they must stay within the limit that each of them keeps.
+    let values = Limits::TORRENT.values.saturating_sub(frame.values());
+    scan(&info, &Limits { values, ..Limits::TORRENT })?;
+    Ok(around(frame.root(), torrent.info.clone()))
+}
+
+/// What stands around an info dictionary.
+fn around(root: Node<'_>, info: Info) -> TorrentFile {
     let text = |key| root.get(key).and_then(|n| n.as_bytes()).map(lossy);
-    Ok(TorrentFile {
-        info: Info::from_node(info)?,
+    TorrentFile {
+        info,
         announce: tiers(root),
         web_seeds: web_seeds(root.get("url-list")),
         http_seeds: web_seeds(root.get("httpseeds")),
@@ -43,7 +65,7 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<TorrentFile, Error> {
         created_by: text("created by"),
         creation_date: root.get("creation date").and_then(|n| n.as_int()),
         unknown: unknown(root),
-    })
+    }
 }
 
 /// `announce-list` where it has any tracker (BEP 12), `announce` otherwise.

@@ -124,7 +124,7 @@ fn the_builder_writes_the_info_dictionary_that_mktorrent_writes() {
         };
         let crate::Pieces::V1(digests) = theirs.pieces();
         let build = |f: &crate::FileEntry| BuildFile {
-            path: f.raw_path.iter().map(|name| name.to_vec()).collect(),
+            path: theirs.raw_path(f).map(<[u8]>::to_vec).collect(),
             length: f.length,
         };
         let ours = match theirs.layout() {

@@ -2,17 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::TorrentFile;
 use crate::bencode::{Raw, Value, encode_map};
 
-pub(super) fn torrent(torrent: &TorrentFile) -> Vec<u8> {
+/// The key of the info dictionary.
+const INFO: &[u8] = b"info";
+
+/// What comes before the info dictionary, that itself, and what comes after.
+pub(super) fn torrent(torrent: &TorrentFile) -> [Bytes; 3] {
     let known = known(torrent);
     let unknown = torrent.unknown.iter().map(|(key, value)| (key.as_slice(), Raw(value)));
-    let mut entries: BTreeMap<&[u8], Raw<'_>> = unknown.collect();
+    let mut before: BTreeMap<&[u8], Raw<'_>> = unknown.collect();
     // Fields win over what was kept under their keys.
-    entries.extend(known.iter().map(|(key, value)| (key.as_bytes(), Raw(value.as_slice()))));
-    entries.insert(b"info", Raw(torrent.info.raw()));
-    encode_map(&entries)
+    before.extend(known.iter().map(|(key, value)| (key.as_bytes(), Raw(value.as_slice()))));
+    before.remove(INFO);
+    let after = before.split_off(INFO);
+    let mut before = encode_map(&before);
+    // The dictionary goes on.
+    before.pop();
+    before.extend_from_slice(b"4:info");
+    let after = Bytes::from(encode_map(&after)).slice(1..);
+    [before.into(), torrent.info.raw().clone(), after]
 }
 
 /// The fields that are present, as bencode.
