@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use metainfo::{BuildFile, InfoBuilder, TorrentBuilder, TorrentFile};
+use metainfo::{Info, InfoBuilder, TorrentBuilder, TorrentFile};
 use storage::{Cancel, Storage, StorageOptions, WalkOptions, Walked, check, hash_files, walk};
 use tempfile::TempDir;
 
@@ -71,8 +71,9 @@ impl Content {
 
 /// Takes the bytes of all files of the content in `root`, and leaves the files.
 pub(crate) fn empty(root: &Path) -> Result<()> {
-    for file in walk(&root.join(NAME), &WalkOptions::default())?.files {
-        File::options().write(true).truncate(true).open(file.path)?;
+    let walked = walk(&root.join(NAME), &WalkOptions::default())?;
+    for file in &walked.files {
+        File::options().write(true).truncate(true).open(walked.path_of(file))?;
     }
     Ok(())
 }
@@ -83,8 +84,8 @@ fn torrent(walked: &Walked, piece_length: u32) -> Result<TorrentFile> {
     let info = if walked.single_file {
         builder.single_file(walked.total, &digests)?
     } else {
-        let of = |file: &storage::WalkedFile| BuildFile { path: file.elements.clone(), length: file.length };
-        builder.folder(&walked.files.iter().map(of).collect::<Vec<_>>(), &digests)?
+        let files = walked.files.iter().map(|file| (file.elements(), file.length));
+        Info::from_bytes(builder.folder_bytes(files, &digests)?)?
     };
     Ok(TorrentBuilder::default().build(info)?)
 }

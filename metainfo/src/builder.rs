@@ -38,7 +38,7 @@ impl InfoBuilder {
     /// As [`Info::parse`], and if the name is none that a file can have.
     pub fn single_file(self, length: u64, digests: &[u8]) -> Result<Info, Error> {
         let length = size(length)?;
-        self.encode("length", length, digests).and_then(|bytes| Info::from_bytes(bytes.into()))
+        self.encode("length", length, digests).and_then(Info::from_bytes)
     }
 
     /// A torrent of a folder, its files in the order of their bytes.
@@ -47,7 +47,7 @@ impl InfoBuilder {
     /// As [`Info::parse`], and if a name is none that a file can have.
     pub fn folder(self, files: &[BuildFile], digests: &[u8]) -> Result<Info, Error> {
         let files = files.iter().map(|file| (file.path.iter().map(Vec::as_slice), file.length));
-        self.folder_bytes(files, digests).and_then(|bytes| Info::from_bytes(bytes.into()))
+        self.folder_bytes(files, digests).and_then(Info::from_bytes)
     }
 
     /// The bytes of [`InfoBuilder::folder`] for [`Info::from_bytes`]: between the two, who has very many files can let go

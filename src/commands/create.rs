@@ -62,14 +62,14 @@ pub(super) fn run(args: &CreateArgs, context: &mut Context<'_>) -> Result<Exit> 
     }
     let walked = make::walk(&args.path, &args.make, file.as_deref(), context)?;
     let choices = make::Choices { name, ..make::Choices::default() };
-    let torrent = make::torrent(&walked, &args.make, choices, context)?;
+    let torrent = make::torrent(walked, &args.make, choices, context)?;
     if torrent.info.private() && torrent.announce.is_empty() {
         context.screen.warn("a private torrent without a tracker finds no peers; add one with --announce");
     }
     match &target {
-        Target::File(path) => output_file::write(&context.cwd, path, &torrent.to_bytes(), args.force)?,
+        Target::File(path) => output_file::write(&context.cwd, path, &torrent.to_parts(), args.force)?,
         Target::Stdout => {
-            context.results.bytes(&torrent.to_bytes())?;
+            torrent.to_parts().iter().try_for_each(|part| context.results.bytes(part))?;
             if args.magnet {
                 context.screen.say(&torrent.magnet().to_string());
             }

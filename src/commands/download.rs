@@ -210,5 +210,5 @@ async fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<Torre
         signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
     };
     // What lies there may well be a page about the torrent.
-    TorrentFile::parse(&bytes).map_err(|error| anyhow!("{shown}: not a torrent: {error}"))
+    TorrentFile::from_bytes(bytes).map_err(|error| anyhow!("{shown}: not a torrent: {error}"))
 }

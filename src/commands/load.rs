@@ -29,21 +29,21 @@ pub(crate) fn torrent(argument: &OsString, context: &mut Context<'_>) -> Result<
         }
         limited(file).map_err(|error| path_error(Path::new(argument), error))?
     };
-    parse(&name, &bytes)
+    parse(&name, bytes)
 }
 
 /// The torrent in a file, if there is one.
 pub(crate) fn file(path: &Path) -> Option<TorrentFile> {
     let bytes = limited(std::fs::File::open(path).ok()?).ok()?;
-    (bytes.len() <= MAX_TORRENT_BYTES).then(|| TorrentFile::parse(&bytes).ok()).flatten()
+    (bytes.len() <= MAX_TORRENT_BYTES).then(|| TorrentFile::from_bytes(bytes).ok()).flatten()
 }
 
 /// Parses a torrent file's bytes; errors have the name in front.
-pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<TorrentFile> {
+pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Result<TorrentFile> {
     if bytes.len() > MAX_TORRENT_BYTES {
         bail!("{name}: is larger than the {} MiB a torrent file may have", MAX_TORRENT_BYTES >> 20);
     }
-    TorrentFile::parse(bytes).map_err(|error| anyhow!("{name}: {error}"))
+    TorrentFile::from_bytes(bytes).map_err(|error| anyhow!("{name}: {error}"))
 }
 
 /// Reads at most a byte more than is allowed, so that too much is noticed and not read.

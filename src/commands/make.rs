@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use metainfo::{
-    BuildFile, InfoBuilder, TorrentBuilder, TorrentFile, automatic_piece_length, check_tracker_url,
+    Info, InfoBuilder, TorrentBuilder, TorrentFile, automatic_piece_length, check_tracker_url,
     check_web_seed_url,
 };
 use storage::{WalkOptions, Walked};
@@ -78,7 +78,7 @@ fn usage(error: impl std::fmt::Display) -> anyhow::Error {
 /// # Errors
 /// If a file cannot be read or changed meanwhile, a signal came, or a value makes no valid torrent.
 pub(crate) fn torrent(
-    walked: &Walked,
+    walked: Walked,
     args: &MakeArgs,
     choices: Choices<'_>,
     context: &Context<'_>,
@@ -88,7 +88,7 @@ pub(crate) fn torrent(
     let piece_length = args.piece_length.unwrap_or_else(|| automatic_piece_length(walked.total));
     let cancel = context.cancel_on_signal();
     let digests = job::run(&context.screen, &display_name, Phase::Making, walked.total, |progress| {
-        storage::hash_files(walked, piece_length, threads(args.threads), &cancel, progress)
+        storage::hash_files(&walked, piece_length, threads(args.threads), &cancel, progress)
     })
     .map_err(|error| context.storage_error(&error))?;
     let invalid = |error: metainfo::Error| anyhow!("{}: {error}", metainfo::display_safe(&display_name));
@@ -96,12 +96,12 @@ pub(crate) fn torrent(
     let info = if walked.single_file {
         builder.single_file(walked.total, &digests)
     } else {
-        let files: Vec<_> = walked
-            .files
-            .iter()
-            .map(|file| BuildFile { path: file.elements.clone(), length: file.length })
-            .collect();
-        builder.folder(&files, &digests)
+        let files = walked.files.iter().map(|file| (file.elements(), file.length));
+        builder.folder_bytes(files, &digests).and_then(|bytes| {
+            // A hundred thousand files need not be in memory twice, nor two million digests.
+            drop((walked, digests));
+            Info::from_bytes(bytes)
+        })
     };
     let mut announce = choices.first_tiers;
     announce.extend(crate::cli::values::tiers(&args.announce));

@@ -41,11 +41,11 @@ fn trouble(path: &Path, error: &std::io::Error) -> anyhow::Error {
     failure(Exit::Disk, format!("cannot write {}: {}", shown(path), reason(error)))
 }
 
-/// Writes a file.
+/// Writes a file of these parts, one after the other.
 ///
 /// # Errors
 /// As [`check`], and if the folder or the disk does not take it.
-pub(crate) fn write(cwd: &Path, path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
+pub(crate) fn write(cwd: &Path, path: &Path, parts: &[impl AsRef<[u8]>], overwrite: bool) -> Result<()> {
     check(cwd, path, overwrite)?;
     let full = cwd.join(path);
     let folder = full.parent().unwrap_or(cwd);
@@ -55,7 +55,7 @@ pub(crate) fn write(cwd: &Path, path: &Path, bytes: &[u8], overwrite: bool) -> R
         .permissions(std::fs::Permissions::from_mode(MODE))
         .tempfile_in(folder)
         .map_err(trouble)?;
-    file.write_all(bytes).map_err(trouble)?;
+    parts.iter().try_for_each(|part| file.write_all(part.as_ref())).map_err(trouble)?;
     let placed = if overwrite {
         file.persist(&full).map(drop).map_err(|error| error.error)
     } else {
@@ -81,11 +81,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (cwd, path) = (folder.path(), Path::new("a.torrent"));
         let there = || std::fs::read(cwd.join(path)).unwrap();
-        write(cwd, path, b"one", false).unwrap();
-        let error = write(cwd, path, b"two", false).unwrap_err();
+        write(cwd, path, &[b"one"], false).unwrap();
+        let error = write(cwd, path, &[b"two"], false).unwrap_err();
         assert_eq!(error.to_string(), "a.torrent: exists; use --force to overwrite it");
         assert_eq!(there(), b"one");
-        write(cwd, path, b"two", true).unwrap();
+        write(cwd, path, &[b"two"], true).unwrap();
         assert_eq!(there(), b"two");
         assert_eq!(names(folder.path()), ["a.torrent"]);
     }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn h80_a_folder_that_is_not_there_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = write(folder.path(), Path::new("no/a.torrent"), b"x", true).unwrap_err();
+        let error = write(folder.path(), Path::new("no/a.torrent"), &[b"x"], true).unwrap_err();
         assert_eq!(error.to_string(), "cannot write no/a.torrent: No such file or directory");
     }
 
@@ -101,7 +101,7 @@ mod tests {
     fn others_may_read_what_the_umask_lets_them() {
         let folder = tempfile::tempdir().unwrap();
         let (ours, plain) = (folder.path().join("a"), folder.path().join("b"));
-        write(folder.path(), &ours, b"x", false).unwrap();
+        write(folder.path(), &ours, &[b"x"], false).unwrap();
         std::fs::write(&plain, b"x").unwrap();
         let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));

@@ -78,7 +78,7 @@ fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Resu
     // A path of its own start stays what it is when it is put after the folder.
     let path = args.dir.as_deref().unwrap_or(Path::new("")).join(argument);
     let walked = make::walk(&path, &make, None, context)?;
-    let mut torrent = make::torrent(&walked, &make, make::Choices::default(), context)?;
+    let mut torrent = make::torrent(walked, &make, make::Choices::default(), context)?;
     let file = PathBuf::from(format!("{}.torrent", torrent.info.top_level()));
     let full = context.cwd.join(&file);
     let mut trackers = Vec::new();
@@ -95,7 +95,7 @@ fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Resu
         None if full.symlink_metadata().is_ok() => {
             context.screen.warn(&format!("{} is no torrent; it is left as it is", shown(&file)));
         }
-        None => match output_file::write(&context.cwd, &file, &torrent.to_bytes(), false) {
+        None => match output_file::write(&context.cwd, &file, &torrent.to_parts(), false) {
             Ok(()) => context.screen.say(&format!("made {}", shown(&file))),
             Err(error) => context.screen.warn(&format!("the torrent file is not written: {error:#}")),
         },

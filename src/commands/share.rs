@@ -47,7 +47,8 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
         let base = format!("http://{host}:{port}");
         let choices =
             make::Choices { first_tiers: vec![vec![format!("{base}/announce")]], ..make::Choices::default() };
-        let torrent = make::torrent(&walked, &args.make, choices, context)?;
+        let content = format!("{} in {}", size(walked.total), plural(walked.files.len() as u64, "file"));
+        let torrent = make::torrent(walked, &args.make, choices, context)?;
         let name = torrent.info.name().to_owned();
         let path = tracker.register(&name, torrent.to_bytes().into(), torrent.info_hash());
         let url = format!("{base}{path}");
@@ -71,7 +72,6 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
                 Shared { name: &name, info_hash_v1: info_hash, info_hash_v2: None, url, command, magnet };
             context.results.json(&shared)?;
         } else {
-            let content = format!("{} in {}", size(walked.total), plural(walked.files.len() as u64, "file"));
             print(&display_safe(&name), &content, &command, &url, args.qr, context)?;
         }
         context.results.flush()?;

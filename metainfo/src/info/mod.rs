@@ -135,8 +135,8 @@ impl Info {
     ///
     /// # Errors
     /// As there.
-    pub fn from_bytes(raw: Bytes) -> Result<Self, Error> {
-        parse::whole(&raw)
+    pub fn from_bytes(raw: impl Into<Bytes>) -> Result<Self, Error> {
+        parse::whole(&raw.into())
     }
 
     /// The exact bytes that were hashed.

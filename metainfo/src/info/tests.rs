@@ -52,9 +52,7 @@ fn raw_path(info: &Info, file: usize) -> Vec<&[u8]> {
 /// That joining any of the paths to a folder stays beneath it.
 pub(crate) fn assert_beneath(info: &Info) {
     for file in info.files() {
-        for path in
-            [Some(&file.path), file.exact_path(), file.symlink_target()].into_iter().flatten()
-        {
+        for path in [Some(&file.path), file.exact_path(), file.symlink_target()].into_iter().flatten() {
             let path = path.to_path_buf();
             let normal = |c: std::path::Component<'_>| matches!(c, std::path::Component::Normal(_));
             assert!(path.components().count() > 0 && path.components().all(normal), "{path:?}");

@@ -74,7 +74,8 @@ pub(crate) fn clean_element(raw: &[u8], platform: Platform) -> Vec<u8> {
 /// Whether [`clean_element`] leaves the name as it is.
 pub(crate) fn is_clean_element(raw: &[u8], platform: Platform) -> bool {
     // Nearly all names are so plain that they need not be put together to know it.
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'_' | b'(' | b')');
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'_' | b'(' | b')');
     let is_dotted = |byte: &u8| is_plain(byte) || *byte == b'.';
     let plain = platform == Platform::Unix
         && raw.len() <= MAX_NAME_BYTES

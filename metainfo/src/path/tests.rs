@@ -122,7 +122,7 @@ fn h14_a_name_that_the_file_system_holds_has_an_exact_form_however_odd() {
 
 fn place(names: &mut Names, path: &str) -> String {
     let elements = path.split('/').map(|element| element.as_bytes().to_vec()).collect();
-    SafePath::from_safe(&names.place(elements).unwrap()).to_string()
+    SafePath::from_safe(names.place(elements).unwrap()).to_string()
 }
 
 #[test]

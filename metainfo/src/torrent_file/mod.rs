@@ -64,8 +64,8 @@ impl TorrentFile {
     ///
     /// # Errors
     /// As there.
-    pub fn from_bytes(bytes: Bytes) -> Result<Self, Error> {
-        parse::torrent(&bytes)
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, Error> {
+        parse::torrent(&bytes.into())
     }
 
     /// The torrent that a magnet link names, once the bytes of its info dictionary are known (BEP 9): with the link's
@@ -73,7 +73,7 @@ impl TorrentFile {
     ///
     /// # Errors
     /// As [`Info::parse`], and if the link names another torrent.
-    pub fn from_magnet(magnet: &Magnet, info: Bytes) -> Result<Self, Error> {
+    pub fn from_magnet(magnet: &Magnet, info: impl Into<Bytes>) -> Result<Self, Error> {
         let info = Info::from_bytes(info)?;
         if info.hashes() != magnet.hashes {
             return Err(Error::new(ErrorKind::Info("the link names another torrent".to_owned())));

@@ -104,20 +104,22 @@ impl Lookup {
             match ended {
                 Ended::Stopped => return None,
                 Ended::Paused => self.set_state(State::Paused),
-                Ended::Found(found) => match TorrentFile::from_magnet(&self.add.magnet, &found.info) {
-                    Ok(torrent) => match self.add.next(&torrent) {
-                        Next::Download(select) => return Some(self.hand_over(torrent, select, *found)),
-                        Next::End => {
+                Ended::Found(mut found) => {
+                    match TorrentFile::from_magnet(&self.add.magnet, std::mem::take(&mut found.info)) {
+                        Ok(torrent) => match self.add.next(&torrent) {
+                            Next::Download(select) => return Some(self.hand_over(torrent, select, *found)),
+                            Next::End => {
+                                leave(&self.shared, found.announces).await;
+                                return None;
+                            }
+                        },
+                        Err(error) => {
                             leave(&self.shared, found.announces).await;
-                            return None;
+                            let name = display_safe(&self.stats.borrow().name);
+                            self.fail(format!("{name}: the torrent of this link cannot be used: {error}"));
                         }
-                    },
-                    Err(error) => {
-                        leave(&self.shared, found.announces).await;
-                        let name = display_safe(&self.stats.borrow().name);
-                        self.fail(format!("{name}: the torrent of this link cannot be used: {error}"));
                     }
-                },
+                }
             }
             if !self.rest().await {
                 return None;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use metainfo::{BuildFile, Info, InfoBuilder};
+use metainfo::{Info, InfoBuilder};
 use storage::sha::{MOST_LANES, Sha1, update_all};
 use storage::{Cancel, Storage, StorageOptions, WalkOptions, Walked, check, hash_files, walk};
 
@@ -27,14 +27,11 @@ fn tree(folder: &Path, count: usize, length: usize) -> Walked {
 }
 
 fn info_of(walked: &Walked, digests: &[u8]) -> Info {
-    let files: Vec<BuildFile> = walked
-        .files
-        .iter()
-        .map(|file| BuildFile { path: file.elements.clone(), length: file.length })
-        .collect();
+    let files = walked.files.iter().map(|file| (file.elements(), file.length));
     let builder =
         InfoBuilder { name: walked.name.clone(), piece_length: PIECE_LENGTH, private: false, source: None };
-    builder.folder(&files, digests).expect("a torrent")
+    let bytes = builder.folder_bytes(files, digests).expect("names that files have");
+    Info::from_bytes(bytes).expect("a torrent")
 }
 
 fn hashing(criterion: &mut Criterion) {

@@ -9,13 +9,14 @@
 //!
 //! It keeps no record of which pieces are right or wanted, and it buffers nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metainfo::{FileSpan, Geometry, Info, file_spans};
+use metainfo::{FileEntry, FileSpan, Geometry, Info};
 
 use crate::allocation::grow;
 use crate::aside::Aside;
@@ -71,21 +72,13 @@ pub(crate) enum Role {
     Link,
 }
 
-#[derive(Debug)]
-struct StoredFile {
-    path: PathBuf,
-    offset: u64,
-    length: u64,
-    role: Role,
-    executable: bool,
-}
-
 /// The content of one torrent beneath a root folder.
 #[derive(Debug)]
 pub struct Storage {
     root: Root,
-    files: Vec<StoredFile>,
-    geometry: Geometry,
+    info: Info,
+    /// The files that are not under their safe names.
+    elsewhere: BTreeMap<usize, PathBuf>,
     access: Access,
     links: Links,
     pool: Mutex<Pool>,
@@ -103,25 +96,13 @@ impl Storage {
     /// # Errors
     /// If the folder cannot be opened or, with [`Access::ReadWrite`], made.
     pub fn new(root: &Path, info: &Info, options: StorageOptions) -> Result<Self, StorageError> {
-        let role = |attributes: metainfo::FileAttributes| match attributes {
-            a if a.padding => Role::Padding,
-            a if a.symlink => Role::Link,
-            _ => Role::Content,
-        };
         let root = Root::open(root, options.access == Access::ReadWrite)?;
         let links = if options.follow_symlinks { Links::Follow } else { Links::Refuse };
-        let stored = |entry: &metainfo::FileEntry| StoredFile {
-            path: place(&root, entry, links),
-            offset: entry.offset,
-            length: entry.length,
-            role: role(entry.attributes),
-            executable: entry.attributes.executable,
-        };
-        let files = info.files().iter().map(stored).collect();
+        let elsewhere = |entry: (usize, &FileEntry)| Some((entry.0, elsewhere(&root, entry.1, links)?));
         Ok(Self {
+            elsewhere: info.files().iter().enumerate().filter_map(elsewhere).collect(),
+            info: info.clone(),
             root,
-            files,
-            geometry: info.geometry(),
             access: options.access,
             links,
             pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
@@ -217,7 +198,7 @@ impl Storage {
 
     /// The files of the content that hold these bytes.
     pub(crate) fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
-        file_spans(&self.files, |f| (f.offset, f.length), offset, length)
+        self.info.file_spans(offset, length)
     }
 
     /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.
@@ -278,7 +259,7 @@ impl Storage {
 
     fn within(&self, operation: &'static str, offset: u64, length: usize) -> Result<(), StorageError> {
         match offset.checked_add(length as u64) {
-            Some(end) if end <= self.geometry.total() => Ok(()),
+            Some(end) if end <= self.geometry().total() => Ok(()),
             _ => Err(StorageError::invalid(
                 operation,
                 self.root.path(),
@@ -320,31 +301,41 @@ impl Storage {
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
-        self.geometry
+        self.info.geometry()
     }
 
     pub(crate) fn file_count(&self) -> usize {
-        self.files.len()
+        self.info.files().len()
+    }
+
+    fn entry(&self, file: usize) -> Option<&FileEntry> {
+        self.info.files().get(file)
     }
 
     pub(crate) fn role(&self, file: usize) -> Role {
-        self.files.get(file).map_or(Role::Padding, |f| f.role)
+        match self.entry(file).map(|entry| entry.attributes) {
+            Some(attributes) if attributes.padding => Role::Padding,
+            Some(attributes) if attributes.symlink => Role::Link,
+            Some(_) => Role::Content,
+            None => Role::Padding,
+        }
     }
 
     pub(crate) fn length(&self, file: usize) -> u64 {
-        self.files.get(file).map_or(0, |f| f.length)
+        self.entry(file).map_or(0, |entry| entry.length)
     }
 
     pub(crate) fn offset(&self, file: usize) -> u64 {
-        self.files.get(file).map_or(0, |f| f.offset)
+        self.entry(file).map_or(0, |entry| entry.offset)
     }
 
     pub(crate) fn executable(&self, file: usize) -> bool {
-        self.files.get(file).is_some_and(|f| f.executable)
+        self.entry(file).is_some_and(|entry| entry.attributes.executable)
     }
 
     pub(crate) fn relative(&self, file: usize) -> &Path {
-        self.files.get(file).map_or(Path::new(""), |f| &f.path)
+        let safe = || self.entry(file).map_or(Path::new(""), |entry| entry.path.as_path());
+        self.elsewhere.get(&file).map_or_else(safe, PathBuf::as_path)
     }
 
     /// Where the file is on disk, to be named in messages.
@@ -367,15 +358,12 @@ impl Storage {
     }
 }
 
-/// Where a file of the torrent is: under its safe name, unless only one of the exact name is there already, as in
-/// one's own folder that was made into this torrent.
-fn place(root: &Root, entry: &metainfo::FileEntry, links: Links) -> PathBuf {
-    let safe = entry.path.to_path_buf();
+/// Where a file of the torrent is if not under its safe name: only one of the exact name is there already, as in one's
+/// own folder that was made into this torrent.
+fn elsewhere(root: &Root, entry: &FileEntry, links: Links) -> Option<PathBuf> {
     let stands = |path: &Path| matches!(root.inspect(path, links), Ok(Found::Present { .. }));
-    match entry.exact_path.as_ref().map(metainfo::SafePath::to_path_buf) {
-        Some(exact) if !stands(&safe) && stands(&exact) => exact,
-        _ => safe,
-    }
+    let exact = entry.exact_path()?.as_path();
+    (!stands(entry.path.as_path()) && stands(exact)).then(|| exact.to_path_buf())
 }
 
 /// A span's length as a length in memory; it is never longer than the buffer that it was cut from.

@@ -4,7 +4,7 @@
 //! then. A file that changed meanwhile, by its size or its time of change, ends the work with an error that names it.
 
 use std::fs::{File, Metadata};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use metainfo::Geometry;
@@ -38,18 +38,19 @@ pub fn hash_files(
     for file in &walked.files {
         files.push((offset, file));
         let sum = offset.checked_add(file.length);
-        offset =
-            sum.ok_or_else(|| StorageError::invalid("hash", &file.path, "the files are too large together"))?;
+        let too_large =
+            || StorageError::invalid("hash", &walked.path_of(file), "the files are too large together");
+        offset = sum.ok_or_else(too_large)?;
     }
-    let top = walked.files.first().map_or(Path::new(""), |file| &file.path);
-    let geometry =
-        Geometry::new(offset, piece_length).map_err(|e| StorageError::invalid("hash", top, e.to_string()))?;
+    let geometry = Geometry::new(offset, piece_length)
+        .map_err(|e| StorageError::invalid("hash", &walked.path, e.to_string()))?;
     let digests = Mutex::new(vec![0; geometry.piece_count() as usize * DIGEST]);
-    digest_pieces(&Hashing { files, digests: &digests }, geometry, threads, cancel, progress)?;
+    digest_pieces(&Hashing { walked, files, digests: &digests }, geometry, threads, cancel, progress)?;
     Ok(digests.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 struct Hashing<'w> {
+    walked: &'w Walked,
     /// Offset in the content, and the file.
     files: Vec<(u64, &'w WalkedFile)>,
     digests: &'w Mutex<Vec<u8>>,
@@ -65,7 +66,7 @@ impl Job for Hashing<'_> {
     }
 
     fn path(&self, file: usize) -> PathBuf {
-        self.files.get(file).map_or_else(PathBuf::new, |(_, file)| file.path.clone())
+        self.files.get(file).map_or_else(PathBuf::new, |(_, file)| self.walked.path_of(file))
     }
 
     fn open(&self, file: usize) -> Result<Source, StorageError> {

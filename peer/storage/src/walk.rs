@@ -11,6 +11,7 @@
 
 use std::ffi::OsStr;
 use std::fs::FileType;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -44,7 +45,9 @@ pub struct WalkOptions {
 /// What goes into a torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walked {
-    /// The last element of the path that was walked, as raw bytes.
+    /// The path that was walked.
+    pub path: PathBuf,
+    /// Its last element, as raw bytes.
     pub name: Vec<u8>,
     /// Whether the path is one file rather than a folder.
     pub single_file: bool,
@@ -56,15 +59,32 @@ pub struct Walked {
     pub warnings: Vec<String>,
 }
 
-/// A file that goes into a torrent.
+/// A file that goes into a torrent. There may be very many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkedFile {
-    /// Where it is, to be opened.
-    pub path: PathBuf,
-    /// Path elements below [`Walked::name`], as raw bytes; empty for a single file.
-    pub elements: Vec<Vec<u8>>,
+    /// The path below [`Walked::path`], its elements joined by `/`; empty for a single file.
+    below: Box<[u8]>,
     /// Bytes.
     pub length: u64,
+}
+
+impl WalkedFile {
+    /// Path elements below [`Walked::name`], as raw bytes; none for a single file.
+    pub fn elements(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        // Of nothing `split` makes one empty element.
+        self.below.split(|byte| *byte == b'/').filter(|element| !element.is_empty())
+    }
+}
+
+impl Walked {
+    /// Where a file is, to be opened.
+    #[must_use]
+    pub fn path_of(&self, file: &WalkedFile) -> PathBuf {
+        match &*file.below {
+            [] => self.path.clone(),
+            below => self.path.join(OsStr::from_bytes(below)),
+        }
+    }
 }
 
 /// Lists what goes into a torrent of `path`, a file or a folder.
@@ -76,11 +96,17 @@ pub struct WalkedFile {
 pub fn walk(path: &Path, options: &WalkOptions) -> Result<Walked, StorageError> {
     let metadata = std::fs::metadata(path).map_err(|e| StorageError::io("read", path, e))?;
     let name = name_of(path)?;
-    let mut walked =
-        Walked { name, single_file: metadata.is_file(), files: Vec::new(), total: 0, warnings: Vec::new() };
+    let mut walked = Walked {
+        path: path.to_path_buf(),
+        name,
+        single_file: metadata.is_file(),
+        files: Vec::new(),
+        total: 0,
+        warnings: Vec::new(),
+    };
     if metadata.is_file() {
         may_read(path).map_err(|e| StorageError::io("read", path, e))?;
-        let file = WalkedFile { path: path.to_path_buf(), elements: Vec::new(), length: metadata.len() };
+        let file = WalkedFile { below: Box::default(), length: metadata.len() };
         walked.total = file.length;
         walked.files.push(file);
         return Ok(walked);
@@ -158,8 +184,8 @@ impl Walk<'_> {
             return self.skip(path, &reason(&error));
         }
         let relative = path.strip_prefix(self.top).unwrap_or(path);
-        let elements = relative.iter().map(|e| e.as_encoded_bytes().to_vec()).collect();
-        self.walked.files.push(WalkedFile { path: path.to_path_buf(), elements, length });
+        let below = relative.as_os_str().as_bytes().into();
+        self.walked.files.push(WalkedFile { below, length });
     }
 
     fn skip(&mut self, path: &Path, why: &str) {
@@ -176,7 +202,7 @@ impl Walk<'_> {
 
     fn finish(mut self) -> Walked {
         // The path as one string, not element by element: that is how mktorrent compares.
-        self.walked.files.sort_by_cached_key(|file| file.elements.join(&b'/'));
+        self.walked.files.sort_unstable_by(|a, b| a.below.cmp(&b.below));
         self.walked.total = self.walked.files.iter().fold(0, |sum, file| sum.saturating_add(file.length));
         self.walked.warnings.sort();
         if self.left_out > 0 {

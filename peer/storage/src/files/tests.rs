@@ -281,7 +281,7 @@ fn finishing_opens_no_file_that_is_as_it_should_be() {
     writable(root.path(), &info).finish().unwrap();
     let storage = writable(root.path(), &info);
     storage.finish_with(|_, _| panic!("the mode is right")).unwrap();
-    assert_eq!(storage.lock_pool().files(), [], "nothing was opened to write");
+    assert_eq!(storage.lock_pool().files(), [0usize; 0], "nothing was opened to write");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
+use std::path::Path;
+
 use super::*;
 use crate::StorageErrorKind;
 use crate::testing::{content, fifo, naive_digests};
