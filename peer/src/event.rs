@@ -67,6 +67,17 @@ pub enum Event {
 pub struct EventStream(pub(crate) broadcast::Receiver<Event>);
 
 impl EventStream {
+    /// An event that is there already; `None` if there is none. Skips what was lost.
+    pub fn ready(&mut self) -> Option<Event> {
+        loop {
+            match self.0.try_recv() {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next event; `None` when the session is gone. Skips what was lost.
     pub async fn next(&mut self) -> Option<Event> {
         loop {

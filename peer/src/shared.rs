@@ -12,6 +12,7 @@ use metainfo::InfoHash;
 use peer_proto::{Allocator, PeerId, Time, Torrent, TorrentKey};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use storage::Roots;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 use tokio::time::Instant;
 
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) port: u16,
     pub(crate) peer_id: PeerId,
     pub(crate) disk: DiskThreads,
+    /// Folders that torrents lie in.
+    pub(crate) roots: Roots,
     pub(crate) blocks: Arc<BlockPool>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Connections of all torrents together.
@@ -56,6 +59,7 @@ impl Shared {
             port,
             peer_id: PeerId::generate(&mut rng),
             disk,
+            roots: Roots::default(),
             blocks: BlockPool::new(limits::BLOCK_BUFFERS),
             events: broadcast::channel(limits::EVENTS).0,
             links: Arc::new(Semaphore::new(config.max_peers)),

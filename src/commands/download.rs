@@ -9,9 +9,10 @@ use metainfo::{InfoHash, Magnet, TorrentFile, display_safe};
 use peer::{AddMagnet, AddTorrent, Next, OnFound};
 
 use super::add::Add;
+use super::network::start;
 use super::several::Several;
 use super::show::is_magnet;
-use super::transfer::{Rules, Transfers, start};
+use super::transfer::{Rules, Transfers};
 use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::cli::values::FileNumbers;

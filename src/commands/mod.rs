@@ -10,6 +10,7 @@ mod load;
 mod magnet;
 mod make;
 mod misc;
+mod network;
 mod output_file;
 mod progress;
 mod scrape;

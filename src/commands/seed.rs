@@ -7,9 +7,10 @@ use anyhow::Result;
 use metainfo::{TorrentFile, display_safe};
 use peer::{AddTorrent, Verify};
 
+use super::network::start;
 use super::several::Several;
 use super::show::is_magnet;
-use super::transfer::{Rules, Transfers, start};
+use super::transfer::{Rules, Transfers};
 use super::{Context, block_on, load, make, output_file, path_error, shown};
 use crate::cli::{MakeArgs, SeedArgs};
 use crate::exit::Exit;

@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, default_addresses};
 
-use super::transfer::{Rules, Transfers, start};
+use super::network::start;
+use super::transfer::{Rules, Transfers};
 use super::{Context, block_on, make, seed};
 use crate::cli::ShareArgs;
 use crate::exit::{Exit, failure, reason};

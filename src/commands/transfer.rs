@@ -2,23 +2,18 @@
 //!
 //! It watches them, shows them, and decides when enough is done. It asks nothing of peers: the session does.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use metainfo::display_safe;
-use peer::{
-    Event, FailureKind, Limits, Listen, Note, PortChoice, Session, SessionConfig, SessionError, State,
-    TorrentId, TorrentStats,
-};
+use peer::{Event, FailureKind, Note, Session, State, TorrentId, TorrentStats};
 use tokio::sync::watch;
 
 use super::Context;
 use super::add::Add;
 use super::progress::{Progress, timed_out};
 use super::summary::{self, Record};
-use crate::cli::NetworkArgs;
-use crate::exit::{Exit, code_of, failure, reason};
+use crate::exit::{Exit, code_of, failure};
 use crate::output::screen::Screen;
 use crate::output::transfer::{Course, Display, Milestone, Milestones};
 use crate::output::view::View;
@@ -60,64 +55,6 @@ impl Rules {
     }
 }
 
-/// The session that these options ask for.
-pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
-    let mut listen = Listen::default();
-    if let Some(name) = &args.bind {
-        listen.addresses = addresses_of(name)?;
-    }
-    match args.port {
-        None => {}
-        Some(0) => listen.port = PortChoice::Any,
-        Some(port) => listen.port = PortChoice::Exact(port),
-    }
-    let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
-    let limits = Limits { up: args.limit_up, down: args.limit_down };
-    let pex = args.pex.on;
-    Session::start(SessionConfig { listen, max_peers, limits, pex, ..SessionConfig::default() }).map_err(
-        |error| match error {
-            SessionError::Listen { address, source } => {
-                let hint = match source.kind() {
-                    std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
-                    std::io::ErrorKind::PermissionDenied => "; choose one above 1023 with --port",
-                    std::io::ErrorKind::AddrNotAvailable => "; choose one of this machine's with --bind",
-                    _ => "",
-                };
-                anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
-            }
-            other => anyhow!("{other}"),
-        },
-    )
-}
-
-/// The address that this is, or those of the network interface of this name.
-fn addresses_of(name: &str) -> Result<Vec<IpAddr>> {
-    if let Ok(address) = name.parse() {
-        return Ok(vec![address]);
-    }
-    let interfaces = if_addrs::get_if_addrs().context("cannot list this machine's network interfaces")?;
-    // A link-local IPv6 address means nothing without its zone, which peers and trackers cannot be told.
-    let addresses: Vec<IpAddr> = interfaces
-        .iter()
-        .filter(|interface| interface.name == name && !interface.is_link_local())
-        .map(if_addrs::Interface::ip)
-        .collect();
-    if addresses.is_empty() {
-        let mut names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        return Err(failure(
-            Exit::Usage,
-            format!(
-                "--bind {}: neither an address nor an interface with one (there are {})",
-                display_safe(name),
-                names.join(", ")
-            ),
-        ));
-    }
-    Ok(addresses)
-}
-
 /// One torrent that is watched.
 struct Watched {
     id: TorrentId,
@@ -149,6 +86,8 @@ pub(super) struct Transfers {
     rules: Rules,
     screen: Screen,
     watched: Vec<Watched>,
+    /// What was seen of each at the last look: of a thousand torrents few have changed since.
+    views: Vec<View>,
     worst: Option<Exit>,
 }
 
@@ -162,7 +101,8 @@ enum Ended {
 impl Transfers {
     /// None yet.
     pub(super) fn new(session: Session, rules: Rules, context: &Context<'_>) -> Self {
-        Self { session, rules, screen: context.screen.clone(), watched: Vec::new(), worst: None }
+        let screen = context.screen.clone();
+        Self { session, rules, screen, watched: Vec::new(), views: Vec::new(), worst: None }
     }
 
     /// Adds torrents. One of several that cannot be added is told and gives the exit code: the others go on.
@@ -282,17 +222,21 @@ impl Transfers {
             };
             if let Some(event) = event {
                 self.tell(&event);
+                // A thousand torrents that start together are worth one look.
+                while let Some(event) = events.ready() {
+                    self.tell(&event);
+                }
             }
             let now = Instant::now();
-            let views = self.look(now).await;
+            self.look(now).await;
             // The summary says what became of them; a line about seeding that is over already would only confuse.
             if self.watched.iter().all(|one| one.over) {
                 return Ended::AllOver;
             }
-            display.update(&views, now);
-            let still = progress.look(&views, now);
+            display.update(&self.views, now);
+            let still = progress.look(&self.views, now);
             if let Some(timeout) = self.rules.timeout.filter(|timeout| still >= *timeout) {
-                return Ended::TimedOut(timed_out(&views, timeout));
+                return Ended::TimedOut(timed_out(&self.views, timeout));
             }
         }
     }
@@ -307,10 +251,14 @@ impl Transfers {
     }
 
     /// Looks at all torrents: what has happened, and which are over.
-    async fn look(&mut self, now: Instant) -> Vec<View> {
-        let mut views = Vec::with_capacity(self.watched.len());
+    async fn look(&mut self, now: Instant) {
         let mut leave = Vec::new();
-        for one in &mut self.watched {
+        for (at, one) in self.watched.iter_mut().enumerate() {
+            // Time alone ends a seed that has seeded long enough; else only what is new matters.
+            let waits_for_time = self.rules.time.is_some() && one.seeding_since.is_some() && !one.over;
+            if at < self.views.len() && !waits_for_time && !one.stats.has_changed().unwrap_or(true) {
+                continue;
+            }
             let stats = one.stats.borrow_and_update().clone();
             one.record.look(&stats);
             let view = one.view(&stats);
@@ -344,7 +292,10 @@ impl Transfers {
                 State::Stopped => one.over = true,
                 _ => {}
             }
-            views.push(view);
+            match self.views.get_mut(at) {
+                Some(seen) => *seen = view,
+                None => self.views.push(view),
+            }
         }
         // With one torrent left the session ends anyhow; a seed that has had enough leaves the others alone.
         if self.watched.iter().any(|one| !one.over) {
@@ -352,7 +303,6 @@ impl Transfers {
                 self.session.pause(id).await;
             }
         }
-        views
     }
 
     /// Goes on for what others have asked of it.
@@ -364,8 +314,8 @@ impl Transfers {
                 _ = context.interrupt.wait() => return,
             }
             let now = Instant::now();
-            let views = self.look(now).await;
-            display.update(&views, now);
+            self.look(now).await;
+            display.update(&self.views, now);
         }
     }
 

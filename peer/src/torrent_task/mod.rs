@@ -208,6 +208,7 @@ impl Context {
                 let _turn = turn;
                 let means = Means {
                     config: &shared.config,
+                    roots: &shared.roots,
                     cancel: &cancel,
                     progress: &|bytes| {
                         checked.fetch_add(bytes, Ordering::Relaxed);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use metainfo::{Info, display_safe};
 use peer_proto::Bitfield;
 use storage::{
-    Access, Cancel, CheckReport, FileReport, Found, Storage, StorageError, StorageErrorKind, StorageOptions,
-    Survey,
+    Access, Cancel, CheckReport, FileReport, Found, Roots, Storage, StorageError, StorageErrorKind,
+    StorageOptions, Survey,
 };
 
 use super::choice::{selection, wanted};
@@ -39,6 +39,7 @@ pub(super) enum Unprepared {
 /// What the work needs besides the torrent.
 pub(super) struct Means<'a> {
     pub(super) config: &'a SessionConfig,
+    pub(super) roots: &'a Roots,
     pub(super) cancel: &'a Cancel,
     pub(super) progress: &'a (dyn Fn(u64) + Sync),
     pub(super) warn: &'a dyn Fn(String),
@@ -50,7 +51,7 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
     let storage = |access| {
         let follow_symlinks = add.follow_symlinks && access == Access::ReadOnly;
         let options = StorageOptions { access, follow_symlinks, max_open_files: means.config.max_open_files };
-        Storage::new(&add.root, info, options).map_err(disk)
+        Storage::among(means.roots, &add.root, info, options).map_err(disk)
     };
     let (storage, have, marker) = match add.purpose {
         Purpose::Seed => {

@@ -25,6 +25,7 @@ use crate::error::StorageError;
 use crate::open::{Links, Purpose, Root};
 use crate::parts::Parts;
 use crate::pool::Pool;
+use crate::roots::Roots;
 use crate::survey::Found;
 use crate::sync::Unsynced;
 
@@ -75,7 +76,7 @@ pub(crate) enum Role {
 /// The content of one torrent beneath a root folder.
 #[derive(Debug)]
 pub struct Storage {
-    root: Root,
+    root: Arc<Root>,
     info: Info,
     /// The files that are not under their safe names.
     elsewhere: BTreeMap<usize, PathBuf>,
@@ -96,7 +97,20 @@ impl Storage {
     /// # Errors
     /// If the folder cannot be opened or, with [`Access::ReadWrite`], made.
     pub fn new(root: &Path, info: &Info, options: StorageOptions) -> Result<Self, StorageError> {
-        let root = Root::open(root, options.access == Access::ReadWrite)?;
+        Self::among(&Roots::default(), root, info, options)
+    }
+
+    /// The same; the folder is opened only if none of the other torrents among these `roots` has it open.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn among(
+        roots: &Roots,
+        root: &Path,
+        info: &Info,
+        options: StorageOptions,
+    ) -> Result<Self, StorageError> {
+        let root = roots.open(root, options.access == Access::ReadWrite)?;
         let links = if options.follow_symlinks { Links::Follow } else { Links::Refuse };
         let elsewhere = |entry: (usize, &FileEntry)| Some((entry.0, elsewhere(&root, entry.1, links)?));
         Ok(Self {

@@ -24,6 +24,7 @@ mod open;
 mod parts;
 mod place;
 mod pool;
+mod roots;
 pub mod sha;
 mod survey;
 mod sync;
@@ -36,6 +37,7 @@ pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};
 pub use files::{Access, DEFAULT_OPEN_FILES, Storage, StorageOptions};
 pub use hasher::hash_files;
+pub use roots::Roots;
 pub use survey::{Found, Survey};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};
 

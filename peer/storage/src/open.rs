@@ -65,6 +65,14 @@ impl Root {
         Ok(Self { folder, path: path.to_path_buf(), element_by_element: AtomicBool::new(false) })
     }
 
+    /// Whether both are one folder, by whatever path.
+    pub(crate) fn is_same_folder(&self, other: &Self) -> bool {
+        match (rustix::fs::fstat(&self.folder), rustix::fs::fstat(&other.folder)) {
+            (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+            _ => false,
+        }
+    }
+
     /// The root as it was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -1,0 +1,68 @@
+//! The session that the options about the network ask for.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, anyhow};
+use metainfo::display_safe;
+use peer::{Limits, Listen, PortChoice, Session, SessionConfig, SessionError};
+
+use crate::cli::NetworkArgs;
+use crate::exit::{Exit, failure, reason};
+
+/// The session that these options ask for.
+pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
+    let mut listen = Listen::default();
+    if let Some(name) = &args.bind {
+        listen.addresses = addresses_of(name)?;
+    }
+    match args.port {
+        None => {}
+        Some(0) => listen.port = PortChoice::Any,
+        Some(port) => listen.port = PortChoice::Exact(port),
+    }
+    let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
+    let limits = Limits { up: args.limit_up, down: args.limit_down };
+    let pex = args.pex.on;
+    Session::start(SessionConfig { listen, max_peers, limits, pex, ..SessionConfig::default() }).map_err(
+        |error| match error {
+            SessionError::Listen { address, source } => {
+                let hint = match source.kind() {
+                    std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
+                    std::io::ErrorKind::PermissionDenied => "; choose one above 1023 with --port",
+                    std::io::ErrorKind::AddrNotAvailable => "; choose one of this machine's with --bind",
+                    _ => "",
+                };
+                anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
+            }
+            other => anyhow!("{other}"),
+        },
+    )
+}
+
+/// The address that this is, or those of the network interface of this name.
+fn addresses_of(name: &str) -> Result<Vec<IpAddr>> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    let interfaces = if_addrs::get_if_addrs().context("cannot list this machine's network interfaces")?;
+    // A link-local IPv6 address means nothing without its zone, which peers and trackers cannot be told.
+    let addresses: Vec<IpAddr> = interfaces
+        .iter()
+        .filter(|interface| interface.name == name && !interface.is_link_local())
+        .map(if_addrs::Interface::ip)
+        .collect();
+    if addresses.is_empty() {
+        let mut names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        return Err(failure(
+            Exit::Usage,
+            format!(
+                "--bind {}: neither an address nor an interface with one (there are {})",
+                display_safe(name),
+                names.join(", ")
+            ),
+        ));
+    }
+    Ok(addresses)
+}
