@@ -10,6 +10,7 @@
 mod command_line;
 mod connections;
 mod create;
+mod giants;
 mod interop;
 mod lifecycle;
 mod magnets;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::{Result, anyhow};
 use metainfo::{FileEntry, InfoHashes, Magnet, TorrentFile, display_safe};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Context, load};
 use crate::cli::ShowArgs;
@@ -23,7 +23,7 @@ struct Shown<'a> {
     piece_length: Option<u32>,
     piece_count: Option<u32>,
     total_size: Option<u64>,
-    files: Option<Vec<ShownFile>>,
+    files: Option<ShownFiles<'a>>,
     announce: Vec<Vec<String>>,
     web_seeds: Vec<String>,
     nodes: Vec<(String, u16)>,
@@ -32,6 +32,19 @@ struct Shown<'a> {
     created_by: Option<&'a str>,
     creation_date: Option<i64>,
     magnet: String,
+}
+
+/// The files of a torrent, each put into words only when it is written: there may be very many.
+struct ShownFiles<'a>(&'a [FileEntry]);
+
+impl Serialize for ShownFiles<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|file| ShownFile {
+            path: file.path.to_string(),
+            length: file.length,
+            padding: file.attributes.padding,
+        }))
+    }
 }
 
 #[derive(Serialize)]
@@ -67,11 +80,6 @@ fn show_torrent(torrent: &TorrentFile, context: &mut Context<'_>) -> Result<()> 
     let info = &torrent.info;
     let geometry = info.geometry();
     if context.json {
-        let file = |file: &FileEntry| ShownFile {
-            path: file.path.to_string(),
-            length: file.length,
-            padding: file.attributes.padding,
-        };
         return context.results.json(&Shown {
             name: Some(info.name()),
             info_hash_v1: torrent.info_hash().to_string(),
@@ -80,7 +88,7 @@ fn show_torrent(torrent: &TorrentFile, context: &mut Context<'_>) -> Result<()> 
             piece_length: Some(geometry.piece_length()),
             piece_count: Some(geometry.piece_count()),
             total_size: Some(geometry.total()),
-            files: Some(info.files().iter().map(file).collect()),
+            files: Some(ShownFiles(info.files())),
             announce: torrent.announce.clone(),
             web_seeds: web_seeds(torrent),
             nodes: torrent.nodes.clone(),

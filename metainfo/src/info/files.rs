@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use super::parse::{layout, lossy};
 use super::{FileAttributes, FileEntry, Layout, Rare};
@@ -59,8 +60,8 @@ impl Stated<'_> {
             length: self.length,
             offset,
             attributes: self.attributes,
-            // `scan` reads less than 4 GiB.
-            names_at: names_at.and_then(|at| u32::try_from(at).ok()),
+            // `scan` reads less than 4 GiB, and no list stands where the dictionary itself begins.
+            names_at: names_at.and_then(|at| u32::try_from(at).ok()).and_then(NonZeroU32::new),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
         }
     }

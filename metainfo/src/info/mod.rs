@@ -14,6 +14,7 @@ mod parse;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,7 +73,7 @@ pub struct FileEntry {
     /// BEP 47 attributes.
     pub attributes: FileAttributes,
     /// Offset in the info dictionary of the list of names that `path` was made of; `None` for a single file.
-    names_at: Option<u32>,
+    names_at: Option<NonZeroU32>,
     rare: Option<Box<Rare>>,
 }
 
@@ -207,7 +208,7 @@ impl Info {
     /// The path elements of one of the files as the torrent has them (in `path.utf-8`, where that was read), below the
     /// torrent's name: none for a single file.
     pub fn raw_path(&self, file: &FileEntry) -> impl Iterator<Item = &[u8]> {
-        let list = file.names_at.and_then(|at| self.raw.get(at as usize..)).unwrap_or_default();
+        let list = file.names_at.and_then(|at| self.raw.get(at.get() as usize..)).unwrap_or_default();
         list_of_strings(list)
     }
 

@@ -84,6 +84,12 @@ fn a_single_file_and_a_folder_are_read_with_their_geometry() {
 }
 
 #[test]
+fn a_file_takes_little_more_than_its_path_whatever_few_files_have() {
+    // A stranger decides how many there are.
+    assert_eq!(size_of::<FileEntry>(), 48);
+}
+
+#[test]
 fn the_optional_fields_that_real_torrents_carry_are_read() {
     let info = folder(&[
         file(1, &[b"caf\xe9"], &[("path.utf-8", path(&["café".as_bytes()])), ("md5sum", "abc".into())]),
