@@ -3,10 +3,7 @@
 //! What comes out has been through [`Info::parse`], so that shoal writes nothing that it would not read. A torrent of a
 //! hundred thousand files is written file by file, and no more than its bytes are kept.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_bytes::Bytes;
-
-use crate::bencode::encode;
+use crate::bencode::Writer;
 use crate::{Error, ErrorKind, Info, TorrentFile, check_tracker_url, check_web_seed_url, display_safe};
 
 /// A file to put into a torrent.
@@ -38,7 +35,10 @@ impl InfoBuilder {
     /// As [`Info::parse`], and if the name is none that a file can have.
     pub fn single_file(self, length: u64, digests: &[u8]) -> Result<Info, Error> {
         let length = size(length)?;
-        self.encode("length", length, digests).and_then(Info::from_bytes)
+        check_name(&self.name)?;
+        let mut writer = Writer::default();
+        writer.dict().string("length").int(length);
+        Info::from_bytes(self.finish(writer, digests))
     }
 
     /// A torrent of a folder, its files in the order of their bytes.
@@ -57,81 +57,40 @@ impl InfoBuilder {
     /// If a name is none that a file can have, or a length more than 2⁶³.
     pub fn folder_bytes<'a, P>(
         self,
-        files: impl Iterator<Item = (P, u64)> + Clone,
+        files: impl Iterator<Item = (P, u64)>,
         digests: &[u8],
     ) -> Result<Vec<u8>, Error>
     where
-        P: Iterator<Item = &'a [u8]> + Clone,
+        P: Iterator<Item = &'a [u8]>,
     {
-        files.clone().try_for_each(|(mut path, length)| {
-            size(length)?;
-            path.try_for_each(check_name)
-        })?;
-        self.encode("files", Listed(files), digests)
-    }
-
-    fn encode(self, key: &str, content: impl Serialize, digests: &[u8]) -> Result<Vec<u8>, Error> {
         check_name(&self.name)?;
-        Ok(encode(&Dictionary { key, content, builder: &self, digests }))
-    }
-}
-
-/// The info dictionary as it is written, key by key.
-struct Dictionary<'a, C> {
-    /// `files` or `length`: either sorts before the other keys.
-    key: &'a str,
-    content: C,
-    builder: &'a InfoBuilder,
-    digests: &'a [u8],
-}
-
-impl<C: Serialize> Serialize for Dictionary<'_, C> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.key, &self.content)?;
-        map.serialize_entry("name", Bytes::new(&self.builder.name))?;
-        map.serialize_entry("piece length", &i64::from(self.builder.piece_length))?;
-        map.serialize_entry("pieces", Bytes::new(self.digests))?;
-        if self.builder.private {
-            map.serialize_entry("private", &1i64)?;
-        }
-        if let Some(source) = &self.builder.source {
-            map.serialize_entry("source", source)?;
-        }
-        map.end()
-    }
-}
-
-/// The list of files, written as it is told.
-struct Listed<I>(I);
-
-impl<'a, P, I> Serialize for Listed<I>
-where
-    P: Iterator<Item = &'a [u8]> + Clone,
-    I: Iterator<Item = (P, u64)> + Clone,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.clone().map(|(path, length)| File { path, length }))
-    }
-}
-
-struct File<P> {
-    path: P,
-    length: u64,
-}
-
-impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Serialize for File<P> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Names<P>(P);
-        impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Serialize for Names<P> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_seq(self.0.clone().map(Bytes::new))
+        let mut writer = Writer::default();
+        writer.dict().string("files").list();
+        for (path, length) in files {
+            writer.dict().string("length").int(size(length)?).string("path").list();
+            for element in path {
+                check_name(element)?;
+                writer.string(element);
             }
+            writer.end().end();
         }
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("length", &self.length)?;
-        map.serialize_entry("path", &Names(self.path.clone()))?;
-        map.end()
+        writer.end();
+        Ok(self.finish(writer, digests))
+    }
+
+    /// The keys that come after `files` and `length`.
+    fn finish(self, mut writer: Writer, digests: &[u8]) -> Vec<u8> {
+        writer.string("name").string(&self.name);
+        writer.string("piece length").int(self.piece_length.into());
+        writer.string("pieces").string(digests);
+        if self.private {
+            writer.string("private").int(1);
+        }
+        if let Some(source) = &self.source {
+            writer.string("source").string(source);
+        }
+        writer.end();
+        writer.into_bytes()
     }
 }
 

@@ -13,6 +13,7 @@
 mod node;
 mod scan;
 mod value;
+mod write;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,4 +22,5 @@ pub(crate) use node::list_of_strings;
 pub use node::{Entries, Items, Node};
 pub use scan::{Document, Limits, Mode, scan, scan_whole};
 pub use value::Value;
-pub(crate) use value::{Raw, encode, encode_map};
+pub(crate) use value::{Raw, encode_map};
+pub(crate) use write::Writer;

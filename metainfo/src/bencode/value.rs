@@ -154,8 +154,7 @@ pub(crate) fn encode_map(entries: &BTreeMap<&[u8], Raw<'_>>) -> Vec<u8> {
     encode(&Map(entries))
 }
 
-/// Writes anything; its dictionaries must come sorted.
-pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
+fn encode(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     bencode::bencode_serialize_to_writer(value, &mut bytes)
         .expect("a Vec takes every byte, and only types that bencode has are written");
