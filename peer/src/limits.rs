@@ -1,16 +1,17 @@
 //! The sizes of the pools, queues and tables of a session, each with its reason.
 
-/// Buffers for blocks on their way from a socket to the disk, 40 MiB in all. More than [`DISK_BUDGET`], [`HELD_BLOCKS`]
-/// and a partial block for every link together, so that a reader that waits for one waits for work that goes on.
+/// Buffers for blocks on their way from a socket to the disk, 40 MiB in all. Requests take none, so there may be more of
+/// those. More than [`HELD_BLOCKS`] and a partial block for every link together, so that a reader that waits for one
+/// waits for work that goes on; meanwhile its peer waits for the reader.
 pub const BLOCK_BUFFERS: usize = 2560;
 
 /// Blocks on disk that stay in memory to be hashed, 8 MiB in all: four pieces of a megabyte, and four that are to be
 /// whole next.
 pub const HELD_BLOCKS: usize = 512;
 
-/// Blocks that one torrent may have asked for or not yet written, 16 MiB: a tenth of a second at 160 MB/s, and with
-/// 20 ms of round trip enough for 800 MB/s.
-pub const DISK_BUDGET: u32 = 1024;
+/// Blocks that one torrent may have asked for or not yet written, 48 MiB: the deepest queue of requests that one link
+/// may have ([`peer_proto::link::pipeline::MAX_DEPTH`]) and half as much that waits for the disk.
+pub const DISK_BUDGET: u32 = 3072;
 
 /// Bytes of blocks that one torrent may have read and not yet sent: what a dozen fast links need to be kept busy.
 pub const UPLOAD_BUDGET: u32 = 8 * 1024 * 1024;

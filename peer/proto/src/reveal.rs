@@ -32,8 +32,15 @@ const AHEAD: Duration = Duration::from_millis(300);
 /// The same as a part of what it has had: while its rate is not known, it may ask for ever more.
 const AHEAD_SHARE: u64 = 8;
 
-/// The most that it may be ahead for that.
+/// The same, so many times over, of a peer that is alone with us. Nobody waits for what it has in its care, and on a
+/// long path it may double and double again with each round trip what it asks for.
+const AHEAD_ALONE: u64 = 3;
+
+/// The most that it may be ahead for that: half of the deepest queue of requests.
 const MAX_SHARE: u64 = 16 * 1024 * 1024;
+
+/// The same of a peer that is alone with us: two such queues.
+const MAX_ALONE: u64 = 64 * 1024 * 1024;
 
 /// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what they have on average: so
 /// that those who pass pieces on faster get more of them, and those who keep them to themselves few.
@@ -247,9 +254,13 @@ impl Shown {
     }
 
     /// Whether it needs more to ask for: `queued` bytes are asked for and not sent, and it takes `rate` bytes a second.
-    pub(crate) fn needs_more(&self, rate: u64, queued: u64) -> bool {
+    /// `alone` says that nobody else wants anything of us.
+    pub(crate) fn needs_more(&self, rate: u64, queued: u64, alone: bool) -> bool {
         let by_time = u64::try_from(u128::from(rate) * AHEAD.as_micros() / 1_000_000).unwrap_or(u64::MAX);
-        let by_share = (self.sent / AHEAD_SHARE).min(MAX_SHARE);
+        let by_share = match alone {
+            true => self.sent.saturating_mul(AHEAD_ALONE).min(MAX_ALONE),
+            false => (self.sent / AHEAD_SHARE).min(MAX_SHARE),
+        };
         self.unsent.saturating_sub(queued) < by_time.max(by_share).max(MIN_AHEAD)
     }
 }
@@ -296,18 +307,39 @@ mod tests {
     #[test]
     fn a_link_is_kept_ahead_of_what_it_takes() {
         let mut shown = Shown::new(Time::ZERO, 100);
-        assert!(shown.needs_more(0, 0));
+        assert!(shown.needs_more(0, 0, false));
         shown.give(0, 1 << 18);
-        assert!(!shown.needs_more(0, 0));
-        assert!(shown.needs_more(0, (1 << 18) - MIN_AHEAD + 1), "what it has asked for is no longer ahead");
-        assert!(shown.needs_more(10_000_000, 0), "a fast link needs more");
+        assert!(!shown.needs_more(0, 0, false));
+        assert!(
+            shown.needs_more(0, (1 << 18) - MIN_AHEAD + 1, false),
+            "what it has asked for is no longer ahead"
+        );
+        assert!(shown.needs_more(10_000_000, 0, false), "a fast link needs more");
         shown.give(1, 1 << 18);
         shown.sent(0, 1 << 18);
-        assert!(!shown.needs_more(0, 0));
+        assert!(!shown.needs_more(0, 0, false));
         assert!(shown.has(1) && !shown.has(1) && !shown.has(0));
         shown.give(2, 5);
         assert_eq!(shown.take_back(), [2]);
-        assert!(shown.needs_more(0, 0));
+        assert!(shown.needs_more(0, 0, false));
+    }
+
+    #[test]
+    fn a_link_that_is_alone_may_ask_for_twice_as_much_with_each_round_trip() {
+        let mut shown = Shown::new(Time::ZERO, 100);
+        let mut asked = Vec::new();
+        let mut next = 0;
+        for _round_trip in 0..5 {
+            let mut news = Vec::new();
+            while shown.needs_more(0, 0, true) {
+                shown.give(next, 1 << 18);
+                news.push(next);
+                next += 1;
+            }
+            asked.push(news.len());
+            news.iter().for_each(|&piece| assert!(shown.sent(piece, 1 << 18)));
+        }
+        assert!(asked.windows(2).all(|pair| pair[1] >= 2 * pair[0]), "{asked:?}");
     }
 
     #[test]

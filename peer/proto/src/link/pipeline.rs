@@ -14,9 +14,16 @@ use std::time::Duration;
 
 use crate::{BLOCK_LENGTH, Block, Time};
 
-/// The most requests out at once: Transmission drops those over 500, libtorrent over 2,000. A peer may say that it
-/// takes fewer (`reqq` of BEP 10).
-pub const MAX_DEPTH: usize = 500;
+/// The most requests out at once, however many a peer says that it takes (`reqq` of BEP 10): what libtorrent and we
+/// ourselves take, and 160 MB/s over 200 ms.
+pub const MAX_DEPTH: usize = 2000;
+
+/// Of a peer that does not say: Transmission drops those over 500.
+const UNSAID_LIMIT: usize = 500;
+
+/// The most for the sake of [`HEADROOM`]: beyond it only the path itself asks for more. On a path of next to no length
+/// a deeper queue hides nothing, it only spreads over more memory than a cache holds.
+const MAX_HEADROOM_DEPTH: usize = 500;
 
 /// Before anything is measured: 1 MiB, which 100 ms of round trip turn into 10 MiB/s.
 const START_DEPTH: usize = 64;
@@ -121,7 +128,7 @@ impl Pipeline {
             window_began: now,
             last_progress: now,
             snubbed: false,
-            limit: MAX_DEPTH,
+            limit: UNSAID_LIMIT,
         }
     }
 
@@ -150,8 +157,12 @@ impl Pipeline {
         // From 1.2 round trips to 2.
         let paths = shortest * (1200 + 800 * share.0 / 1000) / 1000;
         let headroom = SHARED_HEADROOM + (HEADROOM - SHARED_HEADROOM) * share.0 / 1000;
-        let blocks = rate * (paths + headroom).as_micros() / 1_000_000 / u128::from(BLOCK_LENGTH);
-        usize::try_from(blocks).unwrap_or(MAX_DEPTH).clamp(least, MAX_DEPTH).min(self.limit)
+        let blocks = |time: Duration| {
+            let blocks = rate * time.as_micros() / 1_000_000 / u128::from(BLOCK_LENGTH);
+            usize::try_from(blocks).unwrap_or(MAX_DEPTH).min(MAX_DEPTH)
+        };
+        let depth = blocks(paths).max(blocks(paths + headroom).min(MAX_HEADROOM_DEPTH));
+        depth.max(least).min(self.limit)
     }
 
     /// How many more to ask for.
@@ -286,7 +297,13 @@ mod tests {
     /// A path that delivers `rate` bytes a second after `latency`, driven for `seconds`: the depth at the end and
     /// the bytes delivered in the last second.
     fn run(rate: u64, latency: Duration, seconds: u64) -> (usize, u64) {
+        run_to(None, rate, latency, seconds)
+    }
+
+    /// As [`run`] does, to a peer that says how many requests it takes.
+    fn run_to(reqq: Option<u16>, rate: u64, latency: Duration, seconds: u64) -> (usize, u64) {
         let mut pipeline = Pipeline::new(Time::ZERO);
+        reqq.into_iter().for_each(|requests| pipeline.set_limit(requests));
         let mut sending: VecDeque<(Time, Block)> = VecDeque::new();
         let per_block = Duration::from_micros(u64::from(BLOCK_LENGTH) * 1_000_000 / rate);
         let (mut now, mut next, mut free, mut last) = (Time::ZERO, 0, Time::ZERO, 0);
@@ -323,7 +340,24 @@ mod tests {
         let local = run(800_000_000, Duration::from_micros(200), 2).0;
         assert_eq!(slow, MIN_DEPTH);
         assert!((200..400).contains(&fast), "{fast}");
-        assert_eq!(local, MAX_DEPTH);
+        assert_eq!(local, MAX_HEADROOM_DEPTH, "headroom, not path");
+    }
+
+    #[test]
+    fn only_a_long_fast_path_is_asked_for_as_much_as_a_peer_says_that_it_takes() {
+        let (rate, latency) = (150_000_000, Duration::from_millis(100));
+        let (unsaid, (depth, last)) = (run_to(None, rate, latency, 5), run_to(Some(2000), rate, latency, 5));
+        assert_eq!(unsaid.0, UNSAID_LIMIT);
+        // The path holds 915 blocks.
+        assert!((915..=MAX_DEPTH).contains(&depth), "{depth}");
+        assert!(last > 149_000_000, "{last}");
+    }
+
+    #[test]
+    fn a_long_path_is_full_after_a_few_round_trips() {
+        // 128 MiB at 100 ms are eight round trips if each but the first few brings as much as peers let wait.
+        let (_, first) = run_to(Some(2000), 1_000_000_000, Duration::from_millis(100), 1);
+        assert!(first > 128 << 20, "{first}");
     }
 
     #[test]
@@ -369,6 +403,13 @@ mod tests {
         pipeline.set_limit(0);
         assert_eq!(pipeline.depth(Share::ALL), 1);
         pipeline.set_limit(u16::MAX);
+        assert_eq!(pipeline.depth(Share::ALL), MAX_HEADROOM_DEPTH, "its path is short");
+        // A path as long as a peer likes: it answers late, and all at once.
+        let late = Time::ZERO + Duration::from_secs(10);
+        let mut pipeline = Pipeline::new(Time::ZERO);
+        pipeline.set_limit(u16::MAX);
+        (0..5000).for_each(|n| pipeline.asked(Time::ZERO, block(n)));
+        (0..5000).for_each(|n| assert_eq!(pipeline.arrived(late, block(n)), Arrival::Expected));
         assert_eq!(pipeline.depth(Share::ALL), MAX_DEPTH);
     }
 

@@ -107,7 +107,7 @@ impl NodeSpec {
             max_dials: 24,
             upload_slots: self.upload_slots.unwrap_or(0),
             super_seeding: self.super_seeding,
-            disk_budget: 1024,
+            disk_budget: 3072,
             upload_budget: 8 << 20,
             about: About {
                 port: Some(PORT),

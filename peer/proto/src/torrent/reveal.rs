@@ -103,9 +103,10 @@ impl Torrent {
     }
 
     fn give(&mut self, now: Time, id: LinkId) {
+        let alone = self.links.values().filter(|link| !link.is_upload_only()).nth(1).is_none();
         let needs_more = |link: &Link| {
             let (rate, queued) = (link.up.rate(now), link.uploads.queued_bytes());
-            link.shown.as_ref().is_some_and(|shown| shown.needs_more(rate, queued))
+            link.shown.as_ref().is_some_and(|shown| shown.needs_more(rate, queued, alone))
         };
         // Most links need nothing: all of them are looked at for the average only where one does.
         if !self.links.get(&id).is_some_and(needs_more) {

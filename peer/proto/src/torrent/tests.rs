@@ -15,6 +15,7 @@ mod blame;
 mod dont_have;
 mod extensions;
 mod fast;
+mod long_path;
 mod pex;
 mod reveal;
 
