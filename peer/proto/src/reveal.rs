@@ -32,14 +32,15 @@ const AHEAD: Duration = Duration::from_millis(300);
 /// The same as a part of what it has had: while its rate is not known, it may ask for ever more.
 const AHEAD_SHARE: u64 = 8;
 
-/// The same, so many times over, of a peer that is alone with us. Nobody waits for what it has in its care, and on a
-/// long path it may double and double again with each round trip what it asks for.
-const AHEAD_ALONE: u64 = 3;
-
-/// The most that it may be ahead for that: half of the deepest queue of requests.
+/// The most that it may be ahead for that.
 const MAX_SHARE: u64 = 16 * 1024 * 1024;
 
-/// The same of a peer that is alone with us: two such queues.
+/// The three of a peer that is alone with us, for whose next piece nobody waits. On a long path it may double and double
+/// again with each round trip what it asks for, to twice the deepest queue of requests. And it always knows of a piece
+/// beyond those that it has asked for: rqbit has 2 MiB asked for at once, and if it finds itself with nothing more to
+/// ask for it looks again only five seconds later, whatever it is shown meanwhile.
+const MIN_ALONE: u64 = 4 * 1024 * 1024;
+const ALONE_TIMES: u64 = 3;
 const MAX_ALONE: u64 = 64 * 1024 * 1024;
 
 /// Bytes of pieces that a peer may have in its care, which no other peer has yet, beyond what they have on average: so
@@ -254,14 +255,14 @@ impl Shown {
     }
 
     /// Whether it needs more to ask for: `queued` bytes are asked for and not sent, and it takes `rate` bytes a second.
-    /// `alone` says that nobody else wants anything of us.
+    /// `alone` says that no other peer is there.
     pub(crate) fn needs_more(&self, rate: u64, queued: u64, alone: bool) -> bool {
         let by_time = u64::try_from(u128::from(rate) * AHEAD.as_micros() / 1_000_000).unwrap_or(u64::MAX);
         let by_share = match alone {
-            true => self.sent.saturating_mul(AHEAD_ALONE).min(MAX_ALONE),
-            false => (self.sent / AHEAD_SHARE).min(MAX_SHARE),
+            true => self.sent.saturating_mul(ALONE_TIMES).clamp(MIN_ALONE, MAX_ALONE),
+            false => (self.sent / AHEAD_SHARE).clamp(MIN_AHEAD, MAX_SHARE),
         };
-        self.unsent.saturating_sub(queued) < by_time.max(by_share).max(MIN_AHEAD)
+        self.unsent.saturating_sub(queued) < by_time.max(by_share)
     }
 }
 
@@ -326,20 +327,20 @@ mod tests {
 
     #[test]
     fn a_link_that_is_alone_may_ask_for_twice_as_much_with_each_round_trip() {
-        let mut shown = Shown::new(Time::ZERO, 100);
-        let mut asked = Vec::new();
-        let mut next = 0;
-        for _round_trip in 0..5 {
-            let mut news = Vec::new();
+        let mut shown = Shown::new(Time::ZERO, 1000);
+        let (mut next, mut asked) = (0, Vec::new());
+        for _round_trip in 0..4 {
+            let from = next;
             while shown.needs_more(0, 0, true) {
                 shown.give(next, 1 << 18);
-                news.push(next);
                 next += 1;
             }
-            asked.push(news.len());
-            news.iter().for_each(|&piece| assert!(shown.sent(piece, 1 << 18)));
+            asked.push(next - from);
+            (from..next).for_each(|piece| assert!(shown.sent(piece, 1 << 18)));
         }
-        assert!(asked.windows(2).all(|pair| pair[1] >= 2 * pair[0]), "{asked:?}");
+        assert_eq!(u64::from(asked[0]) << 18, MIN_ALONE);
+        assert!(asked[..3].windows(2).all(|pair| pair[1] >= 2 * pair[0]), "{asked:?}");
+        assert_eq!(u64::from(asked[3]) << 18, MAX_ALONE);
     }
 
     #[test]

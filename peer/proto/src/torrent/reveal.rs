@@ -102,8 +102,9 @@ impl Torrent {
             .is_some_and(|(shown, reveal)| !reveal.may_give(shown.in_care, average))
     }
 
-    fn give(&mut self, now: Time, id: LinkId) {
-        let alone = self.links.values().filter(|link| !link.is_upload_only()).nth(1).is_none();
+    /// Shows a link with a slot pieces that go to no other.
+    pub(super) fn give(&mut self, now: Time, id: LinkId) {
+        let alone = self.links.len() == 1;
         let needs_more = |link: &Link| {
             let (rate, queued) = (link.up.rate(now), link.uploads.queued_bytes());
             link.shown.as_ref().is_some_and(|shown| shown.needs_more(rate, queued, alone))
@@ -119,7 +120,7 @@ impl Torrent {
                 return;
             }
             let Some(shown) = &mut link.shown else { return };
-            if !reveal.may_give(shown.in_care, average) {
+            if !alone && !reveal.may_give(shown.in_care, average) {
                 return;
             }
             if let Some(bait) = shown.bait.take().filter(|&bait| reveal.give_bait(id, bait)) {

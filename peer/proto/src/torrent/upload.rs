@@ -174,6 +174,8 @@ impl Torrent {
         if let Some(link) = self.links.get_mut(&id) {
             link.we_choke = false;
             link.last_unchoked = Some(now);
+            // Before it asks, so that it need not stop and look again.
+            self.give(now, id);
             self.send(now, id, Message::Unchoke);
         }
     }

@@ -279,6 +279,8 @@ fn refusals_of_what_was_never_asked_close_the_link_on_repeat() {
 fn a_seed_that_hides_says_that_it_has_nothing_promises_nothing_and_rejects_what_it_did_not_show() {
     let mut torrent = seeder();
     torrent.config.super_seeding = true;
+    // One that is alone is shown all of so few.
+    fast_link(&mut torrent, 2);
     let (link, said) = fast_link(&mut torrent, 1);
     assert_eq!(said.first(), Some(&Action::Send(link, Message::HaveNone)));
     torrent.handle_message(at(0), link, Message::HaveNone);

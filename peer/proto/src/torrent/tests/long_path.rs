@@ -33,7 +33,7 @@ fn bursts(reqq: Option<u16>, round_trips: u32) -> Vec<usize> {
             for &block in read {
                 assert_eq!(torrent.handle_block(now, link, block), BlockVerdict::Write);
             }
-            torrent.handle_blocks_written(read.len() as u32);
+            torrent.handle_blocks_written(u32::try_from(read.len()).unwrap());
             next.extend(requests(&actions(&mut torrent, now), link));
         }
         asked = next;

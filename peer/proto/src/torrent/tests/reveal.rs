@@ -52,3 +52,39 @@ fn a_piece_that_was_lost_and_fetched_again_while_others_are_hidden_is_served_to_
     torrent.handle_message(at(2), second, Message::Request(block(piece, 1)));
     assert!(actions(&mut torrent, at(2)).contains(&Action::Upload(second, block(piece, 1))));
 }
+
+/// A lone seed of so many pieces of 1 MiB, and who has come to it.
+fn hiding<const N: usize>(pieces: u32) -> (Torrent, [LinkId; N]) {
+    let geometry = Geometry::new(u64::from(pieces) << 20, 1 << 20).unwrap();
+    let have = Bitfield::full(pieces);
+    let config = TorrentConfig { geometry, have, super_seeding: true, ..seeder().config };
+    let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
+    let mut n = 0;
+    let links = [(); N].map(|()| {
+        n += 1;
+        torrent.handle_opened(at(0), opened(n, Direction::Incoming)).unwrap()
+    });
+    (torrent, links)
+}
+
+#[test]
+fn a_peer_that_is_alone_sees_several_pieces_before_it_is_unchoked() {
+    let (mut torrent, [link]) = hiding(100);
+    assert_eq!(haves(&actions(&mut torrent, at(0)), link).len(), 1, "others may come");
+    torrent.handle_message(at(0), link, Message::Interested);
+    let said = actions(&mut torrent, at(0));
+    let unchoke = said.iter().position(|it| *it == Action::Send(link, Message::Unchoke)).unwrap();
+    assert_eq!(haves(&said[..unchoke], link).len(), 3);
+}
+
+#[test]
+fn a_peer_that_is_left_alone_sees_more_than_one_among_others() {
+    let (mut torrent, [stays, goes]) = hiding(100);
+    torrent.handle_message(at(0), stays, Message::Interested);
+    let mut shown = haves(&actions(&mut torrent, at(0)), stays).len();
+    assert_eq!(shown, 1);
+    torrent.handle_closed(at(1), goes);
+    torrent.handle_message(at(1), stays, Message::KeepAlive);
+    shown += haves(&actions(&mut torrent, at(1)), stays).len();
+    assert_eq!(shown, 4);
+}
