@@ -19,8 +19,10 @@ pub const UPLOAD_BUDGET: u32 = 8 * 1024 * 1024;
 /// The longest run of adjacent blocks that is read with one call: it stays in a core's cache until it is sent.
 pub const READ_RUN: u32 = 256 * 1024;
 
-/// The most blocks written with one call, 1 MiB.
-pub const WRITE_RUN: usize = 64;
+/// The most blocks written with one call, 64 KiB. Longer writes have the kernel take larger pages for its cache, and a
+/// virtual machine whose host takes back large free pages then pays for each of them: 1.6 CPU-seconds a GiB instead of
+/// 0.15. Elsewhere they would save 0.04 (`docs/decisions/0012-the-data-path.md`).
+pub const WRITE_RUN: usize = 4;
 
 /// Bytes that one read of a socket takes at most. All readers of a thread share one such buffer.
 pub const READ_BUFFER: usize = 256 * 1024;
