@@ -16,7 +16,6 @@ use axum::routing::{any, get};
 use axum::{Extension, http};
 use bytes::Bytes;
 use metainfo::display_safe;
-use tracker_proto::PeerId;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure};
 use tracker_proto::swarm::{Announce, Answer};
@@ -51,7 +50,6 @@ async fn announce(
     let announce = Announce {
         info_hash: request.info_hash,
         address: (link.remote.ip(), request.port).into(),
-        peer_id: request.peer_id,
         left: request.left,
         event: request.event,
         numwant: request.numwant,
@@ -59,17 +57,12 @@ async fn announce(
     let Some(answer) = state.announce(&announce) else {
         return failure("this tracker does not serve that torrent");
     };
-    let (reply, ids) = reply(&state, link, &announce, answer);
-    let body = match (request.compact, request.no_peer_id) {
-        (true, _) => reply.encode(),
-        (false, true) => reply.encode_dictionaries(&[]),
-        (false, false) => reply.encode_dictionaries(&ids),
-    };
-    plain(body)
+    let reply = reply(&state, link, &announce, &answer);
+    plain(if request.compact { reply.encode() } else { reply.encode_dictionaries(&[]) })
 }
 
-/// The reply as the asker can use it, and the ids of its peers.
-fn reply(state: &State, link: Link, announce: &Announce, answer: Answer) -> (AnnounceReply, Vec<PeerId>) {
+/// The reply as the asker can use it.
+fn reply(state: &State, link: Link, announce: &Announce, answer: &Answer) -> AnnounceReply {
     let asker = Asker { remote: link.remote.ip(), local: link.local.ip() };
     let own = announce.address;
     let mut reply = AnnounceReply {
@@ -80,16 +73,14 @@ fn reply(state: &State, link: Link, announce: &Announce, answer: Answer) -> (Ann
         external_ip: Some(own.ip()).filter(says_something),
         ..AnnounceReply::default()
     };
-    let mut ids = Vec::with_capacity(answer.peers.len());
-    for peer in answer.peers {
-        let address = reachable(peer.address, asker, state.config.advertise);
+    for &peer in &answer.peers {
+        let address = reachable(peer, asker, state.config.advertise);
         // A machine known by loopback and by another address would be there twice, or be the asker.
-        if address != own && !(peer.address != address && reply.peers.contains(&address)) {
+        if address != own && !(peer != address && reply.peers.contains(&address)) {
             reply.peers.push(address);
-            ids.push(peer.id);
         }
     }
-    (reply, ids)
+    reply
 }
 
 /// Whether a client learns something from being told that this is its address.

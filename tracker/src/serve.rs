@@ -36,8 +36,8 @@ const MAX_HEADERS: usize = 64;
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// How long a connection that has to end may take to finish its answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often silent peers are looked for; the store wants it at least every [`tracker_proto::swarm::MAX_STEP`].
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// How often some silent peers are looked for; the store wants it at least every [`tracker_proto::swarm::MAX_STEP`].
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait when the system has no descriptor for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 

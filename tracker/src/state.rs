@@ -14,9 +14,12 @@ use rand::rngs::SysRng;
 use rand_chacha::ChaCha8Rng;
 use tracker_proto::Time;
 use tracker_proto::http::{ScrapeReply, ScrapeStats};
-use tracker_proto::swarm::{Announce, Answer, Limits, SwarmStore};
+use tracker_proto::swarm::{Announce, Answer, HashKey, Limits, SwarmStore};
 
 use crate::{Access, TrackerConfig, TrackerError};
+
+/// In how many calls of [`State::expire`] all peers are looked at: a minute's, when it is called every second.
+const EXPIRY_CALLS: usize = 60;
 
 /// The state of one tracker.
 #[derive(Debug)]
@@ -90,9 +93,9 @@ pub(crate) fn torrent_path(name: &str) -> String {
 
 impl State {
     pub(crate) fn new(config: TrackerConfig) -> Result<Self, TrackerError> {
-        let rng =
+        let mut rng =
             ChaCha8Rng::try_from_rng(&mut SysRng).map_err(|e| TrackerError::Randomness(e.to_string()))?;
-        let store = SwarmStore::new(Limits::for_interval(config.interval));
+        let store = SwarmStore::new(Limits::for_interval(config.interval), HashKey::generate(&mut rng));
         let inner = Inner { store, rng, torrents: BTreeMap::new(), registered: BTreeSet::new() };
         Ok(Self { config, started: Instant::now(), inner: Mutex::new(inner) })
     }
@@ -130,7 +133,8 @@ impl State {
     pub(crate) fn expire(&self) {
         let mut inner = self.lock();
         let now = self.now();
-        inner.store.expire(now);
+        let budget = inner.store.work() / EXPIRY_CALLS + 1000;
+        inner.store.expire(now, budget);
     }
 
     /// The bytes of a registered torrent's file.

@@ -1,4 +1,5 @@
-//! What the swarm store costs an announce, a scrape and the minutely clean-up: one swarm of 1, 1,000 and 100,000 peers.
+//! What the swarm store costs an announce, a scrape and a round of expiry: one swarm of 1, 1,000 and 100,000 peers, and
+//! 100,000 swarms of ten.
 //!
 //! `cargo bench -p tracker-proto`. It is the store alone: parsing requests and sockets come on top of it.
 
@@ -11,8 +12,8 @@ use metainfo::InfoHash;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tracker_proto::http::Event;
-use tracker_proto::swarm::{Announce, Limits, MAX_STEP, SwarmStore};
-use tracker_proto::{PeerId, Time};
+use tracker_proto::Time;
+use tracker_proto::swarm::{Announce, CompactPeers, Families, HashKey, Limits, MAX_STEP, SwarmStore};
 
 const SIZES: [u32; 3] = [1, 1_000, 100_000];
 const SWARM: InfoHash = InfoHash::new([7; 20]);
@@ -22,21 +23,29 @@ const INTERVAL: Duration = Duration::from_secs(1800);
 const NUMWANT: u32 = 50;
 /// A seventh of a swarm are seeds.
 const SEEDS: u32 = 7;
+/// As many swarms as a busy tracker has, far too many for the processor's caches.
+const SWARMS: u32 = 100_000;
+/// Peers in each.
+const SMALL: u32 = 10;
 /// A prime, so that the peers come in an order that is none of the store's.
 const STRIDE: u32 = 7_919;
 
 /// The announce of peer number `index`.
 fn announce(index: u32, event: Event) -> Announce {
-    let mut id = *b"-XX0000-000000000000";
-    id[8..12].copy_from_slice(&index.to_be_bytes());
     Announce {
         info_hash: SWARM,
         address: SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + index), 6881)),
-        peer_id: PeerId(id),
         left: u64::from(!index.is_multiple_of(SEEDS)),
         event,
         numwant: Some(NUMWANT),
     }
+}
+
+/// The announce of peer number `index` to one of many swarms.
+fn announce_to_one_of_many(index: u32) -> Announce {
+    let mut info_hash = [9; 20];
+    info_hash[..4].copy_from_slice(&(index % SWARMS).to_be_bytes());
+    Announce { info_hash: InfoHash::new(info_hash), ..announce(index, Event::None) }
 }
 
 /// A store and what it is called with.
@@ -44,15 +53,17 @@ struct Tracker {
     store: SwarmStore,
     rng: ChaCha8Rng,
     now: Time,
+    peers: CompactPeers,
 }
 
 impl Tracker {
     /// One swarm of so many peers.
     fn of(peers: u32) -> Self {
         let mut tracker = Self {
-            store: SwarmStore::new(Limits::for_interval(INTERVAL)),
+            store: SwarmStore::new(Limits::for_interval(INTERVAL), HashKey::new([1; 16])),
             rng: ChaCha8Rng::seed_from_u64(1),
             now: Time::ZERO,
+            peers: CompactPeers::default(),
         };
         for index in 0..peers {
             tracker.announce(&announce(index, Event::Started));
@@ -62,7 +73,18 @@ impl Tracker {
     }
 
     fn announce(&mut self, announce: &Announce) -> usize {
-        self.store.announce(self.now, &mut self.rng, announce).peers.len()
+        self.peers.clear();
+        self.store.announce_into(self.now, &mut self.rng, announce, Families::Own, &mut self.peers);
+        self.peers.ipv4.len()
+    }
+
+    /// Many swarms of [`SMALL`] peers.
+    fn of_many() -> Self {
+        let mut tracker = Self::of(1);
+        for index in 0..SWARMS * SMALL {
+            tracker.announce(&announce_to_one_of_many(index));
+        }
+        tracker
     }
 
     /// Lets the time pass after which the next clean-up finds all peers gone.
@@ -71,7 +93,7 @@ impl Tracker {
         let end = Time::ZERO.saturating_add(limits.peer_lifetime);
         while self.now.saturating_add(MAX_STEP) < end {
             self.now = self.now.saturating_add(MAX_STEP);
-            self.store.expire(self.now);
+            self.store.expire(self.now, usize::MAX);
         }
         self.now = self.now.saturating_add(MAX_STEP);
         self
@@ -91,6 +113,13 @@ fn announces(c: &mut Criterion) {
             });
         });
     }
+    let (mut tracker, mut index) = (Tracker::of_many(), 0);
+    group.bench_function("a peer that is known, one of 100,000 swarms of 10", |b| {
+        b.iter(|| {
+            index = (index + STRIDE) % (SWARMS * SMALL);
+            tracker.announce(black_box(&announce_to_one_of_many(index)))
+        });
+    });
     group.throughput(Throughput::Elements(2));
     for peers in SIZES {
         let mut tracker = Tracker::of(peers);
@@ -125,7 +154,7 @@ fn expiry(c: &mut Criterion) {
         group.throughput(Throughput::Elements(peers.into()));
         let mut tracker = Tracker::of(peers);
         group.bench_function(BenchmarkId::from_parameter(peers), |b| {
-            b.iter(|| tracker.store.expire(black_box(tracker.now)));
+            b.iter(|| tracker.store.expire(black_box(tracker.now), usize::MAX));
         });
     }
     group.finish();
@@ -137,7 +166,7 @@ fn expiry(c: &mut Criterion) {
             b.iter_batched_ref(
                 || Tracker::of(peers).age(),
                 |tracker| {
-                    tracker.store.expire(tracker.now);
+                    tracker.store.expire(tracker.now, usize::MAX);
                     assert_eq!(tracker.store.peer_count(), 0);
                 },
                 BatchSize::PerIteration,

@@ -173,6 +173,7 @@ fn mutated_scrape_replies_are_read_or_refused() {
                     complete: rng.random(),
                     incomplete: rng.random(),
                     downloaded: rng.random(),
+                    downloaders: Some(rng.random()),
                 };
                 (InfoHash::new(rng.random()), stats)
             });

@@ -57,13 +57,13 @@ fn peers(texts: &[&str]) -> Vec<SocketAddr> {
 
 #[tokio::test]
 async fn a_seeder_on_loopback_is_given_by_the_address_on_which_the_asker_came_in() {
-    let bench = Bench::new(TrackerConfig::open());
-    bench.announce(&request(1, 6881, 0), link("127.0.0.1:5", "127.0.0.1:6969")).await.unwrap();
     for (remote, local, given) in [
         ("192.168.1.9:5", "192.168.1.2:6969", "192.168.1.2:6881"),
         ("[2001:db8::9]:5", "[2001:db8::2]:6969", "[2001:db8::2]:6881"),
         ("127.0.0.1:6", "127.0.0.1:6969", "127.0.0.1:6881"),
     ] {
+        let bench = Bench::new(TrackerConfig::open());
+        bench.announce(&request(1, 6881, 0), link("127.0.0.1:5", "127.0.0.1:6969")).await.unwrap();
         let asker = AnnounceRequest { numwant: Some(200), ..request(2, 7000, 1) };
         let reply = bench.announce(&asker, link(remote, local)).await.unwrap();
         assert_eq!(reply.peers, peers(&[given]));
@@ -105,17 +105,14 @@ async fn the_reply_says_how_the_swarm_is_when_to_come_back_and_where_the_asker_i
 }
 
 #[tokio::test]
-async fn a_client_that_wants_dictionaries_gets_them() {
+async fn a_client_that_wants_dictionaries_gets_them_without_ids() {
     let bench = Bench::new(TrackerConfig::open());
     bench.announce(&request(1, 6881, 0), link("127.0.0.1:5", "127.0.0.1:6969")).await.unwrap();
-    for (no_peer_id, peers) in [
-        (true, "5:peersld2:ip9:127.0.0.14:porti6881eee"),
-        (false, "5:peersld2:ip9:127.0.0.17:peer id20:\u{1}\u{1}\u{1}\u{1}\u{1}"),
-    ] {
+    for no_peer_id in [true, false] {
         let asker = AnnounceRequest { compact: false, no_peer_id, ..request(2, 6882, 1) };
         let (_, _, body) = bench.get(&asker.to_url("/announce")).await;
         let text = String::from_utf8(body).unwrap();
-        assert!(text.contains(peers), "{text}");
+        assert!(text.contains("5:peersld2:ip9:127.0.0.14:porti6881eee"), "{text}");
     }
 }
 
@@ -193,7 +190,7 @@ async fn h54_a_scrape_is_answered_within_its_limits() {
     bench.announce(&request(1, 6881, 0), link("127.0.0.1:5", "127.0.0.1:6969")).await.unwrap();
     let mut scrape = ScrapeRequest { info_hashes: vec![HASH, InfoHash::new([8; 20])] };
     let (_, _, body) = bench.get(&scrape.to_url("/scrape")).await;
-    let known = ScrapeStats { complete: 1, incomplete: 0, downloaded: 0 };
+    let known = ScrapeStats { complete: 1, incomplete: 0, downloaded: 0, downloaders: Some(0) };
     assert_eq!(
         ScrapeReply::parse(200, &body).unwrap().files.into_iter().collect::<Vec<_>>(),
         [(HASH, known)]

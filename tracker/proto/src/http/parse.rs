@@ -128,6 +128,7 @@ impl ScrapeReply {
                 complete: unsigned(stats, "complete").unwrap_or(0),
                 incomplete: unsigned(stats, "incomplete").unwrap_or(0),
                 downloaded: unsigned(stats, "downloaded").unwrap_or(0),
+                downloaders: unsigned(stats, "downloaders"),
             };
             Some((hash, stats))
         });

@@ -25,6 +25,8 @@ pub struct ScrapeStats {
     pub incomplete: u32,
     /// How often the torrent was downloaded to the end.
     pub downloaded: u32,
+    /// Those of `incomplete` that want more, which partial seeds do not (BEP 21); `None` where that is not known.
+    pub downloaders: Option<u32>,
 }
 
 /// A tracker's answer to a scrape. A swarm that the tracker does not know is not in it.
@@ -87,6 +89,9 @@ impl ScrapeReply {
             out.push(b'd');
             number(&mut out, "complete", stats.complete.into());
             number(&mut out, "downloaded", stats.downloaded.into());
+            if let Some(downloaders) = stats.downloaders {
+                number(&mut out, "downloaders", downloaders.into());
+            }
             number(&mut out, "incomplete", stats.incomplete.into());
             out.push(b'e');
         }
@@ -163,10 +168,10 @@ mod tests {
 
         #[test]
         fn a_scrape_reply_survives(
-            files in proptest::collection::btree_map(any::<[u8; 20]>(), any::<(u32, u32, u32)>(), 0..=MAX_SCRAPE_HASHES)
+            files in proptest::collection::btree_map(any::<[u8; 20]>(), any::<(u32, u32, u32, Option<u32>)>(), 0..=MAX_SCRAPE_HASHES)
         ) {
-            let files = files.into_iter().map(|(hash, (complete, incomplete, downloaded))| {
-                (InfoHash::new(hash), ScrapeStats { complete, incomplete, downloaded })
+            let files = files.into_iter().map(|(hash, (complete, incomplete, downloaded, downloaders))| {
+                (InfoHash::new(hash), ScrapeStats { complete, incomplete, downloaded, downloaders })
             });
             let reply = ScrapeReply { files: files.collect() };
             prop_assert_eq!(ScrapeReply::parse(200, &reply.encode()), Ok(reply));

@@ -1,77 +1,54 @@
 //! The swarms of a tracker: who is in which, kept in memory, pure.
 //!
-//! Invariants: a peer is in a swarm at most once an address, and a peer that comes back from the same address
-//! under another port is moved, not doubled. Nobody is given themselves. A seed is not given seeds. Each peer of
-//! a swarm is as likely to be given as any other. Everything is bounded by [`Limits`], with a defined eviction.
-//! Maps are ordered trees, so no choice of info-hashes or addresses can make them slow.
+//! Invariants: an address and port is in a swarm at most once. Nobody is given themselves. Who only uploads, a seed or
+//! a partial seed (BEP 21), is given downloaders only. Each peer of a swarm is as likely to be given as any other.
+//! Memory is bounded by [`Limits`], with a defined order of eviction. No call but a large swarm's or table's growth
+//! takes longer because the store is large, and no choice of info-hashes or addresses makes any slower: tables are
+//! hashed under a [`HashKey`].
+//!
+//! A peer is its address and port, as it is for those that will connect to it; ids are not kept. So a client that comes
+//! back under another port is another peer until the old one expires, one that announces over IPv4 and IPv6 is two
+//! (BEP 7) and may be given its own other address, which it notices when it connects, and whoever shares an address
+//! with a peer can make it leave, until it announces again.
 //!
 //! The store keeps a clock of its own that follows the caller's but never steps back, and forward by at most
 //! [`MAX_STEP`] a call: a machine that slept for a day does not forget every peer the moment it wakes.
 //!
-//! Knows nothing of requests and replies, and neither judges nor rewrites addresses: see [`crate::address`].
+//! One store is for one thread at a time. A driver with several holds several, each for its part of the info-hashes: see
+//! [`shard_of`]. Knows nothing of requests and replies, and neither judges nor rewrites addresses: see
+//! [`crate::address`].
 
-mod eviction;
+mod clock;
+mod entry;
+mod expiry;
+mod hashing;
+mod indexed;
+mod limits;
 mod peers;
+mod record;
+mod registry;
 mod sample;
+mod sink;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use metainfo::InfoHash;
 use rand::Rng;
 
-use self::eviction::{EvictionQueue, Rank, Size};
-use self::peers::Peers;
+pub use self::clock::{MAX_PEER_LIFETIME, MAX_STEP, TICK};
+pub use self::expiry::Expired;
+pub use self::hashing::{HashKey, shard_of};
+pub use self::limits::{EMPTY_SWARM_LIFETIME, Limits, MAX_PEERS_PER_SWARM, MIN_MEMORY, MIN_PEER_LIFETIME};
+pub use self::peers::EVICTION_CANDIDATES;
+pub use self::sink::{CompactPeers, PeerSink};
+
+use self::clock::{Clock, Tick};
+use self::entry::{Entry, Role};
+use self::record::{Class, Swarm};
+use self::registry::Registry;
+use crate::Time;
+use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
 use crate::http::{Event, ScrapeStats, granted_numwant};
-use crate::{PeerId, Time};
-
-/// The most the store's clock moves in one call; [`SwarmStore::expire`] has to be called at least this often for it
-/// to keep up with the caller's.
-pub const MAX_STEP: Duration = Duration::from_secs(120);
-
-/// How long an empty swarm keeps its count of completed downloads.
-pub const EMPTY_SWARM_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Peers are kept at least this long after their last announce, however short the interval: some clients never
-/// announce more often than every five minutes, so that two of theirs may come late.
-pub const MIN_PEER_LIFETIME: Duration = Duration::from_secs(11 * 60);
-
-/// The bounds of a store. What was measured: a swarm of one to four peers takes 1.1 KB for each address family it
-/// has, a peer of a large swarm 115 bytes. The default, full of small swarms, is 270 MiB, or twice that with both
-/// families in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The most swarms. A new one takes the place of the one heard of least recently among those of at most one
-    /// peer, or among all where there is none: made-up info-hashes push out each other before real swarms.
-    pub swarms: usize,
-    /// The most peers of one swarm in one address family. A new one takes the place of the least recently heard
-    /// among [`EVICTION_CANDIDATES`] chosen at random.
-    pub peers_per_swarm: usize,
-    /// The most peers in all. Past it, whole swarms go as if there were too many of them; those without a peer stay,
-    /// since nothing is won by their going. A peer that is known already makes nobody go.
-    pub peers: usize,
-    /// How long a peer stays after its last announce.
-    pub peer_lifetime: Duration,
-}
-
-/// How many peers are looked at to find one to evict from a full swarm.
-pub const EVICTION_CANDIDATES: usize = 8;
-
-impl Limits {
-    /// The limits of a public tracker that asks for an announce every `interval`: a peer may miss one.
-    pub fn for_interval(interval: Duration) -> Self {
-        Self {
-            swarms: 250_000,
-            peers_per_swarm: 250_000,
-            peers: 1_000_000,
-            peer_lifetime: interval
-                .saturating_mul(2)
-                .saturating_add(Duration::from_secs(60))
-                .max(MIN_PEER_LIFETIME),
-        }
-    }
-}
 
 /// What an announce tells the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +57,6 @@ pub struct Announce {
     pub info_hash: InfoHash,
     /// Where the peer accepts connections: the address the request came from with the port it named.
     pub address: SocketAddr,
-    /// What the peer calls itself.
-    pub peer_id: PeerId,
     /// Bytes it lacks; 0 makes it a seed.
     pub left: u64,
     /// Why it announces.
@@ -90,13 +65,13 @@ pub struct Announce {
     pub numwant: Option<u32>,
 }
 
-/// One peer of a reply.
+/// Which peers an asker can be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Where it accepts connections.
-    pub address: SocketAddr,
-    /// What it calls itself.
-    pub id: PeerId,
+pub enum Families {
+    /// Those of its own address family: a UDP reply has room for no others (BEP 15).
+    Own,
+    /// Both, its own first and the other for what is left (BEP 7).
+    Both,
 }
 
 /// What the store answers to an announce.
@@ -105,119 +80,189 @@ pub struct Answer {
     /// The swarm as it is now, the asker counted.
     pub stats: ScrapeStats,
     /// A random sample of the others, those of the asker's own address family first.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<SocketAddr>,
 }
 
-/// All swarms of a tracker.
+/// Who had to go for want of room, since the store was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evicted {
+    /// Swarms.
+    pub swarms: u64,
+    /// Peers, those of these swarms and those that made room in a full one.
+    pub peers: u64,
+}
+
+/// All swarms of a tracker, or of one shard of it.
 #[derive(Debug)]
 pub struct SwarmStore {
     limits: Limits,
-    swarms: BTreeMap<InfoHash, Swarm>,
-    queue: EvictionQueue,
+    key: HashKey,
+    registry: Registry,
+    /// What the swarms have allocated outside their records.
+    heap: usize,
     peers: usize,
     clock: Clock,
+    expiry: expiry::Cursor,
+    evicted: Evicted,
 }
 
-/// One swarm; the families apart, because most askers can only reach their own.
-#[derive(Debug, Default)]
-struct Swarm {
-    v4: Peers<Ipv4Addr>,
-    v6: Peers<Ipv6Addr>,
-    completed: u32,
-    heard: Time,
+/// An address as it is kept.
+#[derive(Debug, Clone, Copy)]
+enum Compact {
+    V4([u8; IPV4_LENGTH]),
+    V6([u8; IPV6_LENGTH]),
 }
 
-/// The caller's time with its jumps taken out.
-#[derive(Debug, Default)]
-struct Clock {
-    caller: Option<Time>,
-    now: Time,
+impl Compact {
+    /// An IPv4-mapped address counts as IPv4.
+    fn of(address: SocketAddr) -> Self {
+        let [high, low] = address.port().to_be_bytes();
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                Self::V4([a, b, c, d, high, low])
+            }
+            IpAddr::V6(ip) => {
+                let mut compact = [0; IPV6_LENGTH];
+                let bytes = ip.octets().into_iter().chain([high, low]);
+                compact.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+                Self::V6(compact)
+            }
+        }
+    }
 }
 
-impl Clock {
-    fn follow(&mut self, caller: Time) -> Time {
-        let step = caller.saturating_since(self.caller.unwrap_or(caller)).min(MAX_STEP);
-        self.caller = Some(caller);
-        self.now += step;
-        self.now
+/// What the store's books hold of a swarm.
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    len: usize,
+    heap: usize,
+    class: Class,
+}
+
+impl Measure {
+    fn of(swarm: &Swarm) -> Self {
+        Self { len: swarm.len(), heap: swarm.heap_bytes(), class: swarm.class() }
+    }
+}
+
+impl Announce {
+    fn role(&self) -> Role {
+        match (self.left, self.event) {
+            (0, _) => Role::Seed,
+            (_, Event::Paused) => Role::PartialSeed,
+            _ => Role::Downloader,
+        }
     }
 }
 
 impl SwarmStore {
-    /// An empty store.
-    pub fn new(limits: Limits) -> Self {
+    /// An empty store, whose tables are hashed under `key`.
+    pub fn new(limits: Limits, key: HashKey) -> Self {
+        let limits = Limits {
+            memory: limits.memory.max(MIN_MEMORY),
+            peers_per_swarm: limits.peers_per_swarm.clamp(1, MAX_PEERS_PER_SWARM),
+            ..limits
+        };
         Self {
             limits,
-            swarms: BTreeMap::new(),
-            queue: EvictionQueue::default(),
+            key,
+            registry: Registry::new(),
+            heap: 0,
             peers: 0,
             clock: Clock::default(),
+            expiry: expiry::Cursor::default(),
+            evicted: Evicted::default(),
         }
     }
 
-    /// Enters, updates or (with [`Event::Stopped`]) removes the peer, and gives it others. Who stops gets none.
+    /// Enters, updates or (with [`Event::Stopped`]) removes the peer, and gives it others of both families. Who stops
+    /// gets none.
     pub fn announce(&mut self, now: Time, rng: &mut impl Rng, announce: &Announce) -> Answer {
+        let mut peers = Vec::new();
+        let stats = self.announce_into(now, rng, announce, Families::Both, &mut peers);
+        Answer { stats, peers }
+    }
+
+    /// As [`Self::announce`], but the peers are added to `out` as they are kept, without an allocation.
+    pub fn announce_into(
+        &mut self,
+        now: Time,
+        rng: &mut impl Rng,
+        announce: &Announce,
+        families: Families,
+        out: &mut impl PeerSink,
+    ) -> ScrapeStats {
         let now = self.clock.follow(now);
+        let address = Compact::of(announce.address);
+        let tag = self.key.tag(&announce.info_hash);
         if announce.event == Event::Stopped {
-            return self.stop(announce);
+            return self.stop(now, tag, announce, address);
         }
-        self.make_room(announce);
-        let swarm = self.swarms.entry(announce.info_hash).or_default();
-        let before = (swarm.rank(), swarm.len());
-        let outcome = match announce.address.ip().to_canonical() {
-            IpAddr::V4(ip) => swarm.v4.enter(ip, now, rng, announce, self.limits.peers_per_swarm),
-            IpAddr::V6(ip) => swarm.v6.enter(ip, now, rng, announce, self.limits.peers_per_swarm),
+        let (at, limit) = self.make_room(tag, announce, address);
+        let at = at.unwrap_or_else(|| self.registry.insert(Swarm::new(announce.info_hash, tag, now)));
+        let Some(swarm) = self.registry.get_mut(at) else { return ScrapeStats::default() };
+        let (before, key, role) = (Measure::of(swarm), &self.key, announce.role());
+        let entered = match address {
+            Compact::V4(compact) => swarm.v4.enter(key, Entry { compact, heard: now }, role, limit, rng),
+            Compact::V6(compact) => swarm.v6.enter(key, Entry { compact, heard: now }, role, limit, rng),
         };
-        if announce.event == Event::Completed && announce.left == 0 && !outcome.was_seed {
+        if announce.event == Event::Completed && role == Role::Seed && entered.was != Some(Role::Seed) {
             swarm.completed = swarm.completed.saturating_add(1);
         }
+        // A swarm that is busy all the time is not the last to go all the time anew.
+        let untouched = swarm.heard != now;
         swarm.heard = now;
-        self.peers = self.peers + swarm.len() - before.1;
-        self.queue.moved(announce.info_hash, before.0, swarm.rank());
-        Answer { stats: swarm.stats(), peers: swarm.sample(rng, announce) }
+        if before.len == 0 {
+            swarm.oldest = now;
+        }
+        let wanted = granted_numwant(announce.numwant);
+        match address {
+            Compact::V4(_) => {
+                let given = swarm.give_v4(rng, role, Some(entered.at), wanted, out);
+                if families == Families::Both {
+                    swarm.give_v6(rng, role, None, wanted - given, out);
+                }
+            }
+            Compact::V6(_) => {
+                let given = swarm.give_v6(rng, role, Some(entered.at), wanted, out);
+                if families == Families::Both {
+                    swarm.give_v4(rng, role, None, wanted - given, out);
+                }
+            }
+        }
+        let stats = swarm.stats();
+        let replaced = (before.len + usize::from(entered.was.is_none())).saturating_sub(swarm.len());
+        self.evicted.peers += replaced as u64;
+        self.account(at, before, untouched);
+        stats
     }
 
-    fn stop(&mut self, announce: &Announce) -> Answer {
-        let Some(swarm) = self.swarms.get_mut(&announce.info_hash) else { return Answer::default() };
-        let before = (swarm.rank(), swarm.len());
-        match announce.address.ip().to_canonical() {
-            IpAddr::V4(ip) => swarm.v4.leave(ip, &announce.peer_id),
-            IpAddr::V6(ip) => swarm.v6.leave(ip, &announce.peer_id),
+    fn stop(&mut self, now: Tick, tag: u32, announce: &Announce, address: Compact) -> ScrapeStats {
+        let Some(at) = self.registry.find(tag, &announce.info_hash) else { return ScrapeStats::default() };
+        let Some(swarm) = self.registry.get_mut(at) else { return ScrapeStats::default() };
+        let before = Measure::of(swarm);
+        let left = match address {
+            Compact::V4(compact) => swarm.v4.leave(&self.key, &compact),
+            Compact::V6(compact) => swarm.v6.leave(&self.key, &compact),
+        };
+        if left {
+            swarm.heard = now;
         }
-        self.peers = self.peers + swarm.len() - before.1;
-        self.queue.moved(announce.info_hash, before.0, swarm.rank());
-        Answer { stats: swarm.stats(), peers: Vec::new() }
+        let stats = swarm.stats();
+        self.account(at, before, left);
+        stats
     }
 
     /// What is known of a swarm; `None` for one that nobody has announced.
     pub fn scrape(&self, info_hash: &InfoHash) -> Option<ScrapeStats> {
-        self.swarms.get(info_hash).map(Swarm::stats)
-    }
-
-    /// Forgets peers that have not announced for [`Limits::peer_lifetime`], and swarms that have long been empty.
-    /// To be called about once a minute; takes time in proportion to swarms and peers, 0.3 s for a full store.
-    pub fn expire(&mut self, now: Time) {
-        let now = self.clock.follow(now);
-        let (lifetime, queue, peers) = (self.limits.peer_lifetime, &mut self.queue, &mut self.peers);
-        self.swarms.retain(|hash, swarm| {
-            let before = (swarm.rank(), swarm.len());
-            swarm.v4.expire(now, lifetime);
-            swarm.v6.expire(now, lifetime);
-            *peers = *peers + swarm.len() - before.1;
-            let remembered = swarm.completed > 0 && now.saturating_since(swarm.heard) < EMPTY_SWARM_LIFETIME;
-            let keep = swarm.len() > 0 || remembered;
-            if keep {
-                queue.moved(*hash, before.0, swarm.rank());
-            } else {
-                queue.gone(*hash, before.0);
-            }
-            keep
-        });
+        let at = self.registry.find(self.key.tag(info_hash), info_hash)?;
+        self.registry.get(at).map(Swarm::stats)
     }
 
     /// How many swarms there are.
     pub fn swarm_count(&self) -> usize {
-        self.swarms.len()
+        self.registry.len()
     }
 
     /// How many peers there are, one in two swarms counted twice.
@@ -225,78 +270,77 @@ impl SwarmStore {
         self.peers
     }
 
-    /// Evicts until the peer fits, and its swarm if that is new; nobody if it takes a place that is taken already.
-    /// Never evicts the peer's own swarm: one that alone fills the store is bounded by [`Limits::peers_per_swarm`].
-    fn make_room(&mut self, announce: &Announce) {
-        let wanted = announce.info_hash;
-        let swarm = self.swarms.get(&wanted);
-        if swarm.is_some_and(|swarm| !swarm.grows_by(announce, self.limits.peers_per_swarm)) {
-            return;
-        }
-        let swarms = self.limits.swarms.saturating_sub(usize::from(swarm.is_none()));
-        while self.peers >= self.limits.peers.max(1) {
-            let Some(victim) = self.queue.first_with_peers_but(wanted) else { break };
-            self.evict(victim);
-        }
-        while self.swarms.len() > swarms {
-            let Some(victim) = self.queue.first_but(wanted) else { break };
+    /// The memory that the swarms take, with what the allocator adds; between two calls at most [`Limits::memory`].
+    pub fn bytes(&self) -> usize {
+        self.registry.bytes() + self.heap
+    }
+
+    /// Who had to go for want of room.
+    pub fn evicted(&self) -> Evicted {
+        self.evicted
+    }
+
+    /// Evicts until there is room for the peer, and its swarm if that is new; nobody if the peer is there already.
+    /// Gives the swarm's place, and how many peers of the family it may have.
+    fn make_room(&mut self, tag: u32, announce: &Announce, address: Compact) -> (Option<usize>, usize) {
+        loop {
+            let at = self.registry.find(tag, &announce.info_hash);
+            let swarm = at.and_then(|at| self.registry.get(at));
+            let growth = swarm.map_or_else(|| self.registry.growth(tag), |swarm| self.growth(swarm, address));
+            let limit = self.limits.peers_per_swarm;
+            if growth == 0 || self.bytes().saturating_add(growth) <= self.limits.memory {
+                return (at, limit);
+            }
+            let without = swarm.map_or(0, |swarm| match address {
+                Compact::V4(_) => swarm.v4.limit_without_growth(),
+                Compact::V6(_) => swarm.v6.limit_without_growth(),
+            });
+            let Some(victim) = self.registry.first_but(at) else { return (at, limit.min(without)) };
             self.evict(victim);
         }
     }
 
-    fn evict(&mut self, victim: InfoHash) {
-        if let Some(swarm) = self.swarms.remove(&victim) {
-            self.queue.gone(victim, swarm.rank());
+    /// What the swarm will allocate for a peer.
+    fn growth(&self, swarm: &Swarm, address: Compact) -> usize {
+        let limit = self.limits.peers_per_swarm;
+        let growth = match address {
+            Compact::V4(_) => swarm.v4.growth(limit),
+            Compact::V6(_) => swarm.v6.growth(limit),
+        };
+        // Most announces end here, without a second look for the peer.
+        if growth == 0 {
+            return 0;
+        }
+        let known = match address {
+            Compact::V4(compact) => swarm.v4.find(&self.key, &compact),
+            Compact::V6(compact) => swarm.v6.find(&self.key, &compact),
+        };
+        if known.is_some() { 0 } else { growth }
+    }
+
+    fn evict(&mut self, victim: usize) {
+        self.evicted.swarms += 1;
+        self.evicted.peers += self.registry.get(victim).map_or(0, Swarm::len) as u64;
+        self.forget(victim);
+    }
+
+    /// Removes a swarm, and what the books hold of it.
+    fn forget(&mut self, at: usize) {
+        if let Some(swarm) = self.registry.remove(at) {
+            self.heap -= swarm.heap_bytes();
             self.peers -= swarm.len();
         }
     }
-}
 
-impl Swarm {
-    fn len(&self) -> usize {
-        self.v4.len() + self.v6.len()
-    }
-
-    /// Its place in the order of eviction.
-    fn rank(&self) -> Rank {
-        let size = match self.len() {
-            0 => Size::Empty,
-            1 => Size::Lone,
-            _ => Size::Shared,
-        };
-        Rank { size, heard: self.heard }
-    }
-
-    /// Whether this peer would be one more.
-    fn grows_by(&self, announce: &Announce, limit: usize) -> bool {
-        let (port, id) = (announce.address.port(), &announce.peer_id);
-        match announce.address.ip().to_canonical() {
-            IpAddr::V4(ip) => self.v4.grows_by(ip, port, id, limit),
-            IpAddr::V6(ip) => self.v6.grows_by(ip, port, id, limit),
+    /// Brings the books up to date with a swarm that was changed.
+    fn account(&mut self, at: usize, before: Measure, touched: bool) {
+        let Some(swarm) = self.registry.get(at) else { return };
+        let after = Measure::of(swarm);
+        self.peers = self.peers + after.len - before.len;
+        self.heap = self.heap + after.heap - before.heap;
+        if touched || after.class != before.class {
+            self.registry.touch(at);
         }
-    }
-
-    fn stats(&self) -> ScrapeStats {
-        let complete = self.v4.seeds() + self.v6.seeds();
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        ScrapeStats {
-            complete: count(complete),
-            incomplete: count(self.len() - complete),
-            downloaded: self.completed,
-        }
-    }
-
-    fn sample(&self, rng: &mut impl Rng, announce: &Announce) -> Vec<Peer> {
-        let wanted = granted_numwant(announce.numwant);
-        let mut peers = Vec::with_capacity(wanted.min(self.len()));
-        if announce.address.ip().to_canonical().is_ipv4() {
-            self.v4.sample(rng, announce, wanted, &mut peers);
-            self.v6.sample(rng, announce, wanted, &mut peers);
-        } else {
-            self.v6.sample(rng, announce, wanted, &mut peers);
-            self.v4.sample(rng, announce, wanted, &mut peers);
-        }
-        peers
     }
 }
 

@@ -182,7 +182,7 @@ fn a_scrape_reply_with_junk_in_it_is_read_without_the_junk() {
     let body =
         b"d5:filesd3:abcd8:completei1ee20:aaaaaaaaaaaaaaaaaaaad8:completei5e10:incompletei-1eee5:flagsdee";
     let reply = ScrapeReply::parse(200, body).unwrap();
-    let stats = ScrapeStats { complete: 5, incomplete: 0, downloaded: 0 };
+    let stats = ScrapeStats { complete: 5, incomplete: 0, downloaded: 0, downloaders: None };
     assert_eq!(reply.files.into_iter().collect::<Vec<_>>(), [(InfoHash::new([b'a'; 20]), stats)]);
 }
 
