@@ -11,8 +11,8 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use metainfo::InfoHash;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tracker_proto::http::Event;
 use tracker_proto::Time;
+use tracker_proto::http::Event;
 use tracker_proto::swarm::{Announce, CompactPeers, Families, HashKey, Limits, MAX_STEP, SwarmStore};
 
 const SIZES: [u32; 3] = [1, 1_000, 100_000];

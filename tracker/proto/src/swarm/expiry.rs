@@ -4,10 +4,8 @@
 //! comes from a place already looked at. A swarm whose oldest peer is young is passed by without a look at its peers,
 //! and the peers of a large one are looked at in pieces, so that no call takes longer than its budget.
 
-use super::clock::{Tick, ticks};
-use super::limits::EMPTY_SWARM_LIFETIME;
+use super::clock::Tick;
 use super::peers::lifetime_ticks;
-use super::record::Swarm;
 use super::{Measure, SwarmStore};
 use crate::Time;
 
@@ -94,7 +92,7 @@ impl SwarmStore {
             looked += before.len;
         }
         done.peers += before.len - swarm.len();
-        let forgotten = is_forgotten(swarm, now);
+        let forgotten = swarm.is_forgotten(now);
         self.account(at, before, false);
         if forgotten {
             self.forget(at);
@@ -103,9 +101,4 @@ impl SwarmStore {
         }
         (looked, left)
     }
-}
-
-fn is_forgotten(swarm: &Swarm, now: Tick) -> bool {
-    let remembered = swarm.completed > 0 && now.since(swarm.heard) < ticks(EMPTY_SWARM_LIFETIME);
-    swarm.len() == 0 && !remembered
 }

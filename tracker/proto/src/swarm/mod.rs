@@ -29,6 +29,7 @@ mod record;
 mod registry;
 mod sample;
 mod sink;
+mod snapshot;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,6 +42,10 @@ pub use self::hashing::{HashKey, shard_of};
 pub use self::limits::{EMPTY_SWARM_LIFETIME, Limits, MAX_PEERS_PER_SWARM, MIN_MEMORY, MIN_PEER_LIFETIME};
 pub use self::peers::EVICTION_CANDIDATES;
 pub use self::sink::{CompactPeers, PeerSink};
+pub use self::snapshot::{
+    MAX_SNAPSHOT_BLOCK_BYTES, SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotError, SnapshotReader,
+    SnapshotWriter, SwarmRecord,
+};
 
 use self::clock::{Clock, Tick};
 use self::entry::{Entry, Role};

@@ -130,9 +130,14 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         while self.len() >= limit.max(1) {
             self.evict(key, entry.heard, rng);
         }
+        Entered { at: self.add(key, entry, role), was: None }
+    }
+
+    /// Adds a peer that is not there, and says where it is.
+    pub(super) fn add(&mut self, key: &HashKey, entry: Entry<L>, role: Role) -> usize {
         let at = self.len();
         self.push(key, entry);
-        Entered { at: self.place(key, at, role), was: None }
+        self.place(key, at, role)
     }
 
     /// Removes the peer, and says whether it was there.

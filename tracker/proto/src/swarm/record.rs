@@ -4,8 +4,9 @@ use metainfo::InfoHash;
 use rand::Rng;
 
 use super::PeerSink;
-use super::clock::Tick;
+use super::clock::{Tick, ticks};
 use super::entry::Role;
+use super::limits::EMPTY_SWARM_LIFETIME;
 use super::peers::Peers;
 use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
 use crate::http::ScrapeStats;
@@ -74,6 +75,12 @@ impl Swarm {
     /// The bytes allocated outside the record.
     pub(super) fn heap_bytes(&self) -> usize {
         self.v4.heap_bytes() + self.v6.heap_bytes()
+    }
+
+    /// Whether it has nobody, and no count to remember.
+    pub(super) fn is_forgotten(&self, now: Tick) -> bool {
+        let remembered = self.completed > 0 && now.since(self.heard) < ticks(EMPTY_SWARM_LIFETIME);
+        self.len() == 0 && !remembered
     }
 
     /// Gives IPv4 peers, and how many; see [`Peers::sample`].

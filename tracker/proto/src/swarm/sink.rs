@@ -44,12 +44,22 @@ impl PeerSink for CompactPeers {
 
 impl PeerSink for Vec<SocketAddr> {
     fn ipv4(&mut self, peer: &[u8; IPV4_LENGTH]) {
-        let [a, b, c, d, high, low] = *peer;
-        self.push((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into());
+        self.push(address_v4(peer));
     }
 
     fn ipv6(&mut self, peer: &[u8; IPV6_LENGTH]) {
-        let [ip @ .., high, low] = *peer;
-        self.push((Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into());
+        self.push(address_v6(peer));
     }
+}
+
+/// The address and port in 6 bytes.
+pub(super) fn address_v4(compact: &[u8; IPV4_LENGTH]) -> SocketAddr {
+    let [a, b, c, d, high, low] = *compact;
+    (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()
+}
+
+/// The address and port in 18 bytes.
+pub(super) fn address_v6(compact: &[u8; IPV6_LENGTH]) -> SocketAddr {
+    let [ip @ .., high, low] = *compact;
+    (Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into()
 }

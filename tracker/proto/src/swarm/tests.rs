@@ -51,17 +51,22 @@ impl Bench {
         self.store.scrape(&SWARM).unwrap_or_default()
     }
 
-    /// Held after every test that changes much: the books are those of the swarms.
     fn check(&self) {
-        let store = &self.store;
-        store.registry.check();
-        let swarms = || store.registry.swarms();
-        assert_eq!(store.peers, swarms().map(Swarm::len).sum::<usize>());
-        assert_eq!(store.heap, swarms().map(Swarm::heap_bytes).sum::<usize>());
-        assert!(store.bytes() <= store.limits.memory);
+        self.store.check();
+    }
+}
+
+impl SwarmStore {
+    /// Held after every test that changes much: the books are those of the swarms.
+    pub(super) fn check(&self) {
+        self.registry.check();
+        let swarms = || self.registry.swarms();
+        assert_eq!(self.peers, swarms().map(Swarm::len).sum::<usize>());
+        assert_eq!(self.heap, swarms().map(Swarm::heap_bytes).sum::<usize>());
+        assert!(self.bytes() <= self.limits.memory);
         for swarm in swarms() {
-            swarm.v4.check(&KEY);
-            swarm.v6.check(&KEY);
+            swarm.v4.check(&self.key);
+            swarm.v6.check(&self.key);
         }
     }
 }
