@@ -1,9 +1,13 @@
 //! The sizes of the pools, queues and tables of a session, each with its reason.
 
 /// Buffers for blocks on their way from a socket to the disk, 40 MiB in all. Requests take none, so there may be more of
-/// those. More than [`HELD_BLOCKS`] and a partial block for every link together, so that a reader that waits for one
-/// waits for work that goes on; meanwhile its peer waits for the reader.
+/// those. More than [`TORRENT_BUFFERS`], so that a torrent whose disk hangs leaves some to the others.
 pub const BLOCK_BUFFERS: usize = 2560;
+
+/// Buffers that one torrent may have, 24 MiB: [`DISK_BACKLOG`], [`HELD_BLOCKS`], and what a short path brings after no
+/// more is asked for. More than [`HELD_BLOCKS`] and a partial block for every link together, so that a reader that waits
+/// for one waits for work that goes on; meanwhile its peer waits for the reader.
+pub const TORRENT_BUFFERS: usize = 1536;
 
 /// Blocks on disk that stay in memory to be hashed, 8 MiB in all: four pieces of a megabyte, and four that are to be
 /// whole next.
@@ -12,6 +16,10 @@ pub const HELD_BLOCKS: usize = 512;
 /// Blocks that one torrent may have asked for or not yet written, 48 MiB: the deepest queue of requests that one link
 /// may have ([`peer_proto::link::pipeline::MAX_DEPTH`]) and half as much that waits for the disk.
 pub const DISK_BUDGET: u32 = 3072;
+
+/// Blocks of one torrent that may wait to be written, 8 MiB, before no more are asked for: work for some milliseconds of
+/// the fastest disk. A slow one slows the requests then, and not the messages that would wait behind unread blocks.
+pub const DISK_BACKLOG: u32 = 512;
 
 /// Bytes of blocks that one torrent may have read and not yet sent: what a dozen fast links need to be kept busy.
 pub const UPLOAD_BUDGET: u32 = 8 * 1024 * 1024;

@@ -41,7 +41,7 @@ impl fmt::Display for TorrentId {
 /// A running session. Clones are handles to the same one; dropping them ends nothing, [`Session::shutdown`] does.
 #[derive(Clone, Debug)]
 pub struct Session {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     client: Arc<TrackerClient>,
     running: Arc<Running>,
 }

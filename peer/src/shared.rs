@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     allocator: Mutex<Allocator>,
     rng: Mutex<ChaCha8Rng>,
     next_key: AtomicU32,
+    next_part: AtomicU32,
     origin: Instant,
 }
 
@@ -60,7 +61,7 @@ impl Shared {
             peer_id: PeerId::generate(&mut rng),
             disk,
             roots: Roots::default(),
-            blocks: BlockPool::new(limits::BLOCK_BUFFERS),
+            blocks: block_pool(config.max_peers),
             events: broadcast::channel(limits::EVENTS).0,
             links: Arc::new(Semaphore::new(config.max_peers)),
             dials: Arc::new(Semaphore::new(limits::DIALS)),
@@ -71,6 +72,7 @@ impl Shared {
             allocator: Mutex::new(allocator),
             rng: Mutex::new(rng),
             next_key: AtomicU32::new(0),
+            next_part: AtomicU32::new(0),
             origin: Instant::now(),
             config,
         }
@@ -97,7 +99,7 @@ impl Shared {
         ChaCha8Rng::from_seed(seed)
     }
 
-    /// A number that no run of any torrent has had.
+    /// A number that no run of any torrent has had. They go up by one, so that runs are spread over the disk threads.
     pub(crate) fn next_key(&self) -> u32 {
         self.next_key.fetch_add(1, Ordering::Relaxed)
     }
@@ -147,7 +149,8 @@ impl Shared {
 
     /// A torrent's part of the slots and limits, for as long as it runs.
     pub(crate) fn part(self: &Arc<Self>) -> Part {
-        Part { shared: Arc::clone(self), key: TorrentKey(self.next_key()) }
+        let key = TorrentKey(self.next_part.fetch_add(1, Ordering::Relaxed));
+        Part { shared: Arc::clone(self), key }
     }
 
     /// Other limits for all torrents together. Each must have a turn to hear of it.
@@ -174,6 +177,13 @@ impl Shared {
     pub(crate) fn swarm(&self, hash: InfoHash) -> Option<mpsc::Sender<Handshaken>> {
         lock(&self.swarms).get(&hash).cloned()
     }
+}
+
+/// The buffers for blocks. A link may hold one for a block that is still coming, for as long as its peer likes: however
+/// many links there may be, there are buffers left for those that do not wait.
+fn block_pool(max_peers: usize) -> Arc<BlockPool> {
+    let share = limits::TORRENT_BUFFERS.max(max_peers.saturating_add(2 * limits::HELD_BLOCKS));
+    BlockPool::new(limits::BLOCK_BUFFERS.max(share.saturating_add(limits::HELD_BLOCKS)), share)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,70 +1,100 @@
 //! The buffers that payload lives in between socket and disk.
 //!
-//! Invariant: no more than the limit exist, and one that is dropped goes back, so that memory is bounded and a
-//! running transfer allocates nothing.
+//! Invariant: no more than the limit exist, no torrent has more than its share, and one that is dropped goes back, so
+//! that memory is bounded, a disk that hangs stops no torrent on another, and a running transfer allocates nothing.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use peer_proto::BLOCK_LENGTH;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 const BLOCK_SIZE: usize = BLOCK_LENGTH as usize;
 
 /// Buffers of one block each, for downloads.
 #[derive(Debug)]
 pub(crate) struct BlockPool {
-    free: Mutex<Free>,
-    limit: usize,
-    returned: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Free {
-    buffers: Vec<Box<[u8]>>,
-    made: usize,
+    buffers: Mutex<Vec<Box<[u8]>>>,
+    free: Permits,
+    share: usize,
 }
 
 impl BlockPool {
-    /// A pool of at most `limit` buffers, made when they are first needed.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::default(), limit, returned: Notify::new() })
+    /// A pool of at most `limit` buffers, made when they are first needed; one torrent has at most `share` of them.
+    pub(crate) fn new(limit: usize, share: usize) -> Arc<Self> {
+        Arc::new(Self { buffers: Mutex::default(), free: Permits::new(limit), share: share.min(limit) })
     }
 
+    /// What one torrent takes its buffers from.
+    pub(crate) fn share(self: &Arc<Self>) -> Arc<BlockShare> {
+        Arc::new(BlockShare { free: Permits::new(self.share), pool: Arc::clone(self) })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<[u8]>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most that were ever taken at once, once all have come back.
+    #[cfg(test)]
+    pub(crate) fn made(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+/// How many more buffers may be taken. Those who wait get them in the order in which they came.
+#[derive(Debug)]
+struct Permits {
+    left: Semaphore,
+    limit: usize,
+}
+
+impl Permits {
+    fn new(limit: usize) -> Self {
+        Self { left: Semaphore::new(limit), limit }
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.left.available_permits() < self.limit / 4
+    }
+}
+
+/// A torrent's share of the buffers.
+#[derive(Debug)]
+pub(crate) struct BlockShare {
+    pool: Arc<BlockPool>,
+    free: Permits,
+}
+
+impl BlockShare {
     /// An empty buffer, if one is free.
     pub(crate) fn try_take(self: &Arc<Self>) -> Option<BlockBuffer> {
-        let bytes = {
-            let mut free = self.lock();
-            match free.buffers.pop() {
-                Some(bytes) => bytes,
-                None if free.made < self.limit => {
-                    free.made += 1;
-                    vec![0; BLOCK_SIZE].into_boxed_slice()
-                }
-                None => return None,
-            }
-        };
-        Some(BlockBuffer { bytes, filled: 0, pool: Arc::clone(self) })
+        let own = self.free.left.try_acquire().ok()?;
+        let any = self.pool.free.left.try_acquire().ok()?;
+        own.forget();
+        any.forget();
+        Some(self.buffer())
     }
 
-    /// An empty buffer, as soon as one is free.
+    /// An empty buffer, as soon as one is free. Nothing is lost when this is dropped.
     pub(crate) async fn take(self: &Arc<Self>) -> BlockBuffer {
-        loop {
-            if let Some(buffer) = self.try_take() {
-                return buffer;
-            }
-            // A buffer given back in between leaves a permit, so that none is missed.
-            self.returned.notified().await;
-        }
+        let (Ok(own), Ok(any)) = (self.free.left.acquire().await, self.pool.free.left.acquire().await) else {
+            // They are never closed.
+            return std::future::pending().await;
+        };
+        own.forget();
+        any.forget();
+        self.buffer()
     }
 
-    /// Whether fewer than a quarter of the buffers are free.
+    /// For those who have taken it from both counts.
+    fn buffer(self: &Arc<Self>) -> BlockBuffer {
+        let used = self.pool.lock().pop();
+        let bytes = used.unwrap_or_else(|| vec![0; BLOCK_SIZE].into_boxed_slice());
+        BlockBuffer { bytes, filled: 0, share: Arc::clone(self) }
+    }
+
+    /// Whether fewer than a quarter of the buffers are free, of all or of its own.
     pub(crate) fn is_scarce(&self) -> bool {
-        let free = self.lock();
-        free.buffers.len() + (self.limit - free.made) < self.limit / 4
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Free> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.is_scarce() || self.pool.free.is_scarce()
     }
 }
 
@@ -73,7 +103,7 @@ impl BlockPool {
 pub(crate) struct BlockBuffer {
     bytes: Box<[u8]>,
     filled: usize,
-    pool: Arc<BlockPool>,
+    share: Arc<BlockShare>,
 }
 
 impl BlockBuffer {
@@ -95,8 +125,10 @@ impl BlockBuffer {
 
 impl Drop for BlockBuffer {
     fn drop(&mut self) {
-        self.pool.lock().buffers.push(std::mem::take(&mut self.bytes));
-        self.pool.returned.notify_one();
+        let pool = &self.share.pool;
+        pool.lock().push(std::mem::take(&mut self.bytes));
+        pool.free.left.add_permits(1);
+        self.share.free.left.add_permits(1);
     }
 }
 
@@ -153,9 +185,13 @@ impl Drop for Run {
 mod tests {
     use super::*;
 
+    fn pool(limit: usize) -> Arc<BlockShare> {
+        BlockPool::new(limit, limit).share()
+    }
+
     #[test]
     fn no_more_buffers_exist_than_the_limit_and_dropped_ones_come_back_empty() {
-        let pool = BlockPool::new(2);
+        let pool = pool(2);
         let mut first = pool.try_take().unwrap();
         let second = pool.try_take().unwrap();
         assert!(pool.try_take().is_none());
@@ -165,22 +201,37 @@ mod tests {
         drop(first);
         assert_eq!(pool.try_take().unwrap().as_slice(), b"");
         drop(second);
+        assert_eq!(pool.pool.made(), 2);
+    }
+
+    #[test]
+    fn one_torrent_leaves_buffers_for_others() {
+        let pool = BlockPool::new(5, 3);
+        let (one, other) = (pool.share(), pool.share());
+        let held: Vec<_> = std::iter::from_fn(|| one.try_take()).collect();
+        assert_eq!(held.len(), 3);
+        assert_eq!(std::iter::from_fn(|| other.try_take()).collect::<Vec<_>>().len(), 2);
+        drop(held);
+        assert_eq!(std::iter::from_fn(|| other.try_take()).collect::<Vec<_>>().len(), 3);
     }
 
     #[test]
     fn buffers_are_scarce_when_fewer_than_a_quarter_are_free() {
-        let pool = BlockPool::new(8);
-        let mut held: Vec<_> = (0..6).filter_map(|_| pool.try_take()).collect();
-        assert!(!pool.is_scarce());
-        held.extend(pool.try_take());
-        assert!(pool.is_scarce());
+        let pool = BlockPool::new(16, 8);
+        let (share, other) = (pool.share(), pool.share());
+        let mut held: Vec<_> = (0..6).filter_map(|_| share.try_take()).collect();
+        assert!(!share.is_scarce());
+        held.extend(share.try_take());
+        assert!(share.is_scarce() && !other.is_scarce());
+        held.extend((0..6).filter_map(|_| other.try_take()));
+        assert!(other.is_scarce(), "it has some left of its own, but all together have not");
         drop(held);
-        assert!(!pool.is_scarce());
+        assert!(!share.is_scarce() && !other.is_scarce());
     }
 
     #[test]
     fn a_buffer_takes_no_more_than_a_block() {
-        let mut buffer = BlockPool::new(1).try_take().unwrap();
+        let mut buffer = pool(1).try_take().unwrap();
         buffer.extend(&vec![1; BLOCK_SIZE - 1]);
         buffer.extend(&[2, 3]);
         assert_eq!(buffer.as_slice().len(), BLOCK_SIZE);
@@ -188,17 +239,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_buffer_gets_the_one_that_comes_back() {
-        let pool = BlockPool::new(1);
-        let held = pool.try_take().unwrap();
-        let waiting = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move { pool.take().await.as_slice().len() }
-        });
+    async fn those_who_wait_for_a_buffer_get_it_in_turn_and_one_who_stops_waiting_takes_none_along() {
+        let pool = BlockPool::new(1, 1);
+        let (one, other) = (pool.share(), pool.share());
+        let held = one.try_take().unwrap();
+        let wait = |share: &Arc<BlockShare>| {
+            let share = Arc::clone(share);
+            tokio::spawn(async move { share.take().await.as_slice().len() })
+        };
+        let (first, second, third) = (wait(&one), wait(&other), wait(&other));
         tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
+        assert!(!first.is_finished() && !second.is_finished());
+        second.abort();
+        assert!(second.await.is_err());
         drop(held);
-        assert_eq!(waiting.await.unwrap(), 0);
+        assert_eq!((first.await.unwrap(), third.await.unwrap()), (0, 0));
+        assert!(one.try_take().is_some());
     }
 
     #[test]

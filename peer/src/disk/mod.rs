@@ -9,6 +9,8 @@
 
 mod buffers;
 mod digest;
+#[cfg(test)]
+pub(crate) mod gate;
 mod inbox;
 mod pieces;
 mod queue;
@@ -26,7 +28,7 @@ use storage::Storage;
 
 use crate::AddTorrent;
 
-pub(crate) use buffers::{BlockBuffer, BlockPool, Run, RunPool};
+pub(crate) use buffers::{BlockBuffer, BlockPool, BlockShare, Run, RunPool};
 pub(crate) use inbox::{Inbox, ReadDone, Results};
 use queue::Queue;
 

@@ -37,7 +37,7 @@ async fn gather(disk: &TorrentDisk, mut done: impl FnMut(&Results) -> bool) -> R
     all
 }
 
-pub(super) fn blocks(sample: &Sample, pool: &Arc<BlockPool>) -> Vec<(Block, BlockBuffer)> {
+pub(super) fn blocks(sample: &Sample, pool: &Arc<BlockShare>) -> Vec<(Block, BlockBuffer)> {
     let geometry = sample.torrent.info.geometry();
     let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
     let all = (0..geometry.piece_count())
@@ -55,7 +55,7 @@ pub(super) fn blocks(sample: &Sample, pool: &Arc<BlockPool>) -> Vec<(Block, Bloc
 async fn pieces_are_right_in_whatever_order_and_company_their_blocks_come() {
     let sample = Sample::single(500_001, 4 * BLOCK_LENGTH);
     let threads = DiskThreads::start(2).unwrap();
-    let pool = BlockPool::new(64);
+    let pool = BlockPool::new(64, 64).share();
     for order in 0..6 {
         let dir = tempdir().unwrap();
         let disk = disk(&sample, dir.path(), Access::ReadWrite);
@@ -82,7 +82,8 @@ async fn pieces_are_right_in_whatever_order_and_company_their_blocks_come() {
 #[tokio::test]
 async fn one_wrong_bit_makes_its_piece_wrong_and_it_can_come_again() {
     let sample = Sample::single(200_000, 2 * BLOCK_LENGTH);
-    let (threads, pool, dir) = (DiskThreads::start(1).unwrap(), BlockPool::new(64), tempdir().unwrap());
+    let (threads, pool, dir) =
+        (DiskThreads::start(1).unwrap(), BlockPool::new(64, 64).share(), tempdir().unwrap());
     let disk = disk(&sample, dir.path(), Access::ReadWrite);
     let mut wrong = blocks(&sample, &pool);
     let (block, buffer) = &mut wrong[3];
@@ -106,7 +107,7 @@ async fn one_wrong_bit_makes_its_piece_wrong_and_it_can_come_again() {
 #[tokio::test]
 async fn blocks_that_cannot_be_written_are_lost_with_the_reason_and_make_no_piece() {
     let sample = Sample::single(50_000, BLOCK_LENGTH);
-    let (threads, pool) = (DiskThreads::start(1).unwrap(), BlockPool::new(64));
+    let (threads, pool) = (DiskThreads::start(1).unwrap(), BlockPool::new(64, 64).share());
     let disk = disk(&sample, sample.dir.path(), Access::ReadOnly);
     let mut blocks = blocks(&sample, &pool);
     threads.write(&disk, &mut blocks);
@@ -147,7 +148,8 @@ async fn h68_a_run_that_cannot_be_read_as_a_whole_costs_only_the_blocks_that_are
 #[tokio::test]
 async fn h33_blocks_are_digested_after_the_writes_before_and_a_wrong_one_shows() {
     let sample = Sample::single(3 * 16_384 + 100, 4 * BLOCK_LENGTH);
-    let (threads, pool, dir) = (DiskThreads::start(2).unwrap(), BlockPool::new(64), tempdir().unwrap());
+    let (threads, pool, dir) =
+        (DiskThreads::start(2).unwrap(), BlockPool::new(64, 64).share(), tempdir().unwrap());
     let disk = disk(&sample, dir.path(), Access::ReadWrite);
     threads.digest(&disk, 0);
     let mut wrong = blocks(&sample, &pool);

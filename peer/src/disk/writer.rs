@@ -72,6 +72,8 @@ fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces) {
     let Some((disk, first, _)) = run.first() else { return };
     let (disk, first) = (Arc::clone(disk), *first);
     let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+    #[cfg(test)]
+    super::gate::pass(&disk.add.root);
     let parts: Vec<&[u8]> = run.iter().map(|(_, _, buffer)| buffer.as_slice()).collect();
     match disk.storage.write(disk.info().geometry().block_offset(first), &parts) {
         Ok(()) => {

@@ -102,7 +102,7 @@ impl<'a> Fetch<'a> {
             });
         }
         Self {
-            links: Links::new(Arc::clone(shared), to_inputs),
+            links: Links::new(shared, to_inputs),
             lookup,
             engine,
             announces,
@@ -242,7 +242,7 @@ impl<'a> Fetch<'a> {
                     }
                 }
                 // No block is ever asked for or sent here.
-                Input::Block(..) | Input::Sent => {}
+                Input::Block(..) | Input::HeldUp(_) | Input::Sent => {}
             }
         }
     }

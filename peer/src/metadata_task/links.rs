@@ -9,6 +9,7 @@ use peer_proto::LinkId;
 use peer_proto::wire::{self, Decoder, Message};
 use tokio::sync::mpsc;
 
+use crate::disk::BlockShare;
 use crate::net::{Batch, Conn, Handshaken, LinkTasks};
 use crate::shared::Shared;
 
@@ -24,14 +25,15 @@ struct Link {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Links {
-    shared: Arc<Shared>,
     inputs: mpsc::Sender<Batch>,
+    /// Of which none is used: without a torrent there are no blocks.
+    blocks: Arc<BlockShare>,
     links: BTreeMap<LinkId, Link>,
 }
 
 impl Links {
-    pub(super) fn new(shared: Arc<Shared>, inputs: mpsc::Sender<Batch>) -> Self {
-        Self { shared, inputs, links: BTreeMap::new() }
+    pub(super) fn new(shared: &Arc<Shared>, inputs: mpsc::Sender<Batch>) -> Self {
+        Self { blocks: shared.blocks.share(), inputs, links: BTreeMap::new() }
     }
 
     /// The engine has taken a connection as this link.
@@ -39,7 +41,7 @@ impl Links {
         let Handshaken { stream, address, place, .. } = handshaken;
         let conn = Conn::new(stream);
         let decoder = Decoder::without_geometry();
-        let tasks = LinkTasks::start(&conn, id, decoder, &self.shared.blocks, &self.inputs, place);
+        let tasks = LinkTasks::start(&conn, id, decoder, &self.blocks, &self.inputs, place);
         self.links.insert(id, Link { conn, address, control: Vec::new(), _tasks: tasks });
     }
 

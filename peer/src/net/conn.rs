@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::handshake;
 use super::outbox::Outbox;
 use super::read::{self, Batch, Input};
-use crate::disk::BlockPool;
+use crate::disk::BlockShare;
 use crate::shared::Place;
 
 /// The socket and what waits for it, shared by the torrent's task and the two of the link.
@@ -94,7 +94,7 @@ impl LinkTasks {
         conn: &Arc<Conn>,
         link: LinkId,
         decoder: Decoder,
-        pool: &Arc<BlockPool>,
+        pool: &Arc<BlockShare>,
         inputs: &mpsc::Sender<Batch>,
         place: Place,
     ) -> Self {

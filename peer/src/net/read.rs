@@ -5,19 +5,25 @@
 //! one batch.
 //!
 //! Invariant: the shared buffer is never held across an `await`. When a reader must wait in the middle of it (for a
-//! block buffer, or because a batch is full) it first sets the rest aside in memory of its own.
+//! block buffer, or because a batch is full) it first sets the rest aside in memory of its own, and tells the torrent
+//! of a wait that a peer could be blamed for.
 
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peer_proto::wire::{Decoder, Item, Message, WireError};
 use peer_proto::{Block, LinkId};
 use tokio::sync::mpsc;
 
 use super::conn::Conn;
-use crate::disk::{BlockBuffer, BlockPool};
+use crate::disk::{BlockBuffer, BlockShare};
 use crate::limits::{BATCH_ITEMS, READ_BUFFER, SCARCE_READ};
+
+/// A wait for a buffer that is worth telling of: far below what makes a peer late, and long enough that telling of it
+/// costs nothing.
+const HELD_UP_AFTER: Duration = Duration::from_millis(50);
 
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
@@ -37,6 +43,8 @@ pub(crate) enum Input {
     Message(Message),
     /// A whole block came.
     Block(Block, BlockBuffer),
+    /// From now on nothing of it is read, since no buffer is free; or, `false`, it is read again.
+    HeldUp(bool),
     /// The socket took blocks; the outbox has counted them.
     Sent,
     /// The connection is over; the peer broke the protocol, if that is why.
@@ -56,7 +64,7 @@ enum Pause {
 /// A link's place in its stream.
 struct Reader {
     decoder: Decoder,
-    pool: Arc<BlockPool>,
+    pool: Arc<BlockShare>,
     block: Option<(Block, BlockBuffer)>,
     items: Vec<Input>,
 }
@@ -66,7 +74,7 @@ pub(super) async fn read(
     conn: &Conn,
     link: LinkId,
     decoder: Decoder,
-    pool: &Arc<BlockPool>,
+    pool: &Arc<BlockShare>,
     inputs: &mpsc::Sender<Batch>,
 ) -> Option<WireError> {
     let mut reader = Reader { decoder, pool: Arc::clone(pool), block: None, items: Vec::new() };
@@ -105,7 +113,10 @@ pub(super) async fn read(
             }
             match pause {
                 Pause::None => break,
-                Pause::NeedBuffer(block) => reader.block = Some((block, pool.take().await)),
+                Pause::NeedBuffer(block) => match reader.wait(link, inputs).await {
+                    Some(buffer) => reader.block = Some((block, buffer)),
+                    None => return None,
+                },
                 Pause::Full => {}
             }
             let held = std::mem::take(&mut aside);
@@ -124,6 +135,19 @@ async fn send(link: LinkId, items: &mut Vec<Input>, inputs: &mpsc::Sender<Batch>
 }
 
 impl Reader {
+    /// A buffer, as soon as there is one. `None` if nobody is there any more who needs it.
+    async fn wait(&mut self, link: LinkId, inputs: &mpsc::Sender<Batch>) -> Option<BlockBuffer> {
+        let taking = self.pool.take();
+        tokio::pin!(taking);
+        if let Ok(buffer) = tokio::time::timeout(HELD_UP_AFTER, &mut taking).await {
+            return Some(buffer);
+        }
+        inputs.send(Batch { link, items: vec![Input::HeldUp(true)] }).await.ok()?;
+        let buffer = taking.await;
+        self.items.push(Input::HeldUp(false));
+        Some(buffer)
+    }
+
     /// Decodes `bytes` as far as possible and takes what it has used off their front.
     fn decode(&mut self, bytes: &mut &[u8]) -> Result<Pause, WireError> {
         while self.items.len() < BATCH_ITEMS {
@@ -147,3 +171,6 @@ impl Reader {
         Ok(Pause::Full)
     }
 }
+
+#[cfg(test)]
+mod tests;

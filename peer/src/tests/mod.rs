@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod magnets;
 mod pex;
+mod slow_disk;
 mod strange;
 pub(crate) mod support;
 mod transfer;

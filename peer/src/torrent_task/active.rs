@@ -127,6 +127,7 @@ impl<'a> Active<'a> {
             upload_slots: 0,
             super_seeding: true,
             disk_budget: limits::DISK_BUDGET,
+            disk_backlog: limits::DISK_BACKLOG,
             upload_budget: limits::UPLOAD_BUDGET,
             about: About {
                 info_hash: disk.info().info_hash(),

@@ -22,6 +22,7 @@ impl Active<'_> {
                     BlockVerdict::Drop => {}
                 },
                 Input::Message(message) => self.engine.handle_message(now, link, message),
+                Input::HeldUp(held_up) => self.engine.handle_held_up(now, link, held_up),
                 Input::Sent => self.links.sent(now, &mut self.engine, link),
                 Input::Closed(error) => {
                     let address = self.links.address(link);

@@ -17,7 +17,7 @@ use peer_proto::{Block, Geometry, LinkId, Time, Torrent};
 use storage::StorageError;
 use tokio::sync::mpsc;
 
-use crate::disk::{ReadDone, ReadJob, Run, TorrentDisk};
+use crate::disk::{BlockShare, ReadDone, ReadJob, Run, TorrentDisk};
 use crate::limits::READ_RUN;
 use crate::net::{Batch, Conn, Frame, Handshaken, LinkTasks};
 use crate::shared::Shared;
@@ -45,6 +45,8 @@ struct Link {
 pub(super) struct Links {
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Batch>,
+    /// Where the blocks that come are put.
+    blocks: Arc<BlockShare>,
     links: BTreeMap<LinkId, Link>,
     /// Those that have something to send.
     dirty: Vec<LinkId>,
@@ -54,7 +56,8 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(shared: Arc<Shared>, inputs: mpsc::Sender<Batch>) -> Self {
-        Self { shared, inputs, links: BTreeMap::new(), dirty: Vec::new(), run: None }
+        let blocks = shared.blocks.share();
+        Self { shared, inputs, blocks, links: BTreeMap::new(), dirty: Vec::new(), run: None }
     }
 
     /// A connection whose handshakes are done becomes a link, if the engine wants it.
@@ -82,7 +85,7 @@ impl Links {
         tracing::info!("{address}: connected, {peer_id}");
         let conn = Conn::new(stream);
         let decoder = Decoder::new(geometry);
-        let tasks = LinkTasks::start(&conn, id, decoder, &self.shared.blocks, &self.inputs, place);
+        let tasks = LinkTasks::start(&conn, id, decoder, &self.blocks, &self.inputs, place);
         let link = Link {
             conn,
             address,

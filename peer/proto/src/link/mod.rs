@@ -11,6 +11,7 @@ pub(crate) mod extended;
 pub(crate) mod fast;
 pub(crate) mod metadata;
 pub mod pipeline;
+mod reading;
 pub mod uploads;
 
 use std::borrow::Cow;
@@ -132,7 +133,7 @@ impl Link {
     }
 
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        now.saturating_since(self.last_heard) >= IDLE_AFTER
+        !self.pipeline.is_held_up() && now.saturating_since(self.last_heard) >= IDLE_AFTER
     }
 
     pub(crate) fn keep_alive_due(&self, now: Time) -> bool {
@@ -151,12 +152,12 @@ impl Link {
 
     /// When to look at this link again if nothing happens.
     pub(crate) fn deadline(&self) -> Time {
-        let quiet = (self.last_heard + IDLE_AFTER).min(self.last_said + KEEP_ALIVE_AFTER);
+        let idle = (!self.pipeline.is_held_up()).then_some(self.last_heard + IDLE_AFTER);
         let refused = self.fast.as_ref().and_then(Fast::deadline);
         let metadata = self.extended.as_ref().and_then(|extended| extended.metadata.deadline());
         let shown = self.shown_in_vain();
-        let dues = [self.pipeline.deadline(), refused, metadata, shown, self.part_at];
-        dues.into_iter().flatten().fold(quiet, Time::min)
+        let dues = [idle, self.pipeline.deadline(), refused, metadata, shown, self.part_at];
+        dues.into_iter().flatten().fold(self.last_said + KEEP_ALIVE_AFTER, Time::min)
     }
 
     pub(crate) fn stats(&self, now: Time) -> LinkStats {

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::reading::ReadingClock;
 use crate::{BLOCK_LENGTH, Block, Time};
 
 /// The most requests out at once, however many a peer says that it takes (`reqq` of BEP 10): what libtorrent and we
@@ -86,6 +87,8 @@ const MAX_LATE: usize = 2 * MAX_DEPTH;
 struct Request {
     block: Block,
     sent: Time,
+    /// The same on the clock that counts how late it is.
+    waits_since: Time,
     delivered_before: u64,
 }
 
@@ -109,6 +112,9 @@ pub struct Pipeline {
     shortest: Option<Duration>,
     best: [u64; 2],
     window_began: Time,
+    /// What lateness is measured with.
+    clock: ReadingClock,
+    /// On that clock.
     last_progress: Time,
     snubbed: bool,
     /// The most that the peer takes.
@@ -126,6 +132,7 @@ impl Pipeline {
             shortest: None,
             best: [0; 2],
             window_began: now,
+            clock: ReadingClock::default(),
             last_progress: now,
             snubbed: false,
             limit: UNSAID_LIMIT,
@@ -173,10 +180,12 @@ impl Pipeline {
 
     /// A request goes out.
     pub fn asked(&mut self, now: Time, block: Block) {
+        let waits_since = self.clock.at(now);
         if self.outstanding.is_empty() {
-            self.last_progress = now;
+            self.last_progress = waits_since;
         }
-        self.outstanding.push_back(Request { block, sent: now, delivered_before: self.delivered });
+        let delivered_before = self.delivered;
+        self.outstanding.push_back(Request { block, sent: now, waits_since, delivered_before });
     }
 
     /// A block came.
@@ -189,7 +198,7 @@ impl Pipeline {
             self.measure(now, request);
         }
         self.snubbed = false;
-        self.last_progress = now;
+        self.last_progress = self.clock.at(now);
         Arrival::Expected
     }
 
@@ -248,6 +257,16 @@ impl Pipeline {
         self.late.push_back(block);
     }
 
+    /// The peer is not read from now on, for lack of room, or is read again: meanwhile nothing of it is late.
+    pub(crate) fn set_held_up(&mut self, now: Time, held_up: bool) {
+        self.clock.set_stopped(now, held_up);
+    }
+
+    /// Whether the peer is not read for lack of room.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.clock.is_stopped()
+    }
+
     /// Whether the peer went silent while it owed blocks.
     #[must_use]
     pub fn is_snubbed(&self) -> bool {
@@ -260,6 +279,7 @@ impl Pipeline {
         if self.outstanding.is_empty() {
             return Vec::new();
         }
+        let now = self.clock.at(now);
         if now.saturating_since(self.last_progress) >= SNUB_AFTER {
             self.snubbed = true;
             self.last_progress = now;
@@ -268,7 +288,7 @@ impl Pipeline {
         let forgotten: Vec<Block> = self
             .outstanding
             .iter()
-            .filter(|r| now.saturating_since(r.sent) >= GIVE_UP_AFTER)
+            .filter(|r| now.saturating_since(r.waits_since) >= GIVE_UP_AFTER)
             .map(|r| r.block)
             .collect();
         for &block in &forgotten {
@@ -281,8 +301,8 @@ impl Pipeline {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         // They stand in the order in which they were asked for.
-        let oldest = self.outstanding.front()?.sent;
-        Some((self.last_progress + SNUB_AFTER).min(oldest + GIVE_UP_AFTER))
+        let oldest = self.outstanding.front()?.waits_since;
+        self.clock.when((self.last_progress + SNUB_AFTER).min(oldest + GIVE_UP_AFTER))
     }
 }
 

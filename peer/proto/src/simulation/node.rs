@@ -108,6 +108,7 @@ impl NodeSpec {
             upload_slots: self.upload_slots.unwrap_or(0),
             super_seeding: self.super_seeding,
             disk_budget: 3072,
+            disk_backlog: 512,
             upload_budget: 8 << 20,
             about: About {
                 port: Some(PORT),

@@ -31,6 +31,7 @@ fn torrent(have: Bitfield, max_links: usize) -> Torrent {
         upload_slots: 2,
         super_seeding: false,
         disk_budget: 20,
+        disk_backlog: 20,
         upload_budget: 1 << 20,
         about: About::default(),
     };

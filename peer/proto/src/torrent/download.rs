@@ -144,6 +144,7 @@ impl Torrent {
             if arrival == Arrival::Late {
                 self.disk_in_use += 1;
             }
+            self.unwritten += 1;
             for other in cancel {
                 self.cancel(now, other, block);
             }
@@ -166,18 +167,6 @@ impl Torrent {
             self.touched.insert(id);
             self.send(now, id, Message::Cancel(block));
         }
-    }
-
-    /// So many blocks with the verdict `Write` are on disk.
-    pub fn handle_blocks_written(&mut self, blocks: u32) {
-        self.free_disk(blocks);
-    }
-
-    fn free_disk(&mut self, blocks: u32) {
-        if self.disk_in_use >= self.blocks_ahead() {
-            self.all_touched = true;
-        }
-        self.disk_in_use = self.disk_in_use.saturating_sub(blocks);
     }
 
     /// Blocks that will not come from this link: others may be asked for them.
@@ -273,7 +262,7 @@ impl Torrent {
 
     /// Asks a link for as many blocks as its pipeline and the disk have room for and the limits allow.
     pub(super) fn ask(&mut self, now: Time, id: LinkId) {
-        let (most, budget) = (self.link_share(), self.blocks_ahead().saturating_sub(self.disk_in_use));
+        let (most, budget) = (self.link_share(), self.disk_room());
         // First of all, since most links are asked nothing, and the share may cost a look at all of them.
         if self.links.get(&id).is_none_or(|link| !link.may_ask() || link.starved) {
             return;

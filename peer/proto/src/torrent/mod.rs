@@ -10,13 +10,14 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `turnover` (who makes room), `download` (what is asked and arrives), `blame` (what came wrong), `upload` (what is
+//! `turnover` (who makes room), `download` (what is asked and arrives), `disk` (what there is room for), `blame` (what came wrong), `upload` (what is
 //! offered and served), `reveal` (what of it is shown), `wanted` (what is fetched at all), `limits` (how
 //! fast), `fast`, `extensions`, `pex` and `dont_have` (BEP 6, 10, 11, 54) and `plan` (when).
 
 mod blame;
 #[cfg(test)]
 mod connection_tests;
+mod disk;
 mod dont_have;
 mod download;
 mod extensions;
@@ -89,7 +90,10 @@ pub struct Torrent {
     /// The session had no place for a dial: none goes out before.
     no_dials_before: Time,
     turnover: Turnover,
+    /// Blocks requested or waiting to be written.
     disk_in_use: u32,
+    /// Those of them that have come.
+    unwritten: u32,
     upload_in_use: u32,
     totals: Totals,
     down: RateMeter,
@@ -141,6 +145,7 @@ impl Torrent {
             no_dials_before: Time::ZERO,
             turnover: Turnover::default(),
             disk_in_use: 0,
+            unwritten: 0,
             upload_in_use: 0,
             totals: Totals::default(),
             down: RateMeter::new(),
@@ -248,7 +253,7 @@ impl Torrent {
             Some(Obstacle::AllBanned { peers: banned })
         } else if peers == 0 {
             Some(Obstacle::NoPeers)
-        } else if self.disk_in_use >= self.config.disk_budget {
+        } else if self.is_disk_busy() {
             Some(Obstacle::DiskBusy)
         } else if self.links.values().all(|link| link.wanted == 0) {
             Some(Obstacle::NobodyHasIt { peers })

@@ -12,6 +12,7 @@ use crate::wire::OUR_RESERVED;
 use crate::{BLOCK_LENGTH, Block, Geometry, PeerId};
 
 mod blame;
+mod disk;
 mod dont_have;
 mod extensions;
 mod fast;
@@ -36,6 +37,7 @@ fn torrent(have: Bitfield) -> Torrent {
         upload_slots: 2,
         super_seeding: false,
         disk_budget: 20,
+        disk_backlog: 20,
         upload_budget: 1 << 20,
         about: About::default(),
     };

@@ -27,6 +27,8 @@ pub struct TorrentConfig {
     pub upload_slots: usize,
     /// Blocks that may be requested or waiting to be written, together.
     pub disk_budget: u32,
+    /// Blocks that may be waiting to be written before no more are requested.
+    pub disk_backlog: u32,
     /// Whether the only seed of a swarm shows its pieces a few at a time, each to one peer (after BEP 16).
     pub super_seeding: bool,
     /// Bytes of blocks that may be read from disk and not yet taken by sockets, all links together.

@@ -25,7 +25,8 @@ impl Fixture {
     fn new(pieces: usize) -> Self {
         let sample = Sample::single(2 * BLOCK_BYTES * pieces, 2 * BLOCK_LENGTH);
         let disk = disk(&sample, sample.dir.path(), Access::ReadOnly);
-        let blocks = blocks(&sample, &BlockPool::new(2 * pieces)).into_iter().map(Some).collect();
+        let blocks =
+            blocks(&sample, &BlockPool::new(2 * pieces, 2 * pieces).share()).into_iter().map(Some).collect();
         let held = Arc::new(AtomicUsize::new(0));
         let pieces = Pieces::new(Arc::clone(&held));
         Self { sample, pieces, held, disk, blocks, start: Instant::now() }

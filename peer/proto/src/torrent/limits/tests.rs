@@ -39,6 +39,7 @@ fn config(complete: bool, id: u8) -> TorrentConfig {
         super_seeding: true,
         about: About::default(),
         disk_budget: 1024,
+        disk_backlog: 1024,
         upload_budget: 8 << 20,
     }
 }

@@ -5,7 +5,7 @@ use crate::{BlockDigest, PieceDigests};
 
 /// A download with room for everything.
 fn roomy() -> Torrent {
-    let config = TorrentConfig { disk_budget: 1000, max_links: 20, ..leecher().config };
+    let config = TorrentConfig { disk_budget: 1000, disk_backlog: 1000, max_links: 20, ..leecher().config };
     Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1))
 }
 

@@ -9,8 +9,13 @@ const ROUND_TRIP: Duration = Duration::from_millis(200);
 fn far_from_a_seed(reqq: Option<u16>) -> (Torrent, LinkId) {
     let geometry = Geometry::new(256 << 20, 1 << 20).unwrap();
     let pieces = geometry.piece_count();
-    let config =
-        TorrentConfig { geometry, have: Bitfield::new(pieces), disk_budget: 3072, ..leecher().config };
+    let config = TorrentConfig {
+        geometry,
+        have: Bitfield::new(pieces),
+        disk_budget: 3072,
+        disk_backlog: 512,
+        ..leecher().config
+    };
     let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
     let link = torrent.handle_opened(Time::ZERO, speaking(1, Direction::Outgoing)).unwrap();
     torrent.handle_message(Time::ZERO, link, Message::HaveAll);
