@@ -52,7 +52,7 @@ pub const CONTROL_BYTES: usize = 512 * 1024;
 /// Bytes that the kernel may hold of a new connection and not have sent; the engine changes it with the rate.
 pub const NOT_SENT: u32 = 64 * 1024;
 
-/// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each.
+/// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each. Others wait.
 pub const HALF_OPEN: usize = 100;
 
 /// Connections from one address, loopback excepted: a household or a company behind one address, not a flood.

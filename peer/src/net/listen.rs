@@ -1,7 +1,8 @@
 //! Peers that come to us.
 //!
-//! Invariant: a stranger gets a place only while fewer than [`limits::HALF_OPEN`] others have not introduced
-//! themselves, and keeps it no longer than the deadline, however slowly it sends. One listener serves all torrents.
+//! Invariant: a stranger is read from only while fewer than [`limits::HALF_OPEN`] others have not introduced
+//! themselves, and for no longer than the deadline, however slowly it sends. Who comes meanwhile waits in the kernel,
+//! in order, and is not turned away: two hundred peers may come at one instant. One listener serves all torrents.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
@@ -139,7 +140,8 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(turn) = Arc::clone(&shared.half_open).try_acquire_owned() else { continue };
+        // One connection a listener waits here, the others before the accept.
+        let Ok(turn) = Arc::clone(&shared.half_open).acquire_owned().await else { return };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let deadline = shared.config.deadlines.handshake;

@@ -134,6 +134,27 @@ async fn h40_strangers_that_say_nothing_do_not_keep_others_out_for_longer_than_t
     end(&[&seed]).await;
 }
 
+#[tokio::test]
+async fn more_peers_than_may_be_half_open_come_at_one_instant_and_all_are_answered() {
+    let sample = Sample::single(200_000, 16_384);
+    let seed = seeder(&sample).await;
+    let mut peers = Vec::new();
+    // Nobody speaks before all are connected.
+    for _ in 0..2 * crate::limits::HALF_OPEN {
+        peers.push(connect(&seed).await);
+    }
+    for (number, peer) in (0u8..).zip(&mut peers) {
+        let mut handshake = handshake(sample.torrent.info_hash());
+        handshake[67] = number;
+        peer.write_all(&handshake).await.unwrap();
+    }
+    for (number, peer) in peers.iter_mut().enumerate() {
+        let answer = peer.read_exact(&mut [0; 68]).await;
+        assert!(answer.is_ok(), "{number}: {answer:?}");
+    }
+    end(&[&seed]).await;
+}
+
 /// The next message of a peer: its number and what it holds.
 async fn message(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     loop {

@@ -65,8 +65,9 @@ impl Allocator {
     pub fn settle(&mut self, now: Time, key: TorrentKey, torrent: &mut Torrent) -> bool {
         let mut news = false;
         if torrent.slots_in_question(now) {
-            let slots = self.slots.ask(now, key, torrent.slot_demand(), torrent.rates(now).1);
-            news |= torrent.set_upload_slots(slots);
+            let answer = self.slots.ask(now, key, torrent.slot_demand(), torrent.rates(now).1);
+            news |= torrent.set_upload_slots(answer.slots);
+            torrent.ask_for_slots_at(answer.again);
         }
         let fetches = torrent.awaits_blocks();
         let meters = torrent.meters();

@@ -318,3 +318,60 @@ fn those_that_are_to_leave_are_not_waited_for() {
     let done: Vec<bool> = swarm.nodes.iter().map(|node| node.completed.is_some()).collect();
     assert_eq!(done, [true, false, false, true]);
 }
+
+/// A seed with such an uplink, and peers that take at most so much each and give nothing.
+fn takers(up: u64, count: usize, down: u64) -> Swarm {
+    const LINKS: usize = 250;
+    let host = |up, down| HostSpec { up, down, burst: 0, latency: 10_000 };
+    let seed = NodeSpec { max_links: LINKS, ..NodeSpec::seed(host(Some(up), None)) };
+    // Pieces find their way from peer to peer only if somebody gives: what arrives came from the seed.
+    let taker = NodeSpec {
+        upload_slots: Some(0),
+        max_links: LINKS,
+        pex: false,
+        ..NodeSpec::leecher(host(Some(MEGABYTE), Some(down)))
+    };
+    let shape = Shape { pieces: (512, 256 * 1024), ..Shape::default() };
+    let shape = Shape { tracker: TrackerConfig { sample: LINKS, ..shape.tracker }, ..shape };
+    let specs: Vec<NodeSpec> = std::iter::once(seed).chain((0..count).map(|_| taker)).collect();
+    shape.swarm(1, &specs).unwrap()
+}
+
+const MEGABYTE: u64 = 1_000_000;
+
+/// What each peer has got by now.
+fn taken(swarm: &Swarm) -> Vec<u64> {
+    swarm.nodes[1..].iter().map(|node| node.totals().downloaded).collect()
+}
+
+/// What each peer gets in the next stretch of time.
+fn takes(swarm: &mut Swarm, time: Duration) -> Vec<u64> {
+    let before = taken(swarm);
+    swarm.run(time, |_| false);
+    taken(swarm).iter().zip(before).map(|(after, before)| after - before).collect()
+}
+
+#[test]
+fn two_hundred_slow_peers_are_all_served_within_a_minute_and_take_what_they_can() {
+    const EACH: u64 = 50_000;
+    let mut swarm = takers(125 * MEGABYTE, 200, EACH);
+    let served = takes(&mut swarm, Duration::from_secs(60)).iter().filter(|&&bytes| bytes > 0).count();
+    assert_eq!(served, 200);
+    let rate = takes(&mut swarm, Duration::from_secs(30)).iter().sum::<u64>() / 30;
+    assert!(rate >= 200 * EACH * 8 / 10, "{rate} bytes a second");
+}
+
+#[test]
+fn an_uplink_that_is_full_serves_no_more_peers_at_once_than_it_is_worth() {
+    let mut swarm = takers(MEGABYTE, 100, 10 * MEGABYTE);
+    swarm.run(Duration::from_secs(60), |_| false);
+    let mut most = 0;
+    for _ in 0..20 {
+        // Short, so that few turns end in it.
+        let served = takes(&mut swarm, Duration::from_secs(4));
+        most = most.max(served.iter().filter(|&&bytes| bytes > 64 * 1024).count());
+        let rate = served.iter().sum::<u64>() / 4;
+        assert!(rate > MEGABYTE / 10 * 8, "{rate}");
+    }
+    assert!(most <= 14, "{most} peers at once");
+}

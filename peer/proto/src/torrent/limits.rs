@@ -63,7 +63,14 @@ impl Torrent {
     /// slots ought to be.
     #[must_use]
     pub fn slots_in_question(&self, now: Time) -> bool {
-        self.slots_touched || (self.choker_matters() && self.choker.poll_timeout() <= now)
+        self.slots_touched
+            || self.slots_due.is_some_and(|due| due <= now)
+            || (self.choker_matters() && self.choker.poll_timeout() <= now)
+    }
+
+    /// The number of slots is in question again at this time.
+    pub(crate) fn ask_for_slots_at(&mut self, due: Option<Time>) {
+        self.slots_due = due;
     }
 
     /// How many peers may be unchoked at once, from now on. More are used with the next [`Torrent::plan`], fewer with the

@@ -105,6 +105,8 @@ pub struct Torrent {
     touched: BTreeSet<LinkId>,
     all_touched: bool,
     slots_touched: bool,
+    /// When the session wants to hear from us about slots.
+    slots_due: Option<Time>,
     /// Not later than the earliest deadline of any link.
     links_due: Option<Time>,
     /// The link after which the next round of asking begins, so that a short budget goes round.
@@ -155,6 +157,7 @@ impl Torrent {
             touched: BTreeSet::new(),
             all_touched: false,
             slots_touched: false,
+            slots_due: None,
             links_due: None,
             turn: LinkId(0),
             meters: limits::Meters::default(),

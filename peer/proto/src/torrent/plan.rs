@@ -94,7 +94,8 @@ impl Torrent {
         let due = if self.may_dial() { self.candidates.poll_timeout() } else { None };
         let dial = due.map(|due| due.max(self.no_dials_before));
         let reveal = self.reveal.as_ref().and_then(Reveal::poll_timeout);
-        let others = [self.turnover.poll_timeout(), self.meters.due(), self.keepers.poll_timeout()];
+        let others =
+            [self.turnover.poll_timeout(), self.meters.due(), self.keepers.poll_timeout(), self.slots_due];
         let dues = [self.links_due, choker, dial, reveal, self.exchange.poll_timeout()];
         dues.into_iter().chain(others).flatten().min()
     }
