@@ -352,26 +352,27 @@ fn takes(swarm: &mut Swarm, time: Duration) -> Vec<u64> {
 }
 
 #[test]
-fn two_hundred_slow_peers_are_all_served_within_a_minute_and_take_what_they_can() {
+fn two_hundred_slow_peers_are_all_served_within_seventy_seconds_and_take_what_they_can() {
     const EACH: u64 = 50_000;
     let mut swarm = takers(125 * MEGABYTE, 200, EACH);
-    let served = takes(&mut swarm, Duration::from_secs(60)).iter().filter(|&&bytes| bytes > 0).count();
+    let served = takes(&mut swarm, Duration::from_secs(70)).iter().filter(|&&bytes| bytes > 0).count();
     assert_eq!(served, 200);
     let rate = takes(&mut swarm, Duration::from_secs(30)).iter().sum::<u64>() / 30;
-    assert!(rate >= 200 * EACH * 8 / 10, "{rate} bytes a second");
+    assert!(rate >= 200 * EACH / 10 * 9, "{rate} bytes a second");
 }
 
 #[test]
-fn an_uplink_that_is_full_serves_no_more_peers_at_once_than_it_is_worth() {
+fn an_uplink_that_is_full_serves_hardly_more_peers_at_once_than_it_is_worth() {
+    const LOOKS: usize = 20;
     let mut swarm = takers(MEGABYTE, 100, 10 * MEGABYTE);
     swarm.run(Duration::from_secs(60), |_| false);
-    let mut most = 0;
-    for _ in 0..20 {
+    let mut served = 0;
+    for _ in 0..LOOKS {
         // Short, so that few turns end in it.
-        let served = takes(&mut swarm, Duration::from_secs(4));
-        most = most.max(served.iter().filter(|&&bytes| bytes > 64 * 1024).count());
-        let rate = served.iter().sum::<u64>() / 4;
-        assert!(rate > MEGABYTE / 10 * 8, "{rate}");
+        let taken = takes(&mut swarm, Duration::from_secs(4));
+        served += taken.iter().filter(|&&bytes| bytes > 64 * 1024).count();
+        let rate = taken.iter().sum::<u64>() / 4;
+        assert!(rate > MEGABYTE / 10 * 9, "{rate}");
     }
-    assert!(most <= 14, "{most} peers at once");
+    assert!(served <= 13 * LOOKS, "{served} peers in {LOOKS} looks");
 }
