@@ -20,11 +20,28 @@ pub enum Access {
     Registered,
 }
 
+/// A secret of a tracker, or of several that share it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionKey(pub [u8; 16]);
+
+impl std::fmt::Debug for ConnectionKey {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConnectionKey")
+    }
+}
+
 /// How a tracker listens and what it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackerConfig {
     /// The addresses to listen on. Those with port 0 share one port, as far as they are different addresses.
     pub http: Vec<SocketAddr>,
+    /// The addresses to answer UDP on (BEP 15); a port 0 becomes one that is free.
+    pub udp: Vec<SocketAddr>,
+    /// Threads that answer UDP, each with a socket on every address.
+    pub udp_workers: usize,
+    /// The key of UDP's connection ids, where several trackers are to accept each other's; else one is made up.
+    pub connection_key: Option<ConnectionKey>,
     /// How often clients are asked to announce.
     pub interval: Duration,
     /// The address by which peers on this machine are given to others, instead of the one on which those came in.
@@ -36,11 +53,14 @@ pub struct TrackerConfig {
 }
 
 impl TrackerConfig {
-    /// A tracker for everybody on the default port of every address: an announce every half hour, the field's
+    /// A tracker for everybody on the default port of every address, over HTTP and UDP: an announce every half hour, the field's
     /// custom, and 2,048 connections, which take at most 64 MiB.
     pub fn open() -> Self {
         Self {
             http: default_addresses(DEFAULT_PORT),
+            udp: default_addresses(DEFAULT_PORT),
+            udp_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            connection_key: None,
             interval: Duration::from_secs(30 * 60),
             advertise: None,
             access: Access::Open,
@@ -49,9 +69,10 @@ impl TrackerConfig {
     }
 
     /// A tracker for torrents of one's own: an announce every minute, so that few peers find each other soon, and
-    /// 256 connections, because it shares its process's descriptors with a peer.
+    /// 256 connections, because it shares its process's descriptors with a peer. HTTP alone, as its link says.
     pub fn embedded() -> Self {
         Self {
+            udp: Vec::new(),
             interval: Duration::from_secs(60),
             access: Access::Registered,
             max_connections: 256,

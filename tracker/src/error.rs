@@ -10,15 +10,23 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum TrackerError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {}{}", plain(.source), advice(.source))]
+    #[error("cannot listen on {address}: {}{}", plain(.source), advice(.source, "--http"))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system says.
         source: io::Error,
     },
+    /// An address cannot be listened on over UDP.
+    #[error("cannot listen on {address} over UDP: {}{}", plain(.source), advice(.source, "--udp"))]
+    ListenUdp {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There is no address to listen on.
-    #[error("there is no address to listen on: name one with --http")]
+    #[error("there is no address to listen on: name one with --http or --udp")]
     NoAddress,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
@@ -31,13 +39,12 @@ fn plain(error: &io::Error) -> String {
     text.split_once(" (os error").map_or(text.as_str(), |(before, _)| before).to_owned()
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => " (is another tracker running? choose another with --http)",
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need privileges: choose another with --http)",
-        io::ErrorKind::AddrNotAvailable => {
-            " (no interface of this machine has it: choose another with --http)"
-        }
-        _ => "",
-    }
+fn advice(error: &io::Error, option: &str) -> String {
+    let about = match error.kind() {
+        io::ErrorKind::AddrInUse => "is another tracker running?",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges:",
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has it:",
+        _ => return String::new(),
+    };
+    format!(" ({about} choose another with {option})")
 }

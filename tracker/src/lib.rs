@@ -1,4 +1,4 @@
-//! A BitTorrent tracker over HTTP: sockets, a clock and a generator around [`tracker_proto::swarm`].
+//! A BitTorrent tracker over HTTP and UDP: sockets, a clock and a generator around [`tracker_proto::swarm`].
 //!
 //! Purpose: `shoal tracker` runs one that is open to everybody; `shoal share` runs one inside itself that serves
 //! only its own torrents, and hands out the torrent files too.
@@ -6,8 +6,8 @@
 //! Invariant: a stranger holds a connection, a few kilobytes and a deadline, never more. A request that is wrong is
 //! told why in the tracker's own way (a bencoded failure) and counts nothing.
 //!
-//! It decides nothing about swarms: who is given to whom is `tracker_proto`'s. It starts no runtime and no thread:
-//! [`Tracker::run`] runs where it is awaited.
+//! It decides nothing about swarms: who is given to whom is `tracker_proto`'s. It starts no runtime:
+//! [`Tracker::run`] runs where it is awaited. UDP is answered on threads of its own, which end with it.
 
 mod config;
 mod connections;
@@ -16,8 +16,9 @@ mod listen;
 mod routes;
 mod serve;
 mod state;
+mod udp;
 
-pub use config::{Access, DEFAULT_PORT, TrackerConfig, default_addresses};
+pub use config::{Access, ConnectionKey, DEFAULT_PORT, TrackerConfig, default_addresses};
 pub use error::TrackerError;
 pub use serve::Tracker;
 pub use state::{TrackerHandle, TrackerStats};

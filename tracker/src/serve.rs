@@ -23,6 +23,7 @@ use tower::Service as _;
 use crate::connections::Connections;
 use crate::routes::router;
 use crate::state::{Link, State};
+use crate::udp::UdpServer;
 use crate::{TrackerConfig, TrackerError, TrackerHandle, listen};
 
 /// A request's head must be there this long after the connection, or the request before it, was: absolute, so that
@@ -46,6 +47,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 pub struct Tracker {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    udp: UdpServer,
     state: Arc<State>,
 }
 
@@ -55,14 +57,24 @@ impl Tracker {
     /// # Errors
     /// When an address cannot be listened on; the error names it.
     pub async fn bind(config: TrackerConfig) -> Result<Self, TrackerError> {
-        let listeners = listen::bind_all(&config.http)?;
+        // Without HTTP there has to be UDP, and nothing is there without either.
+        let listeners = match config.http.is_empty() && !config.udp.is_empty() {
+            true => Vec::new(),
+            false => listen::bind_all(&config.http)?,
+        };
+        let udp = UdpServer::bind(&config)?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, addresses, state: Arc::new(State::new(config)?) })
+        Ok(Self { listeners, addresses, udp, state: Arc::new(State::new(config)?) })
     }
 
-    /// The addresses listened on, with the ports that were found for those that were asked for with port 0.
+    /// The addresses listened on over HTTP, with the ports that were found for those that were asked for with port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses listened on over UDP, likewise.
+    pub fn local_udp_addrs(&self) -> Vec<SocketAddr> {
+        self.udp.local_addrs()
     }
 
     /// A way to register torrents and read numbers while the tracker runs.
@@ -77,6 +89,13 @@ impl Tracker {
 
     /// Answers requests until `shutdown` completes, then gives those under way a second to end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let udp = match self.udp.start(&self.state) {
+            Ok(running) => Some(running),
+            Err(error) => {
+                tracing::error!("the tracker cannot answer over UDP: {error}");
+                None
+            }
+        };
         let router = router(Arc::clone(&self.state));
         let mut connections = Connections::new(self.state.config.max_connections);
         let (stop, stopping) = watch::channel(());
@@ -103,6 +122,7 @@ impl Tracker {
         }
         drop(self.listeners);
         drop(stop);
+        drop(udp);
         // Whoever does not end in time is cut off when `connections` is dropped.
         let _ = timeout(LINGER, connections.ended()).await;
     }

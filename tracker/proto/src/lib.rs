@@ -1,7 +1,7 @@
 //! The BitTorrent tracker protocol and swarm store, without I/O.
 //!
-//! Purpose: both directions of the HTTP tracker protocol ([`http`]: BEP 3, 7, 21, 23, 24, 31, 48), the compact
-//! form of addresses ([`compact`]), and the store behind a tracker ([`swarm`]).
+//! Purpose: both directions of the tracker protocol over HTTP ([`http`]: BEP 3, 7, 21, 23, 24, 31, 48) and over UDP
+//! ([`udp`]: BEP 15, 41), the compact form of addresses ([`compact`]), and the store behind a tracker ([`swarm`]).
 //!
 //! Invariant: nothing from outside is allocated for, looped over or multiplied before it is held against a named
 //! constant, and no input makes anything here panic. The same calls with the same times and the same generator
@@ -11,12 +11,14 @@
 
 pub mod address;
 pub mod compact;
+pub mod connection_id;
 pub mod http;
 pub mod interval;
 mod peer_id;
 mod percent;
 pub mod swarm;
 mod time;
+pub mod udp;
 
 pub use peer_id::PeerId;
 pub use time::Time;

@@ -13,6 +13,7 @@ mod scrape;
 
 pub use announce::{AnnounceReply, AnnounceRequest, Event};
 pub use encode::encode_failure;
+pub(crate) use parse::quotable;
 pub use parse::{Failure, ReplyError};
 pub use query::RequestError;
 pub use redirect::{MAX_REDIRECTS, RedirectError, check_redirect};

@@ -242,7 +242,7 @@ fn quoted(bytes: &[u8]) -> String {
 }
 
 /// A stranger's text on one line, escaped and cut short.
-fn quotable(bytes: &[u8]) -> String {
+pub(crate) fn quotable(bytes: &[u8]) -> String {
     // Cut before it is converted: a character has at most four bytes.
     let start = bytes.get(..MAX_QUOTED * 4).unwrap_or(bytes);
     let text = String::from_utf8_lossy(start);

@@ -1,0 +1,136 @@
+//! One thread that reads packets and answers them.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef};
+use rustix::event::{PollFd, PollFlags, poll};
+use tracker_proto::connection_id::ConnectionIds;
+use tracker_proto::udp::{MAX_REPLY_BYTES, respond};
+
+use super::listen::{Bound, Sockets};
+use super::swarms::View;
+use crate::state::State;
+
+/// Room for one read: the kernel may join packets that come from one client (GRO). Pages that nothing was ever read
+/// into take no memory.
+const READ_BYTES: usize = 64 << 10;
+
+/// See the module.
+pub(super) struct Worker {
+    sockets: Sockets,
+    stopping: UnixStream,
+    answerer: Answerer,
+    buffers: Vec<Vec<u8>>,
+    metas: [RecvMeta; BATCH_SIZE],
+}
+
+impl Worker {
+    pub(super) fn new(sockets: Sockets, ids: ConnectionIds, state: Arc<State>, stopping: UnixStream) -> Self {
+        Self {
+            sockets,
+            stopping,
+            answerer: Answerer {
+                ids,
+                state,
+                clock: Calendar::start(),
+                out: Vec::with_capacity(MAX_REPLY_BYTES),
+            },
+            buffers: (0..BATCH_SIZE).map(|_| vec![0; READ_BYTES]).collect(),
+            metas: [RecvMeta::default(); BATCH_SIZE],
+        }
+    }
+
+    /// Answers until `stopped`.
+    pub(super) fn run(&mut self, stopped: &AtomicBool) {
+        while !stopped.load(Ordering::Relaxed) {
+            let mut idle = true;
+            for bound in &self.sockets.0 {
+                let mut slices: Vec<_> =
+                    self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+                let read = bound.batches.recv(UdpSockRef::from(&bound.socket), &mut slices, &mut self.metas);
+                match read {
+                    Ok(count) => {
+                        idle = false;
+                        let batch = self.buffers.iter().zip(&self.metas).take(count);
+                        self.answerer.answer(bound, batch);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => tracing::debug!("reading from {}: {error}", bound.local),
+                }
+            }
+            if idle && let Err(error) = self.sleep() {
+                tracing::debug!("waiting for UDP packets: {error}");
+            }
+        }
+    }
+
+    /// Until there is a packet or the end.
+    fn sleep(&self) -> io::Result<()> {
+        let sockets = self.sockets.0.iter().map(|bound| PollFd::new(&bound.socket, PollFlags::IN));
+        let stopping = PollFd::new(&self.stopping, PollFlags::IN);
+        let mut all: Vec<_> = sockets.chain(Some(stopping)).collect();
+        poll(&mut all, None)?;
+        Ok(())
+    }
+}
+
+struct Answerer {
+    ids: ConnectionIds,
+    state: Arc<State>,
+    clock: Calendar,
+    out: Vec<u8>,
+}
+
+impl Answerer {
+    /// Answers what one read has brought.
+    fn answer<'a>(&mut self, bound: &Bound, batch: impl Iterator<Item = (&'a Vec<u8>, &'a RecvMeta)>) {
+        let now = self.clock.now();
+        for (buffer, meta) in batch {
+            let local = meta.dst_ip.unwrap_or(bound.local.ip());
+            let joined = buffer.get(..meta.len).unwrap_or_default();
+            for packet in joined.chunks(meta.stride.max(1)) {
+                let mut view = View { state: &self.state, local };
+                if respond(packet, meta.addr, now, &self.ids, &mut view, &mut self.out).is_some() {
+                    self.send(bound, meta.addr, local);
+                }
+            }
+        }
+    }
+
+    /// From the address that was asked, whichever of the machine's it is.
+    fn send(&self, bound: &Bound, to: SocketAddr, from: std::net::IpAddr) {
+        let transmit = Transmit {
+            destination: to,
+            ecn: None,
+            contents: &self.out,
+            segment_size: None,
+            src_ip: bound.local.ip().is_unspecified().then_some(from),
+        };
+        if let Err(error) = bound.batches.try_send(UdpSockRef::from(&bound.socket), &transmit) {
+            tracing::debug!("an answer to {to} is lost: {error}");
+        }
+    }
+}
+
+/// The time of the calendar when this was made, and how long ago that was: a clock that is set while the tracker runs
+/// invalidates no connection id.
+struct Calendar {
+    made: Duration,
+    since: Instant,
+}
+
+impl Calendar {
+    fn start() -> Self {
+        let made = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { made, since: Instant::now() }
+    }
+
+    fn now(&self) -> Duration {
+        self.made.saturating_add(self.since.elapsed())
+    }
+}
