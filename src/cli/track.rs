@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 /// `shoal tracker`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrackerArgs {
-    /// Serve HTTP on this address; give it again for more [default: port 6969 on every address].
+    /// Serve HTTP on this address; give it again for more [default: port 6969 on every address, unless --udp is given].
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Vec<SocketAddr>,
+
+    /// Serve UDP on this address; give it again for more [default: port 6969 on every address, unless --http is given].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) udp: Vec<SocketAddr>,
 }
 
 /// `shoal scrape`.

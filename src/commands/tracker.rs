@@ -16,21 +16,25 @@ use crate::output::size::plural;
 #[derive(Serialize)]
 struct Listening {
     http: Vec<String>,
+    udp: Vec<String>,
     announce: Vec<String>,
 }
 
 pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> {
     let mut config = TrackerConfig::open();
-    if !args.http.is_empty() {
-        config.http = args.http;
+    // Whoever names an address means that one and no other.
+    if !args.http.is_empty() || !args.udp.is_empty() {
+        (config.http, config.udp) = (args.http, args.udp);
     }
     block_on(async {
         let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
-        let addresses = tracker.local_addrs().to_vec();
-        let announce: Vec<_> = addresses.iter().filter_map(announce_url).collect();
+        let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
+        let http_urls = http.iter().filter_map(|address| announce_url("http", address));
+        let udp_urls = udp.iter().filter_map(|address| announce_url("udp", address));
+        let announce: Vec<_> = http_urls.chain(udp_urls).collect();
         if context.json {
-            let http = addresses.iter().map(ToString::to_string).collect();
-            context.results.json(&Listening { http, announce })?;
+            let texts = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect();
+            context.results.json(&Listening { http: texts(&http), udp: texts(&udp), announce })?;
         } else {
             announce.iter().try_for_each(|url| context.results.line(url))?;
         }
@@ -54,11 +58,11 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
 }
 
 /// The announce URL by which a listening address is reached; `None` for IPv6 on a machine that has none.
-fn announce_url(address: &SocketAddr) -> Option<String> {
+fn announce_url(scheme: &str, address: &SocketAddr) -> Option<String> {
     let host = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => local_address(false).unwrap_or(std::net::Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(_) => local_address(true)?,
     };
-    Some(format!("http://{}/announce", SocketAddr::new(host, address.port())))
+    Some(format!("{scheme}://{}/announce", SocketAddr::new(host, address.port())))
 }

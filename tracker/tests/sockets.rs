@@ -34,7 +34,7 @@ impl Running {
 
     async fn local(max_connections: usize) -> Self {
         let http = vec!["127.0.0.1:0".parse().unwrap()];
-        Self::start(TrackerConfig { http, max_connections, ..TrackerConfig::open() }).await
+        Self::start(TrackerConfig { http, udp: Vec::new(), max_connections, ..TrackerConfig::open() }).await
     }
 
     fn address(&self) -> SocketAddr {
@@ -84,8 +84,8 @@ async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn both_families_announce_on_one_port_and_meet() {
-    let tracker =
-        Running::start(TrackerConfig { http: tracker::default_addresses(0), ..TrackerConfig::open() }).await;
+    let http = tracker::default_addresses(0);
+    let tracker = Running::start(TrackerConfig { http, udp: Vec::new(), ..TrackerConfig::open() }).await;
     let port = tracker.address().port();
     let v4 = SocketAddr::from(([127, 0, 0, 1], port));
     announce(v4, 1, 0).await;
