@@ -1,14 +1,15 @@
 //! The UDP tracker protocol, both directions (BEP 15), with its options (BEP 41).
 //!
-//! A client writes [`Request::encode`] and reads [`Reply::parse`]; a tracker gives what it receives to [`respond`],
-//! which is the whole of its logic. Who may be believed is [`connection_id`](crate::connection_id)'s to say.
+//! A client's question is a [`Query`], which writes [`Request`]s and reads [`Reply`]s; a tracker gives what it receives
+//! to [`respond`]. Either is the whole of its side's logic. Who may be believed is [`connection_id`](crate::connection_id)'s to say.
 //!
 //! Invariant: a packet too short for what it says it is counts for nothing. One that is longer is read as far as it is
 //! known, since extensions may follow. No list grows past the packet that it came in, nor past the limits named here.
 //!
-//! Packets are not sent or repeated here: that is the driver's.
+//! Nothing here sends or waits: that is the driver's.
 
 mod options;
+mod query;
 mod reply;
 mod request;
 mod respond;
@@ -16,6 +17,7 @@ mod respond;
 use std::net::IpAddr;
 
 pub use options::UrlData;
+pub use query::{Ask, Connection, FIRST_WAIT, LAST_WAIT, Query, Step};
 pub use reply::{Reply, encode_announce_header, encode_connect, encode_error, encode_scrape};
 pub use request::{Announce, Header, Request, ScrapeHashes};
 pub use respond::{Kind, Refusal, Swarms, respond};
