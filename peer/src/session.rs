@@ -79,7 +79,8 @@ impl Session {
         rand::rngs::SysRng
             .try_fill_bytes(&mut seed)
             .map_err(|error| SessionError::Random(error.to_string()))?;
-        let client = Arc::new(TrackerClient::new(&config.user_agent, config.deadlines.tracker));
+        let client = TrackerClient::new(&config.user_agent, config.deadlines.tracker);
+        let client = Arc::new(client.from_addresses(&config.listen.addresses));
         let shared = Arc::new(Shared::new(config, bound.port, disk, ChaCha8Rng::from_seed(seed)));
         let address = SocketAddr::new([0, 0, 0, 0].into(), bound.port);
         let listeners = Listeners::start(&shared, bound.sockets)

@@ -23,6 +23,9 @@ pub enum FetchError {
     /// Not a URL that can be asked.
     #[error("it is not an http or https URL")]
     Url,
+    /// Not a URL by which a UDP tracker can be asked.
+    #[error("it is not of the form udp://HOST:PORT")]
+    UdpUrl,
     /// A redirect that is not followed.
     #[error(transparent)]
     Redirect(#[from] RedirectError),

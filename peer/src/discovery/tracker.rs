@@ -1,24 +1,29 @@
-//! Asking trackers over HTTP (BEP 3, 23, 48), and fetching torrent files.
+//! Asking trackers, over HTTP (BEP 3, 23, 48) or UDP (BEP 15) as their URL says, and fetching torrent files.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metainfo::{InfoHash, MAX_TORRENT_BYTES};
 use peer_proto::scope::{Scope, may_use};
 use tokio::sync::Semaphore;
 use tracker_proto::http::{
-    AnnounceReply, AnnounceRequest, MAX_REPLY_BYTES, MAX_SCRAPE_HASHES, ScrapeReply, ScrapeRequest,
-    scrape_url,
+    AnnounceReply, AnnounceRequest, MAX_REPLY_BYTES, MAX_SCRAPE_HASHES, ReplyError, ScrapeReply,
+    ScrapeRequest, scrape_url,
 };
 
+use tracker_proto::udp::{Announce, Ask, Reply};
+
 use super::http::{FetchError, Http, Reach};
-use crate::SessionConfig;
+use super::udp::{Answered, Udp, UdpUrl, is_udp};
 use crate::limits::ANNOUNCES;
+use crate::{Listen, SessionConfig};
 
 /// Asks trackers. Cheap to make: connections and certificates come when they are needed.
 #[derive(Debug)]
 pub struct TrackerClient {
     http: Http,
+    udp: Udp,
+    deadline: Duration,
     /// Announces that may be under way.
     turns: Semaphore,
 }
@@ -35,7 +40,19 @@ impl TrackerClient {
     /// A client that calls itself `user_agent` and waits no longer than `deadline` for an answer as a whole.
     #[must_use]
     pub fn new(user_agent: &str, deadline: Duration) -> Self {
-        Self { http: Http::new(user_agent, deadline), turns: Semaphore::new(ANNOUNCES) }
+        let ours = Listen::default().addresses;
+        Self {
+            http: Http::new(user_agent, deadline),
+            udp: Udp::new(&ours, deadline),
+            deadline,
+            turns: Semaphore::new(ANNOUNCES),
+        }
+    }
+
+    /// UDP trackers are asked from these addresses of ours, and only over a family that has one.
+    #[must_use]
+    pub fn from_addresses(self, ours: &[IpAddr]) -> Self {
+        Self { udp: Udp::new(ours, self.deadline), ..self }
     }
 
     /// Announces. What the user named is asked wherever it is; what a torrent names may be asked on this machine or
@@ -48,22 +65,72 @@ impl TrackerClient {
     ) -> Result<Announced, FetchError> {
         // Never closed; without a turn it would be asked all the same.
         let _turn = self.turns.acquire().await;
+        if is_udp(url) {
+            return self.announce_over_udp(url, request).await;
+        }
         let reach = if by_user || scrape_url(url).is_some() { Reach::Any } else { Reach::Public };
         let fetched = self.http.get(&request.to_url(url), reach, MAX_REPLY_BYTES).await?;
         let mut reply = AnnounceReply::parse(fetched.status, &fetched.body)?;
         let from = fetched.from.map_or(Scope::Global, |from| Scope::of(from.ip()));
-        let peers = reply.peers.iter().copied().filter(|peer| may_use(from, Scope::of(peer.ip()))).collect();
+        let peers = usable(&reply.peers, from).collect();
         // What it sees is what peers see that are as far away as it is; anything else is of no use or a lie.
         reply.external_ip = reply.external_ip.filter(|ip| Scope::of(*ip) == from);
         Ok(Announced { reply, peers })
     }
 
+    /// The answers of both families become one: the peers of both, the longer wait, the larger counts.
+    async fn announce_over_udp(&self, url: &str, request: &AnnounceRequest) -> Result<Announced, FetchError> {
+        let announce = Announce::from(request);
+        let ask = |url: &UdpUrl| Ask::Announce { announce, url_data: url.url_data.clone() };
+        let mut all: Option<Announced> = None;
+        let mut refusal = None;
+        for Answered { from, reply } in self.udp.ask(url, ask).await? {
+            let reply = match reply {
+                Reply::Announce(reply) => reply,
+                Reply::Error(error) => {
+                    refusal = Some(error);
+                    continue;
+                }
+                Reply::Connect(_) | Reply::Scrape(_) => continue,
+            };
+            let peers = usable(&reply.peers, Scope::of(from.ip()));
+            match &mut all {
+                None => all = Some(Announced { peers: peers.collect(), reply }),
+                Some(all) => {
+                    all.peers.extend(peers);
+                    all.reply.interval = all.reply.interval.max(reply.interval);
+                    all.reply.complete = all.reply.complete.max(reply.complete);
+                    all.reply.incomplete = all.reply.incomplete.max(reply.incomplete);
+                }
+            }
+        }
+        let unexpected = ReplyError::Unexpected("it is no answer to an announce");
+        all.ok_or_else(|| refusal.unwrap_or(unexpected).into())
+    }
+
+    async fn scrape_over_udp(&self, url: &str, hashes: &[InfoHash]) -> Result<ScrapeReply, FetchError> {
+        let mut all = ScrapeReply::default();
+        for hashes in hashes.chunks(MAX_SCRAPE_HASHES) {
+            let answers = self.udp.ask(url, |_| Ask::Scrape(hashes.to_vec())).await?;
+            // One tracker says the same at both of its addresses.
+            match answers.into_iter().next().map(|answer| answer.reply) {
+                Some(Reply::Scrape(stats)) => all.files.extend(hashes.iter().copied().zip(stats)),
+                Some(Reply::Error(error)) => return Err(error.into()),
+                _ => return Err(ReplyError::Unexpected("it is no answer to a scrape").into()),
+            }
+        }
+        Ok(all)
+    }
+
     /// Asks how many peers these swarms have. `url` is the announce URL or the scrape URL. Swarms that the tracker
-    /// does not know are not in the answer.
+    /// does not know are not in the answer; over UDP they are there with zeros.
     ///
     /// # Errors
     /// If it cannot be asked or gives no proper answer.
     pub async fn scrape(&self, url: &str, hashes: &[InfoHash]) -> Result<ScrapeReply, FetchError> {
+        if is_udp(url) {
+            return self.scrape_over_udp(url, hashes).await;
+        }
         let path = url.split(['?', '#']).next().unwrap_or(url);
         let is_scrape = path.rsplit('/').next().is_some_and(|last| last.starts_with("scrape"));
         let url = if is_scrape { Some(url.to_owned()) } else { scrape_url(url) };
@@ -88,6 +155,11 @@ impl TrackerClient {
             status => Err(FetchError::Status(status)),
         }
     }
+}
+
+/// Those of the peers that a tracker of this scope may name.
+fn usable(peers: &[SocketAddr], from: Scope) -> impl Iterator<Item = SocketAddr> {
+    peers.iter().copied().filter(move |peer| may_use(from, Scope::of(peer.ip())))
 }
 
 impl Default for TrackerClient {

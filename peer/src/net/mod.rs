@@ -8,6 +8,7 @@ mod handshake;
 mod listen;
 mod outbox;
 mod read;
+mod udp;
 
 use std::net::SocketAddr;
 
@@ -22,6 +23,7 @@ pub(crate) use dial::dial;
 pub(crate) use listen::{Listeners, bind};
 pub(crate) use outbox::Frame;
 pub(crate) use read::{Batch, Input};
+pub(crate) use udp::SharedSocket;
 
 /// A connection on which both sides have introduced themselves.
 #[derive(Debug)]

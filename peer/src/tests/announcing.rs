@@ -69,7 +69,7 @@ async fn h46_what_a_tracker_says_is_shown_and_the_next_tier_is_asked() {
     let (session, dir) = (session(), tempdir().unwrap());
     let mut events = session.events();
     let trackers = vec![
-        "udp://127.0.0.1:1/announce".to_owned(),
+        "wss://127.0.0.1:1/announce".to_owned(),
         format!("http://{refuses}/announce"),
         format!("http://{answers}/announce"),
     ];
@@ -83,7 +83,7 @@ async fn h46_what_a_tracker_says_is_shown_and_the_next_tier_is_asked() {
     assert_eq!(
         warnings,
         [
-            "udp trackers are not supported yet: udp://127.0.0.1:1/announce will not be asked".to_owned(),
+            "wss trackers are not supported yet: wss://127.0.0.1:1/announce will not be asked".to_owned(),
             format!("http://{refuses}/announce: the tracker says: not my swarm!"),
             format!("http://{answers}/announce: the tracker warns: be quick!"),
         ]

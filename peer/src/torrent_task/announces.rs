@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracker_proto::http::{AnnounceRequest, Event, ReplyError};
 
 use crate::TrackerStatus;
-use crate::discovery::{Announced, FetchError, TrackerClient};
+use crate::discovery::{Announced, FetchError, TrackerClient, is_udp};
 
 /// Where a torrent stands, for its trackers.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,8 @@ impl Announces {
         let mut skipped = Vec::new();
         let mut tiers = Vec::new();
         for tier in user.chain(trackers.tiers.iter().cloned()) {
-            let (usable, other): (Vec<_>, Vec<_>) = tier.into_iter().partition(|url| is_http(url));
+            let (usable, other): (Vec<_>, Vec<_>) =
+                tier.into_iter().partition(|url| is_http(url) || is_udp(url));
             skipped.extend(other);
             tiers.extend(Some(usable).filter(|tier| !tier.is_empty()));
         }
@@ -154,9 +155,13 @@ impl Announces {
                     FetchError::Reply(ReplyError::Failure(failure)) => failure.retry_in,
                     _ => None,
                 };
+                let is_silence = matches!(error, FetchError::TimedOut(_));
                 let error = error.to_string();
                 tracing::info!("{url}: {error}");
-                self.announcer.handle_failure(now, &error, retry_in);
+                match is_silence && is_udp(&url) {
+                    true => self.announcer.handle_silence(now, &error),
+                    false => self.announcer.handle_failure(now, &error, retry_in),
+                }
                 self.status.last_error = Some(format!("{}: {error}", display_safe(&url)));
                 (Vec::new(), self.complain(&url, Some(error)))
             }
@@ -246,11 +251,11 @@ mod tests {
     #[test]
     fn trackers_that_cannot_be_asked_are_named_in_one_line() {
         assert_eq!(note_of_skipped(&[]), None);
-        let urls = ["udp://a:1/announce".to_owned(), "wss://b/".to_owned()];
+        let urls = ["ws://a:1/announce".to_owned(), "wss://b/".to_owned()];
         assert_eq!(
             note_of_skipped(&urls).unwrap(),
-            "udp trackers are not supported yet: udp://a:1/announce and 1 more will not be asked"
+            "ws trackers are not supported yet: ws://a:1/announce and 1 more will not be asked"
         );
-        assert!(is_http("HTTPS://x/announce") && !is_http("udp://x") && !is_http(""));
+        assert!(is_http("HTTPS://x/announce") && !is_http("ws://x") && !is_http(""));
     }
 }

@@ -199,6 +199,13 @@ impl Announcer {
         }
     }
 
+    /// A UDP tracker did not answer. To whoever stays silent the BEP grants longer and longer waits (BEP 15): twice 15
+    /// seconds, twice that each further time, at most 3840 seconds. The others are asked meanwhile.
+    pub fn handle_silence(&mut self, now: Time, reason: &str) {
+        let wait = self.under_way.map(|under_way| self.tiers.silent(under_way.place));
+        self.handle_failure(now, reason, wait);
+    }
+
     /// The last piece has just become ours. Not to be called for a torrent that was complete when it started
     /// (BEP 3); a second call changes nothing.
     pub fn handle_completed(&mut self, now: Time) {

@@ -4,6 +4,7 @@
 //! front of its tier; no tracker ever changes its tier.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -28,7 +29,14 @@ struct Tracker {
     not_before: Time,
     /// When it last answered: from then on it knows us.
     answered: Option<Time>,
+    /// How often it stayed silent in a row.
+    silences: u32,
 }
+
+/// What BEP 15 waits for the first answer.
+const SILENCE_WAIT: Duration = Duration::from_secs(15);
+/// How often BEP 15 doubles that.
+const MAX_DOUBLINGS: u32 = 8;
 
 /// A torrent's trackers.
 #[derive(Clone, Debug)]
@@ -48,6 +56,7 @@ impl Tiers {
                     failing: false,
                     not_before: Time::ZERO,
                     answered: None,
+                    silences: 0,
                 })
                 .collect();
             tier.shuffle(rng);
@@ -90,12 +99,20 @@ impl Tiers {
         if let Some(tracker) = self.tracker_mut(place) {
             tracker.failing = false;
             tracker.answered = Some(now);
+            tracker.silences = 0;
         }
         if let Some(ahead) = self.0.get_mut(place.tier).and_then(|tier| tier.get_mut(..=place.index)) {
             ahead.rotate_right(1);
         }
         self.begin_round();
         Place { index: 0, ..place }
+    }
+
+    /// It stayed silent once more: how long to leave it alone.
+    pub(super) fn silent(&mut self, place: Place) -> Duration {
+        let Some(tracker) = self.tracker_mut(place) else { return SILENCE_WAIT };
+        tracker.silences = tracker.silences.saturating_add(1).min(MAX_DOUBLINGS);
+        SILENCE_WAIT.saturating_mul(1 << tracker.silences)
     }
 
     /// It failed, and is not to be asked before this time.
