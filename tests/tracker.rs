@@ -49,6 +49,48 @@ fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
 }
 
 #[test]
+fn a_tracker_on_udp_alone_brings_peers_together_and_counts_them() {
+    let source = tempdir().unwrap();
+    photos(source.path(), 300_000);
+    let mut tracker = start(source.path(), &["tracker", "--udp", "127.0.0.1:0"]);
+    let announce = tracker.line();
+    assert!(announce.starts_with("udp://127.0.0.1:") && announce.ends_with("/announce"), "{announce}");
+    let json = inside(source.path()).run(&["create", "photos", "-a", &announce, "--json"]).done().json();
+    let hash = json["info_hash_v1"].as_str().unwrap();
+
+    let mut seed = start(source.path(), &["seed", "photos.torrent", "--port", "0"]);
+    seed.event("seeding");
+    let target = tempdir().unwrap();
+    let torrent = source.path().join("photos.torrent").into_os_string().into_string().unwrap();
+    let mut download = start(target.path(), &["download", &torrent, "--port", "0"]);
+    download.event("complete");
+    assert_eq!(download.finish().0, Some(0));
+    assert_same(&source.path().join("photos"), &target.path().join("photos"));
+
+    let lines = inside(source.path()).run(&["scrape", &announce, hash]).done();
+    let lines: Vec<_> = lines.out().lines().map(str::to_owned).collect();
+    assert_eq!(lines, [announce.clone(), format!("  {hash}  1 seeder, 0 leechers, 1 completed")]);
+    seed.signal("TERM");
+    assert_eq!(seed.finish().0, Some(0));
+    let left = inside(source.path()).run(&["scrape", "photos.torrent", "--json"]).done().json();
+    assert_eq!(left["torrents"][0]["seeders"], 0, "a seeder that ends says so");
+    tracker.signal("INT");
+    assert_eq!(tracker.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_udp_address_that_is_taken_is_named() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempdir().unwrap();
+    let outcome = inside(folder.path()).run(&["tracker", "--udp", &address]);
+    assert_eq!(outcome.exit, Exit::Error);
+    let start = format!("error: cannot listen on {address} over UDP: ");
+    assert!(outcome.stderr.starts_with(&start), "{outcome:?}");
+    assert!(outcome.stderr.contains("choose another with --udp"), "{outcome:?}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -55,9 +55,6 @@ pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> 
 /// Which trackers to ask about which torrents.
 fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>, Vec<InfoHash>)> {
     if let Some(url) = args.target.to_str().filter(|text| text.contains("://")) {
-        if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp://")) {
-            bail!("{}: UDP trackers are not supported yet", display_safe(url));
-        }
         if args.hashes.is_empty() {
             return Err(failure(Exit::Usage, "name the info-hashes to ask the tracker about"));
         }
@@ -72,15 +69,16 @@ fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>,
     let torrent = load::torrent(&args.target, context)?;
     let name = super::shown_argument(&args.target);
     let all: Vec<_> = torrent.announce.iter().flatten().cloned().collect();
-    let (http, other): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|url| url.starts_with("http://") || url.starts_with("https://"));
+    let known = |url: &str| ["http://", "https://", "udp://"].iter().any(|scheme| url.starts_with(scheme));
+    let (usable, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|url| known(url));
     for url in &other {
-        context.screen.warn(&format!("{}: only http and https trackers can be asked yet", display_safe(url)));
+        let url = display_safe(url);
+        context.screen.warn(&format!("{url}: only http, https and udp trackers can be asked yet"));
     }
-    if http.is_empty() {
-        bail!("{name}: it has no http or https tracker to ask");
+    if usable.is_empty() {
+        bail!("{name}: it has no http, https or udp tracker to ask");
     }
-    Ok((http, vec![torrent.info_hash()]))
+    Ok((usable, vec![torrent.info_hash()]))
 }
 
 fn print(url: &str, hashes: &[InfoHash], reply: &ScrapeReply, context: &mut Context<'_>) -> Result<()> {

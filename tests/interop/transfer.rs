@@ -13,7 +13,7 @@ use super::support::trackers::TrackerKind::{self, Opentracker, Shoal as ShoalTra
 use crate::support::data::assert_same;
 
 /// One host runs the tracker, one seeds, one leeches.
-fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind) {
+fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind, scheme: &str) {
     let network = Network::new(3);
     let scratch = TempDir::new().expect("a folder can be made");
     let [original, copy, logs] = ["original", "copy", "logs"].map(|name| scratch.path().join(name));
@@ -25,7 +25,7 @@ fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind) {
     readers::shoal_create(
         &original.join(LIBRARY),
         &torrent,
-        &["-p", "64KiB", "-a", &Tracker::url(network.host(0))],
+        &["-p", "64KiB", "-a", &Tracker::url_over(scheme, network.host(0))],
     );
     let info_hash = readers::shoal_show(&torrent).info_hash;
 
@@ -38,19 +38,20 @@ fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind) {
     same(&original.join(LIBRARY), &copy.join(LIBRARY));
 }
 
-/// A test for each pair of clients and each tracker.
+/// A test for each pair of clients and each tracker, which they ask over HTTP or UDP.
 macro_rules! copies {
-    ($($name:ident: $seeder:ident to $leecher:ident through $tracker:ident;)*) => {$(
+    ($scheme:literal; $($name:ident: $seeder:ident to $leecher:ident through $tracker:ident;)*) => {$(
         #[test]
         #[ignore = "needs real clients: apt-get install iproute2 transmission-cli aria2 python3-libtorrent \
                     opentracker, be root, and run with --ignored"]
         fn $name() {
-            copy_is_right($seeder, $leecher, $tracker);
+            copy_is_right($seeder, $leecher, $tracker, $scheme);
         }
     )*};
 }
 
 copies! {
+    "http";
     aria2_seeds_to_shoal_through_opentracker: Aria2 to Shoal through Opentracker;
     aria2_seeds_to_shoal_through_our_tracker: Aria2 to Shoal through ShoalTracker;
     libtorrent_seeds_to_shoal_through_opentracker: Libtorrent to Shoal through Opentracker;
@@ -65,4 +66,13 @@ copies! {
     shoal_seeds_to_transmission_through_our_tracker: Shoal to Transmission through ShoalTracker;
     shoal_seeds_to_shoal_through_opentracker: Shoal to Shoal through Opentracker;
     shoal_seeds_to_shoal_through_our_tracker: Shoal to Shoal through ShoalTracker;
+}
+
+copies! {
+    "udp";
+    aria2_seeds_to_shoal_through_our_tracker_over_udp: Aria2 to Shoal through ShoalTracker;
+    libtorrent_seeds_to_shoal_through_our_tracker_over_udp: Libtorrent to Shoal through ShoalTracker;
+    transmission_seeds_to_shoal_through_our_tracker_over_udp: Transmission to Shoal through ShoalTracker;
+    shoal_seeds_to_aria2_through_opentracker_over_udp: Shoal to Aria2 through Opentracker;
+    shoal_seeds_to_shoal_through_opentracker_over_udp: Shoal to Shoal through Opentracker;
 }

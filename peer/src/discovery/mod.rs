@@ -15,3 +15,5 @@ pub(crate) use udp::is_udp;
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod udp_tests;

@@ -32,7 +32,12 @@ impl<'net> Tracker<'net> {
 
     /// The announce URL that a tracker on `host` will have.
     pub(crate) fn url(host: &Host) -> String {
-        format!("http://{}:{}/announce", host.address(), Self::PORT)
+        Self::url_over("http", host)
+    }
+
+    /// The announce URL over HTTP or UDP.
+    pub(crate) fn url_over(scheme: &str, host: &Host) -> String {
+        format!("{scheme}://{}:{}/announce", host.address(), Self::PORT)
     }
 
     /// Starts one that serves this info-hash (40 hexadecimal digits), and waits until it takes connections.
@@ -44,13 +49,14 @@ impl<'net> Tracker<'net> {
                 fs::write(folder.join(whitelist), format!("{info_hash}\n")).expect("the list can be written");
                 let (ip, port) = (address.ip().to_string(), address.port().to_string());
                 // It makes the folder its root and reads the list there. It will not run as root.
-                let command =
-                    ["opentracker", "-i", &ip, "-p", &port, "-u", "nobody", "-d"].map(OsString::from);
+                let command = ["opentracker", "-i", &ip, "-p", &port, "-P", &port, "-u", "nobody", "-d"]
+                    .map(OsString::from);
                 let rest = [folder.as_os_str().to_owned(), "-w".into(), whitelist.into()];
                 Process::start(host, "opentracker", folder, &[command.as_slice(), &rest].concat())
             }
             TrackerKind::Shoal => {
-                let command = [SHOAL, "tracker", "--http", &address.to_string()].map(OsString::from);
+                let address = address.to_string();
+                let command = [SHOAL, "tracker", "--http", &address, "--udp", &address].map(OsString::from);
                 Process::start(host, "shoal-tracker", folder, &command)
             }
         };

@@ -26,6 +26,8 @@ enum Tracker {
     Refuses(Option<Duration>),
     /// Never answers: the driver gives up after [`STALL`].
     Stalls,
+    /// Never answers, and is asked over UDP.
+    Silent,
 }
 
 const UP: Tracker = Tracker::Up(secs(1800), None);
@@ -91,6 +93,10 @@ impl World {
                 self.now += STALL;
                 self.announcer.handle_failure(self.now, "no answer in 10 s", None);
             }
+            Tracker::Silent => {
+                self.now += STALL;
+                self.announcer.handle_silence(self.now, "no answer in 10 s");
+            }
         }
     }
 }
@@ -115,6 +121,30 @@ fn tiers_are_asked_in_order_and_a_backup_that_answers_stays_a_backup() {
     assert_eq!(asked(&world.run_until(s(1800))), ["tracker1", "backup1", "backup2"]);
     world.set("tracker1", UP);
     assert_eq!(asked(&world.run_until(s(3600))), ["tracker1"]);
+}
+
+#[test]
+fn a_silent_udp_tracker_is_given_the_waits_of_bep_15() {
+    let mut world = World::new(&[&["udp"]]);
+    world.set("udp", Tracker::Silent);
+    let times: Vec<u64> = world.run_until(s(16_000)).iter().map(|&(at, ..)| at).collect();
+    let waits: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0] - STALL.as_secs()).collect();
+    assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1920, 3840, 3840, 3840], "15 s times two to the n");
+    world.set("udp", UP);
+    assert_eq!(world.run_until(s(20_000)).len(), 1);
+    world.set("udp", Tracker::Silent);
+    let times: Vec<u64> = world.run_until(s(22_000)).iter().map(|&(at, ..)| at).collect();
+    assert_eq!(times[1] - times[0] - STALL.as_secs(), 30, "an answer lets it begin anew");
+}
+
+#[test]
+fn while_a_udp_tracker_is_silent_the_next_tiers_are_asked_at_once() {
+    let mut world = World::new(&[&["udp"], &["down"], &["backup"]]);
+    world.set("udp", Tracker::Silent).set("down", DOWN);
+    assert_eq!(asked(&world.run_until(s(10))), ["udp", "down", "backup"]);
+    // It has its turn again at the next announce, half an hour later.
+    world.set("udp", UP);
+    assert_eq!(asked(&world.run_until(s(1900))), ["udp"]);
 }
 
 #[test]
