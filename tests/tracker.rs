@@ -108,14 +108,17 @@ fn what_cannot_be_scraped_is_told() {
     inside(folder.path()).run(&["create", "photos"]).done();
     inside(folder.path())
         .run(&["scrape", "photos.torrent"])
-        .failed(Exit::Error, "photos.torrent: it has no http or https tracker to ask");
+        .failed(Exit::Error, "photos.torrent: it has no http, https or udp tracker to ask");
     inside(folder.path())
         .run(&["scrape", "http://127.0.0.1:1/announce"])
         .failed(Exit::Usage, "name the info-hashes to ask the tracker about");
     inside(folder.path())
-        .run(&["scrape", "udp://127.0.0.1:1/announce"])
-        .failed(Exit::Error, "udp://127.0.0.1:1/announce: UDP trackers are not supported yet");
+        .run(&["scrape", "wss://127.0.0.1:1/announce"])
+        .failed(Exit::Usage, "name the info-hashes to ask the tracker about");
     let hash = "ab".repeat(20);
+    inside(folder.path())
+        .run(&["scrape", "udp://127.0.0.1/announce", &hash])
+        .failed(Exit::Error, "udp://127.0.0.1/announce: it is not of the form udp://HOST:PORT");
     let outcome = inside(folder.path()).run(&["scrape", "http://127.0.0.1:1/announce", &hash]);
     assert_eq!(outcome.exit, Exit::Error);
     assert!(outcome.stderr.starts_with("error: http://127.0.0.1:1/announce: "), "{outcome:?}");

@@ -55,7 +55,7 @@ impl Client {
         let scratch = own_folder(scratch, "seeder");
         let command = match self {
             Self::Aria2 => {
-                let mut command = aria2(host, torrent, data);
+                let mut command = aria2(host, torrent, data, &scratch);
                 command.extend(words(&["--check-integrity", "--seed-ratio=0.0"]));
                 command
             }
@@ -80,7 +80,7 @@ impl Client {
         let mut flag = None;
         let command = match self {
             Self::Aria2 => {
-                let mut command = aria2(host, torrent, data);
+                let mut command = aria2(host, torrent, data, &scratch);
                 command.extend(words(&["--seed-time=0"]));
                 command
             }
@@ -127,11 +127,12 @@ fn libtorrent(mode: &str, host: &Host, torrent: &Path, data: &Path) -> Vec<OsStr
     vec![PYTHON.into(), script.into(), mode.into(), torrent.into(), data.into(), listen.into()]
 }
 
-fn aria2(host: &Host, torrent: &Path, data: &Path) -> Vec<OsString> {
+/// Its DHT is on, without anybody to ask, because it has no UDP trackers without it.
+fn aria2(host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Vec<OsString> {
     let mut command = words(&[
         "aria2c",
         "--no-conf",
-        "--enable-dht=false",
+        "--enable-dht=true",
         "--enable-dht6=false",
         "--enable-peer-exchange=false",
         "--bt-enable-lpd=false",
@@ -142,6 +143,7 @@ fn aria2(host: &Host, torrent: &Path, data: &Path) -> Vec<OsString> {
     command.extend([
         format!("--listen-port={PORT}").into(),
         format!("--interface={}", host.address()).into(),
+        format!("--dht-file-path={}", scratch.join("dht.dat").display()).into(),
         "-d".into(),
         data.into(),
         torrent.into(),
