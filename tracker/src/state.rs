@@ -14,7 +14,7 @@ use rand::rngs::SysRng;
 use rand_chacha::ChaCha8Rng;
 use tracker_proto::Time;
 use tracker_proto::http::{ScrapeReply, ScrapeStats};
-use tracker_proto::swarm::{Announce, Answer, HashKey, Limits, SwarmStore};
+use tracker_proto::swarm::{Announce, Answer, Families, HashKey, Limits, PeerSink, SwarmStore};
 
 use crate::{Access, TrackerConfig, TrackerError};
 
@@ -118,6 +118,21 @@ impl State {
             return None;
         }
         Some(store.announce(now, rng, announce))
+    }
+
+    /// As [`Self::announce`], the peers written to `out`, without an allocation.
+    pub(crate) fn announce_into(
+        &self,
+        announce: &Announce,
+        families: Families,
+        out: &mut impl PeerSink,
+    ) -> Option<ScrapeStats> {
+        let Inner { store, rng, registered, .. } = &mut *self.lock();
+        let now = self.now();
+        if self.config.access == Access::Registered && !registered.contains(&announce.info_hash) {
+            return None;
+        }
+        Some(store.announce_into(now, rng, announce, families, out))
     }
 
     /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.

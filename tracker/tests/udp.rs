@@ -120,7 +120,7 @@ async fn peers_of_both_families_find_each_other_and_are_counted_together() {
     assert_eq!((reply.complete, reply.incomplete), (Some(2), Some(1)));
     let reply = six.announce(1004, 9, Event::Started);
     assert_eq!(reply.peers, ["[::1]:1002".parse().unwrap()]);
-    assert_eq!(four.scrape(), ScrapeStats { complete: 2, incomplete: 2, downloaded: 0 });
+    assert_eq!(four.scrape(), ScrapeStats { complete: 2, incomplete: 2, downloaded: 0, downloaders: None });
     tracker.stop().await;
 }
 
@@ -130,7 +130,7 @@ async fn one_that_completes_is_counted_and_one_that_stops_is_gone() {
     let client = Client::of(tracker.udp[0]);
     client.announce(1001, 9, Event::Started);
     client.announce(1001, 0, Event::Completed);
-    assert_eq!(client.scrape(), ScrapeStats { complete: 1, incomplete: 0, downloaded: 1 });
+    assert_eq!(client.scrape(), ScrapeStats { complete: 1, incomplete: 0, downloaded: 1, downloaders: None });
     let reply = client.announce(1001, 0, Event::Stopped);
     assert_eq!((reply.peers.len(), client.scrape().complete), (0, 0));
     tracker.stop().await;

@@ -40,11 +40,21 @@ impl Swarms for Fake {
         // The test may have ended.
         let _ = self.told.send((*announce, url_data.to_vec()));
         tracker_proto::compact::encode(SocketAddr::new(ip, 7), peers);
-        Ok(ScrapeStats { complete: if ip.is_ipv4() { 4 } else { 6 }, incomplete: 5, downloaded: 0 })
+        Ok(ScrapeStats {
+            complete: if ip.is_ipv4() { 4 } else { 6 },
+            incomplete: 5,
+            downloaded: 0,
+            downloaders: None,
+        })
     }
 
     fn scrape(&mut self, info_hash: InfoHash) -> ScrapeStats {
-        ScrapeStats { complete: info_hash.as_bytes()[0].into(), incomplete: 2, downloaded: 3 }
+        ScrapeStats {
+            complete: info_hash.as_bytes()[0].into(),
+            incomplete: 2,
+            downloaded: 3,
+            downloaders: None,
+        }
     }
 }
 

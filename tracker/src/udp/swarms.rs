@@ -1,14 +1,14 @@
 //! The tracker's swarms as a UDP client sees them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use metainfo::InfoHash;
 use tracker_proto::address::{Asker, reachable};
-use tracker_proto::compact;
+use tracker_proto::compact::{self, IPV4_LENGTH, IPV6_LENGTH};
 use tracker_proto::http::ScrapeStats;
-use tracker_proto::swarm::Announce;
-use tracker_proto::udp::{Family, Refusal, Swarms, UrlData};
+use tracker_proto::swarm::{Announce, Families, PeerSink};
+use tracker_proto::udp::{Refusal, Swarms, UrlData};
 
 use crate::state::State;
 
@@ -30,32 +30,129 @@ impl Swarms for View<'_> {
         _url_data: UrlData<'_>,
         peers: &mut Vec<u8>,
     ) -> Result<ScrapeStats, Refusal> {
-        let answer =
-            self.state.announce(announce).ok_or(Refusal("this tracker does not serve that torrent"))?;
         let own = announce.address;
         let asker = Asker { remote: own.ip(), local: self.local };
-        let family = Family::of(own.ip());
-        let first = peers.len();
-        for peer in answer.peers {
-            let address = reachable(peer.address, asker, self.state.config.advertise);
-            if address == own || Family::of(address.ip()) != family {
-                continue;
-            }
-            let before = peers.len();
-            compact::encode(address, peers);
-            // A machine known by loopback and by another address would be there twice.
-            if address != peer.address
-                && let Some((given, this)) =
-                    peers.get(first..).and_then(|all| all.split_at_checked(before - first))
-                && given.chunks_exact(family.stride()).any(|one| one == this)
-            {
-                peers.truncate(before);
-            }
-        }
-        Ok(answer.stats)
+        let mut peers = Peers {
+            first: peers.len(),
+            out: peers,
+            own,
+            asker,
+            advertise: self.state.config.advertise,
+            is_elsewhere: !own.ip().is_loopback(),
+        };
+        let stats = self.state.announce_into(announce, Families::Own, &mut peers);
+        stats.ok_or(Refusal("this tracker does not serve that torrent"))
     }
 
     fn scrape(&mut self, info_hash: InfoHash) -> ScrapeStats {
         self.state.scrape(&[info_hash]).files.get(&info_hash).copied().unwrap_or_default()
+    }
+}
+
+/// The peers of a reply, as the asker can use them.
+struct Peers<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where they begin.
+    first: usize,
+    own: SocketAddr,
+    asker: Asker,
+    advertise: Option<IpAddr>,
+    /// Whether the asker is elsewhere, where loopback means another machine.
+    is_elsewhere: bool,
+}
+
+impl Peers<'_> {
+    /// A peer on the tracker's own machine, by an address that the asker can reach. A machine known by loopback and by
+    /// another address would be there twice, or be the asker.
+    #[cold]
+    fn add_loopback(&mut self, peer: SocketAddr) {
+        let address = reachable(peer, self.asker, self.advertise);
+        let before = self.out.len();
+        if address == self.own || address.is_ipv4() != peer.is_ipv4() {
+            return;
+        }
+        compact::encode(address, self.out);
+        let stride = self.out.len() - before;
+        let all = self.out.get(self.first..).and_then(|all| all.split_at_checked(before - self.first));
+        if all.is_some_and(|(given, this)| given.chunks_exact(stride).any(|one| one == this)) {
+            self.out.truncate(before);
+        }
+    }
+}
+
+impl PeerSink for Peers<'_> {
+    fn ipv4(&mut self, peer: &[u8; IPV4_LENGTH]) {
+        let [a, b, c, d, high, low] = *peer;
+        if a != 127 || !self.is_elsewhere {
+            self.out.extend_from_slice(peer);
+            return;
+        }
+        self.add_loopback((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into());
+    }
+
+    fn ipv6(&mut self, peer: &[u8; IPV6_LENGTH]) {
+        let [ip @ .., high, low] = *peer;
+        let ip = Ipv6Addr::from(ip);
+        if !ip.is_loopback() || !self.is_elsewhere {
+            self.out.extend_from_slice(peer);
+            return;
+        }
+        self.add_loopback((ip, u16::from_be_bytes([high, low])).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracker_proto::http::Event;
+
+    use super::*;
+    use crate::TrackerConfig;
+
+    /// What `asker` is given, after all `peers` have announced; he comes in on 192.168.1.2 or 2001:db8::2.
+    fn given(peers: &[&str], asker: &str, advertise: Option<&str>) -> Vec<SocketAddr> {
+        let advertise = advertise.map(|ip| ip.parse().unwrap());
+        let state = State::new(TrackerConfig { advertise, ..TrackerConfig::open() }).unwrap();
+        let asker: SocketAddr = asker.parse().unwrap();
+        let local = if asker.is_ipv4() { "192.168.1.2" } else { "2001:db8::2" }.parse().unwrap();
+        let mut out = Vec::new();
+        for address in peers.iter().map(|peer| peer.parse().unwrap()).chain([asker]) {
+            out.clear();
+            let (info_hash, event) = (InfoHash::new([1; 20]), Event::Started);
+            let announce = Announce { info_hash, address, left: 1, event, numwant: None };
+            View { state: &state, local }.announce(&announce, UrlData::default(), &mut out).unwrap();
+        }
+        let mut given = match asker.is_ipv4() {
+            true => compact::decode_ipv4(&out, 100).addresses,
+            false => compact::decode_ipv6(&out, 100).addresses,
+        };
+        given.sort();
+        given
+    }
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_peer_on_this_machine_is_given_by_the_address_on_which_the_asker_came_in() {
+        let peers = ["127.0.0.1:1", "127.0.0.2:1", "10.0.0.1:2", "[::1]:3", "[2001:db8::7]:4"];
+        assert_eq!(given(&peers, "10.0.0.9:9", None), addresses(&["10.0.0.1:2", "192.168.1.2:1"]));
+        assert_eq!(
+            given(&peers, "[2001:db8::9]:9", None),
+            addresses(&["[2001:db8::2]:3", "[2001:db8::7]:4"])
+        );
+        let advertised = given(&peers, "10.0.0.9:9", Some("203.0.113.5"));
+        assert_eq!(advertised, addresses(&["10.0.0.1:2", "203.0.113.5:1"]));
+    }
+
+    #[test]
+    fn somebody_on_this_machine_is_given_loopback() {
+        let peers = ["127.0.0.1:1", "127.0.0.2:1"];
+        assert_eq!(given(&peers, "127.0.0.1:9", None), addresses(&peers));
+    }
+
+    #[test]
+    fn nobody_is_given_himself_by_another_address() {
+        assert_eq!(given(&["127.0.0.1:9"], "192.168.1.2:9", None), []);
     }
 }

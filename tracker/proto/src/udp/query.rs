@@ -325,7 +325,7 @@ mod tests {
     fn a_scrape_gives_the_numbers() {
         let mut query = Query::new(Ask::Scrape(vec![HASH]), Family::V6, Some(known(at(0), 5)));
         sent(&mut query, at(0), 1);
-        let stats = ScrapeStats { complete: 1, incomplete: 2, downloaded: 3 };
+        let stats = ScrapeStats { complete: 1, incomplete: 2, downloaded: 3, downloaders: None };
         let mut packet = Vec::new();
         encode_scrape(TransactionId(1), [stats], &mut packet);
         assert_eq!(query.handle_packet(at(0), &packet), Some(Reply::Scrape(vec![stats])));

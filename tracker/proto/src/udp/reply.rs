@@ -71,7 +71,7 @@ fn announce(mut body: &[u8], family: Family) -> Option<Result<AnnounceReply, Rep
 fn stats(mut entry: &[u8]) -> Option<ScrapeStats> {
     let rest = &mut entry;
     let (complete, downloaded, incomplete) = (split_u32(rest)?, split_u32(rest)?, split_u32(rest)?);
-    Some(ScrapeStats { complete, incomplete, downloaded })
+    Some(ScrapeStats { complete, incomplete, downloaded, downloaders: None })
 }
 
 fn start(action: u32, transaction: TransactionId, out: &mut Vec<u8>) {

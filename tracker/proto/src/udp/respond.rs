@@ -105,7 +105,6 @@ fn announce(
     let announce = swarm::Announce {
         info_hash: request.info_hash,
         address: SocketAddr::new(ip, request.port),
-        peer_id: request.peer_id,
         left: request.left,
         event: request.event,
         numwant: u32::try_from(numwant).ok(),
