@@ -9,6 +9,7 @@
 //! an answer that the kernel has no room for is lost, as packets are.
 
 mod listen;
+mod outbox;
 mod swarms;
 mod worker;
 

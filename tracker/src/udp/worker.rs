@@ -1,18 +1,18 @@
 //! One thread that reads packets and answers them.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 use rustix::event::{PollFd, PollFlags, poll};
 use tracker_proto::connection_id::ConnectionIds;
-use tracker_proto::udp::{MAX_REPLY_BYTES, respond};
+use tracker_proto::udp::respond;
 
 use super::listen::{Bound, Sockets};
+use super::outbox::Outbox;
 use super::swarms::View;
 use crate::state::State;
 
@@ -34,12 +34,7 @@ impl Worker {
         Self {
             sockets,
             stopping,
-            answerer: Answerer {
-                ids,
-                state,
-                clock: Calendar::start(),
-                out: Vec::with_capacity(MAX_REPLY_BYTES),
-            },
+            answerer: Answerer { ids, state, clock: Calendar::start(), outbox: Outbox::new() },
             buffers: (0..BATCH_SIZE).map(|_| vec![0; READ_BYTES]).collect(),
             metas: [RecvMeta::default(); BATCH_SIZE],
         }
@@ -48,14 +43,15 @@ impl Worker {
     /// Answers until `stopped`.
     pub(super) fn run(&mut self, stopped: &AtomicBool) {
         while !stopped.load(Ordering::Relaxed) {
-            let mut idle = true;
+            let mut drained = true;
             for bound in &self.sockets.0 {
                 let mut slices: Vec<_> =
                     self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
                 let read = bound.batches.recv(UdpSockRef::from(&bound.socket), &mut slices, &mut self.metas);
                 match read {
                     Ok(count) => {
-                        idle = false;
+                        // Fewer than there was room for were all there were: sleep rather than look again.
+                        drained &= count < BATCH_SIZE;
                         let batch = self.buffers.iter().zip(&self.metas).take(count);
                         self.answerer.answer(bound, batch);
                     }
@@ -63,7 +59,7 @@ impl Worker {
                     Err(error) => tracing::debug!("reading from {}: {error}", bound.local),
                 }
             }
-            if idle && let Err(error) = self.sleep() {
+            if drained && let Err(error) = self.sleep() {
                 tracing::debug!("waiting for UDP packets: {error}");
             }
         }
@@ -83,37 +79,25 @@ struct Answerer {
     ids: ConnectionIds,
     state: Arc<State>,
     clock: Calendar,
-    out: Vec<u8>,
+    outbox: Outbox,
 }
 
 impl Answerer {
     /// Answers what one read has brought.
     fn answer<'a>(&mut self, bound: &Bound, batch: impl Iterator<Item = (&'a Vec<u8>, &'a RecvMeta)>) {
         let now = self.clock.now();
+        let Self { ids, state, outbox, .. } = self;
         for (buffer, meta) in batch {
             let local = meta.dst_ip.unwrap_or(bound.local.ip());
             let joined = buffer.get(..meta.len).unwrap_or_default();
             for packet in joined.chunks(meta.stride.max(1)) {
-                let mut view = View { state: &self.state, local };
-                if respond(packet, meta.addr, now, &self.ids, &mut view, &mut self.out).is_some() {
-                    self.send(bound, meta.addr, local);
-                }
+                let mut view = View { state, local };
+                outbox.push(bound, (meta.addr, local), |out| {
+                    respond(packet, meta.addr, now, ids, &mut view, out).is_some()
+                });
             }
         }
-    }
-
-    /// From the address that was asked, whichever of the machine's it is.
-    fn send(&self, bound: &Bound, to: SocketAddr, from: std::net::IpAddr) {
-        let transmit = Transmit {
-            destination: to,
-            ecn: None,
-            contents: &self.out,
-            segment_size: None,
-            src_ip: bound.local.ip().is_unspecified().then_some(from),
-        };
-        if let Err(error) = bound.batches.try_send(UdpSockRef::from(&bound.socket), &transmit) {
-            tracing::debug!("an answer to {to} is lost: {error}");
-        }
+        outbox.flush(bound);
     }
 }
 
