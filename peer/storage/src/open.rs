@@ -367,7 +367,11 @@ pub(crate) fn extent_at(file: &File, offset: u64) -> Extent {
             let end = seek(file, SeekFrom::Hole(offset)).ok().filter(|&hole| hole > offset);
             Extent { hole: false, end: end.unwrap_or(u64::MAX) }
         }
-        Err(Errno::NXIO) => Extent { hole: true, end: u64::MAX },
+        // No data from here on: a hole, but only as far as the file goes. Beyond that, reading tells that it is too short.
+        Err(Errno::NXIO) => match file.metadata() {
+            Ok(metadata) if metadata.len() > offset => Extent { hole: true, end: metadata.len() },
+            _ => Extent { hole: false, end: u64::MAX },
+        },
         Err(_) => Extent { hole: false, end: u64::MAX },
     }
 }

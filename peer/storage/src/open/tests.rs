@@ -157,5 +157,10 @@ fn the_parts_of_a_sparse_file_are_told_apart() {
     std::os::unix::fs::FileExt::write_all_at(&file, &[1; 4096], 1 << 20).unwrap();
     assert_eq!(extent_at(&file, 0), Extent { hole: true, end: 1 << 20 });
     assert_eq!(extent_at(&file, 1 << 20), Extent { hole: false, end: (1 << 20) + 4096 });
-    assert_eq!(extent_at(&file, 2 << 20), Extent { hole: true, end: u64::MAX });
+    let length = file.metadata().unwrap().len();
+    assert_eq!(extent_at(&file, 2 << 20), Extent { hole: true, end: length });
+    let none = Extent { hole: false, end: u64::MAX };
+    assert_eq!(extent_at(&file, length), none, "what a file does not have is no hole in it");
+    file.set_len(2 << 20).unwrap();
+    assert_eq!(extent_at(&file, 2 << 20), none, "nor what it has lost");
 }
