@@ -23,6 +23,10 @@ use crate::limits::HELD_BLOCKS;
 /// matters, pieces of a megabyte come every few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(3);
 
+/// How long blocks are held while nothing comes. After that they are others' to hold: a download that has stalled, or whose
+/// disk is full, must not have all others read back what they write.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// The torrent's key and the piece.
 type Key = (u32, u32);
 
@@ -77,6 +81,8 @@ pub(super) struct Pieces {
     /// Blocks that this writer holds, and that all do.
     held: usize,
     held_by_all: Arc<AtomicUsize>,
+    /// When blocks came last.
+    last_came: Option<Instant>,
 }
 
 impl Pieces {
@@ -89,6 +95,7 @@ impl Pieces {
             patient: false,
             held: 0,
             held_by_all,
+            last_came: None,
         }
     }
 
@@ -101,6 +108,7 @@ impl Pieces {
         now: Instant,
     ) -> bool {
         let mut whole = false;
+        self.last_came = Some(now);
         for (block, buffer) in run {
             let key = (disk.key, block.piece);
             if self.whole.contains(&key) {
@@ -123,18 +131,19 @@ impl Pieces {
         whole
     }
 
-    /// Hashes what need not wait. Answers until when the rest may wait for more blocks to come.
+    /// Hashes what need not wait. Answers when to look again if no more blocks come.
     pub(super) fn settle(&mut self, now: Instant) -> Option<Instant> {
         let due = self.last_whole.map(|last| last + PATIENCE);
         let due = due.filter(|&due| self.patient && now < due && self.whole.len() < lanes());
         if due.is_none() {
             self.hash_whole();
         }
-        if self.held_by_all.load(Ordering::Relaxed) > HELD_BLOCKS {
+        let idle = self.last_came.map(|last| last + IDLE);
+        if self.held_by_all.load(Ordering::Relaxed) > HELD_BLOCKS || idle.is_some_and(|idle| idle <= now) {
             self.hash_whole();
             self.release();
         }
-        due.filter(|_| !self.whole.is_empty())
+        due.filter(|_| !self.whole.is_empty()).or(idle.filter(|_| self.held > 0))
     }
 
     /// Gives up the pieces of a torrent.

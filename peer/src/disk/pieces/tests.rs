@@ -139,3 +139,16 @@ fn pieces_that_are_given_up_are_let_go() {
     fixture.pieces.forget(fixture.disk.key);
     assert_eq!((fixture.held.load(Ordering::Relaxed), fixture.told()), (0, vec![]));
 }
+
+#[test]
+fn blocks_of_a_download_that_has_stalled_are_let_go_and_the_digest_stays_right() {
+    let mut fixture = Fixture::new(1);
+    fixture.take(1, 0);
+    assert_eq!(fixture.pieces.settle(fixture.at(0)), Some(fixture.at(1000)));
+    assert_eq!(fixture.held.load(Ordering::Relaxed), 1);
+    assert_eq!(fixture.pieces.settle(fixture.at(1000)), None);
+    assert_eq!(fixture.held.load(Ordering::Relaxed), 0);
+    assert!(fixture.take(0, 5000));
+    fixture.pieces.settle(fixture.at(5000));
+    assert_eq!(fixture.told(), [(0, true)]);
+}
