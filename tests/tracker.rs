@@ -123,3 +123,55 @@ fn what_cannot_be_scraped_is_told() {
     assert_eq!(outcome.exit, Exit::Error);
     assert!(outcome.stderr.starts_with("error: http://127.0.0.1:1/announce: "), "{outcome:?}");
 }
+
+#[test]
+fn a_tracker_that_is_killed_knows_at_its_next_start_who_was_there() {
+    let folder = tempdir().unwrap();
+    let arguments = ["tracker", "--http", "127.0.0.1:0", "--state-dir", "state", "--snapshot-interval", "1s"];
+    let hash = "ab".repeat(20);
+    let announced = |tracker: &str| {
+        let scraped = inside(folder.path()).run(&["scrape", tracker, &hash, "--json"]).done().json();
+        scraped["torrents"][0]["seeders"].as_u64().unwrap_or(0)
+    };
+    let mut first = start(folder.path(), &arguments);
+    let tracker = first.line();
+    announce(&tracker, &"%AB".repeat(20));
+    assert_eq!(announced(&tracker), 1);
+    // The second snapshot from here on was begun after the announce.
+    let snapshot = folder.path().join("state/tracker.snapshot");
+    let written = || std::fs::metadata(&snapshot).and_then(|file| file.modified()).ok();
+    for _ in 0..2 {
+        let before = written();
+        wait_until(|| written() != before);
+    }
+    first.signal("KILL");
+    first.end();
+
+    let mut second = start(folder.path(), &arguments);
+    let tracker = second.line();
+    // It answers while it reads.
+    wait_until(|| announced(&tracker) == 1);
+    second.signal("TERM");
+    assert_eq!(second.end().0.code(), Some(0));
+}
+
+/// A seeder's announce, on a connection of its own.
+fn announce(url: &str, escaped_hash: &str) {
+    use std::io::{Read as _, Write as _};
+    let authority = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/announce")).unwrap();
+    let mut stream = std::net::TcpStream::connect(authority).unwrap();
+    let query = format!("info_hash={escaped_hash}&peer_id=-XX0001-000000000000&port=6881&left=0");
+    write!(stream, "GET /announce?{query} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("8:completei1e"), "{answer}");
+}
+
+/// Waits for something that is sure to come.
+fn wait_until(there: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !there() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it does not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

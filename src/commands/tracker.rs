@@ -1,6 +1,7 @@
 //! `shoal tracker`: runs a tracker until it is told to end.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -26,6 +27,10 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     if !args.http.is_empty() || !args.udp.is_empty() {
         (config.http, config.udp) = (args.http, args.udp);
     }
+    config.max_memory = usize::try_from(args.max_memory).unwrap_or(usize::MAX);
+    config.state_dir = args.state_dir;
+    // Not without a pause: each time all of it is written.
+    config.snapshot_interval = args.snapshot_interval.max(Duration::from_secs(1));
     block_on(async {
         let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
         let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());

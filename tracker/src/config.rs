@@ -1,10 +1,15 @@
 //! What a tracker can be told.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The port that HTTP trackers use by custom.
 pub const DEFAULT_PORT: u16 = 6969;
+
+/// What the swarms may take when nothing else is said: two million of one or two peers, or twenty million peers in
+/// large ones.
+pub const DEFAULT_MAX_MEMORY: usize = 256 << 20;
 
 /// Every IPv4 and every IPv6 address, with the same port. Port 0 means one that is free in both families.
 pub fn default_addresses(port: u16) -> Vec<SocketAddr> {
@@ -36,6 +41,15 @@ impl std::fmt::Debug for ConnectionKey {
 pub struct TrackerConfig {
     /// The addresses to listen on. Those with port 0 share one port, as far as they are different addresses.
     pub http: Vec<SocketAddr>,
+    /// Threads that answer HTTP, each with a listener on every address; one alone is no thread but runs where the
+    /// tracker does.
+    pub http_workers: usize,
+    /// The most bytes that the swarms may take; see [`Limits::memory`](tracker_proto::swarm::Limits::memory).
+    pub max_memory: usize,
+    /// The folder in which the swarms are kept for the next start, if they are to be.
+    pub state_dir: Option<PathBuf>,
+    /// How often they are written there.
+    pub snapshot_interval: Duration,
     /// The addresses to answer UDP on (BEP 15); a port 0 becomes one that is free.
     pub udp: Vec<SocketAddr>,
     /// Threads that answer UDP, each with a socket on every address.
@@ -58,6 +72,10 @@ impl TrackerConfig {
     pub fn open() -> Self {
         Self {
             http: default_addresses(DEFAULT_PORT),
+            http_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            max_memory: DEFAULT_MAX_MEMORY,
+            state_dir: None,
+            snapshot_interval: Duration::from_secs(60),
             udp: default_addresses(DEFAULT_PORT),
             udp_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connection_key: None,
@@ -72,6 +90,7 @@ impl TrackerConfig {
     /// 256 connections, because it shares its process's descriptors with a peer. HTTP alone, as its link says.
     pub fn embedded() -> Self {
         Self {
+            http_workers: 1,
             udp: Vec::new(),
             interval: Duration::from_secs(60),
             access: Access::Registered,

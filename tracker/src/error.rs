@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -28,6 +29,14 @@ pub enum TrackerError {
     /// There is no address to listen on.
     #[error("there is no address to listen on: name one with --http or --udp")]
     NoAddress,
+    /// There is no folder for the tracker's state.
+    #[error("cannot keep the tracker's state in {}: {}", folder.display(), plain(.source))]
+    StateDir {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Randomness(String),

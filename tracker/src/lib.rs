@@ -6,19 +6,24 @@
 //! Invariant: a stranger holds a connection, a few kilobytes and a deadline, never more. A request that is wrong is
 //! told why in the tracker's own way (a bencoded failure) and counts nothing.
 //!
-//! It decides nothing about swarms: who is given to whom is `tracker_proto`'s. It starts no runtime:
-//! [`Tracker::run`] runs where it is awaited. UDP is answered on threads of its own, which end with it.
+//! It decides nothing about swarms: who is given to whom is `tracker_proto`'s. [`Tracker::run`] runs where it is
+//! awaited; UDP, and HTTP with more than one worker, is answered on threads of their own, which end with it.
 
+mod answer;
 mod config;
+mod connection;
 mod connections;
 mod error;
 mod listen;
+mod quick;
 mod routes;
 mod serve;
+mod snapshot;
 mod state;
 mod udp;
+mod worker;
 
-pub use config::{Access, ConnectionKey, DEFAULT_PORT, TrackerConfig, default_addresses};
+pub use config::{Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, TrackerConfig, default_addresses};
 pub use error::TrackerError;
 pub use serve::Tracker;
 pub use state::{TrackerHandle, TrackerStats};

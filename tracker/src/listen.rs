@@ -1,13 +1,14 @@
 //! Opening the listening sockets.
 //!
 //! One socket an address family: IPv6 sockets take IPv6 only, so that `[::]` and `0.0.0.0` can both have the port
-//! and a peer's address is never an IPv4 address in IPv6 clothes.
+//! and a peer's address is never an IPv4 address in IPv6 clothes. Each thread that answers has a socket of its own on
+//! every address, among which the kernel spreads the connections (`SO_REUSEPORT`); the first is opened without sharing,
+//! so that a second tracker on the port is an error and not a thief of half the connections.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 
 use crate::TrackerError;
 
@@ -16,10 +17,42 @@ const BACKLOG: i32 = 1024;
 /// How often a port that is free in one family may be taken in the other before it is an error.
 const PORT_ATTEMPTS: usize = 32;
 
-/// Binds all addresses. Those with port 0 share one port, unless they are the same address.
+/// Binds all addresses as often as there are workers; gives each worker its listeners, and the addresses. Those with
+/// port 0 share one port, unless they are the same address.
 ///
 /// A machine without IPv6 is no reason to fail: `[::]` is left out there when another address remains.
-pub(crate) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, TrackerError> {
+pub(crate) fn bind_all(addresses: &[SocketAddr], workers: usize) -> Result<Bound, TrackerError> {
+    let first = bind_first(addresses)?;
+    let mut bound = Bound { addresses: Vec::with_capacity(first.len()), listeners: Vec::new() };
+    for listener in &first {
+        let address = listener.local_addr().map_err(|source| listen_error(None, source))?;
+        bound.addresses.push(address);
+    }
+    bound.listeners.push(first);
+    for _ in 1..workers {
+        let share = |address: &SocketAddr| {
+            bind(*address, true).map_err(|source| listen_error(Some(*address), source))
+        };
+        let listeners = bound.addresses.iter().map(share).collect::<Result<_, _>>()?;
+        bound.listeners.push(listeners);
+    }
+    Ok(bound)
+}
+
+/// The listeners of a tracker.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    /// The addresses listened on.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Those of each worker, in the order of the addresses.
+    pub(crate) listeners: Vec<Vec<TcpListener>>,
+}
+
+fn listen_error(address: Option<SocketAddr>, source: io::Error) -> TrackerError {
+    TrackerError::Listen { address: address.unwrap_or_else(|| ([0; 4], 0).into()), source }
+}
+
+fn bind_first(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, TrackerError> {
     let mut attempt = 1;
     loop {
         match try_bind_all(addresses) {
@@ -50,7 +83,7 @@ fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, TrackerErr
             wanted.set_port(shared_port);
             sharing.push(wanted.ip());
         }
-        let bound = bind(wanted).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let bound = bind(wanted, false).and_then(|listener| Ok((listener.local_addr()?, listener)));
         match bound {
             Ok((local, listener)) => {
                 if address.port() == 0 && shared_port == 0 {
@@ -79,7 +112,7 @@ fn is_missing_ipv6(error: &TrackerError) -> bool {
         && !matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, sharing: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -88,9 +121,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(sharing)?;
+    // Replies are small and complete: there is nothing to wait for. Connections have it from their listener.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -98,10 +137,10 @@ mod tests {
     use super::*;
     use crate::default_addresses;
 
-    #[tokio::test]
-    async fn the_default_pair_has_one_port_in_both_families() {
-        let listeners = bind_all(&default_addresses(0)).unwrap();
-        let locals: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    #[test]
+    fn the_default_pair_has_one_port_in_both_families() {
+        let listeners = bind_all(&default_addresses(0), 2).unwrap();
+        let locals = &listeners.addresses;
         assert!(locals.iter().any(SocketAddr::is_ipv4));
         assert!(
             locals.iter().all(|local| local.port() == locals[0].port() && local.port() != 0),
@@ -109,18 +148,18 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn one_address_can_be_asked_for_two_free_ports() {
+    #[test]
+    fn one_address_can_be_asked_for_two_free_ports() {
         let address = "127.0.0.1:0".parse().unwrap();
-        let listeners = bind_all(&[address, address]).unwrap();
-        assert_ne!(listeners[0].local_addr().unwrap(), listeners[1].local_addr().unwrap());
+        let bound = bind_all(&[address, address], 1).unwrap();
+        assert_ne!(bound.addresses[0], bound.addresses[1]);
     }
 
-    #[tokio::test]
-    async fn a_port_that_is_taken_is_named_with_what_to_do() {
-        let taken = bind_all(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let address = taken[0].local_addr().unwrap();
-        let error = bind_all(&[address]).unwrap_err().to_string();
+    #[test]
+    fn a_port_that_is_taken_is_named_with_what_to_do() {
+        let taken = bind_all(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
+        let address = taken.addresses[0];
+        let error = bind_all(&[address], 2).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(
@@ -129,15 +168,15 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn an_address_of_another_machine_is_refused() {
-        let error = bind_all(&["192.0.2.1:0".parse().unwrap()]).unwrap_err().to_string();
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let error = bind_all(&["192.0.2.1:0".parse().unwrap()], 1).unwrap_err().to_string();
         assert!(error.starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
         assert!(error.ends_with("choose another with --http)"), "{error}");
     }
 
-    #[tokio::test]
-    async fn no_address_is_an_error() {
-        assert!(matches!(bind_all(&[]), Err(TrackerError::NoAddress)));
+    #[test]
+    fn no_address_is_an_error() {
+        assert!(matches!(bind_all(&[], 1), Err(TrackerError::NoAddress)));
     }
 }

@@ -1,52 +1,31 @@
-//! Accepting connections and giving each its deadlines.
+//! The tracker as a whole: its sockets, its workers and what is to be done at intervals.
 
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use metainfo::InfoHash;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tower::Service as _;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::connections::Connections;
+use crate::listen::{self, Bound};
 use crate::routes::router;
-use crate::state::{Link, State};
+use crate::snapshot::{self, Keeper};
+use crate::state::State;
 use crate::udp::UdpServer;
-use crate::{TrackerConfig, TrackerError, TrackerHandle, listen};
+use crate::worker::Worker;
+use crate::{TrackerConfig, TrackerError, TrackerHandle};
 
-/// A request's head must be there this long after the connection, or the request before it, was: absolute, so that
-/// a byte a second does not prolong it.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
-/// What a connection can make us hold while it sends its head: a scrape of 74 hashes takes 5,300 bytes.
-const BUFFER_BYTES: usize = 16 << 10;
-/// Clients send a handful of headers.
-const MAX_HEADERS: usize = 64;
-/// How long a connection may last in all: long enough to fetch a large torrent file over a slow line.
-const CONNECTION_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// How long a connection that has to end may take to finish its answer.
-const LINGER: Duration = Duration::from_secs(1);
 /// How often some silent peers are looked for; the store wants it at least every [`tracker_proto::swarm::MAX_STEP`].
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait when the system has no descriptor for another connection.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A tracker that listens but does not answer until it is [`run`](Self::run).
 #[derive(Debug)]
 pub struct Tracker {
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
+    http: Bound,
     udp: UdpServer,
     state: Arc<State>,
 }
@@ -55,21 +34,23 @@ impl Tracker {
     /// Opens the listening sockets. To be called within a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
-    /// When an address cannot be listened on; the error names it.
+    /// When an address cannot be listened on or there can be no folder for the state; the error names it.
     pub async fn bind(config: TrackerConfig) -> Result<Self, TrackerError> {
+        if let Some(folder) = &config.state_dir {
+            snapshot::prepare(folder)?;
+        }
         // Without HTTP there has to be UDP, and nothing is there without either.
-        let listeners = match config.http.is_empty() && !config.udp.is_empty() {
-            true => Vec::new(),
-            false => listen::bind_all(&config.http)?,
+        let http = match config.http.is_empty() && !config.udp.is_empty() {
+            true => Bound::default(),
+            false => listen::bind_all(&config.http, config.http_workers.max(1))?,
         };
         let udp = UdpServer::bind(&config)?;
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        Ok(Self { listeners, addresses, udp, state: Arc::new(State::new(config)?) })
+        Ok(Self { http, udp, state: Arc::new(State::new(config)?) })
     }
 
     /// The addresses listened on over HTTP, with the ports that were found for those that were asked for with port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.http.addresses
     }
 
     /// The addresses listened on over UDP, likewise.
@@ -89,92 +70,69 @@ impl Tracker {
 
     /// Answers requests until `shutdown` completes, then gives those under way a second to end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let udp = match self.udp.start(&self.state) {
-            Ok(running) => Some(running),
-            Err(error) => {
-                tracing::error!("the tracker cannot answer over UDP: {error}");
-                None
+        let keeper = self.state.config.state_dir.as_ref().and_then(|folder| {
+            let every = self.state.config.snapshot_interval;
+            said(Keeper::start(Arc::clone(&self.state), folder, every))
+        });
+        let udp = said(self.udp.start(&self.state));
+        let router = router(Arc::clone(&self.state));
+        let (stop, stopping) = watch::channel(());
+        let workers = self.http.listeners.len();
+        let answers_http = workers > 0;
+        let max_connections = self.state.config.max_connections.div_ceil(workers.max(1));
+        let start = |listeners| {
+            let (state, router, stopping) = (Arc::clone(&self.state), router.clone(), stopping.clone());
+            Worker::new(listeners, max_connections, state, router, stopping)
+        };
+        let mut workers: Vec<_> = self.http.listeners.into_iter().map(start).collect();
+        let ended = async move {
+            match (workers.pop(), workers.is_empty()) {
+                (None, _) => std::future::pending().await,
+                (Some(only), true) => drop(said(only.run().await)),
+                (last, _) => {
+                    let threads: Vec<_> = workers.into_iter().chain(last).filter_map(on_a_thread).collect();
+                    for thread in threads {
+                        // An error says that it is over, and no more is to be known.
+                        let _ = thread.await;
+                    }
+                }
             }
         };
-        let router = router(Arc::clone(&self.state));
-        let mut connections = Connections::new(self.state.config.max_connections);
-        let (stop, stopping) = watch::channel(());
+        let mut ended = pin!(ended);
         let mut expiry = interval(EXPIRE_EVERY);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shutdown = pin!(shutdown);
-        let mut turn = 0;
-        loop {
+        let over = loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                () = &mut shutdown => break false,
+                () = &mut ended => break true,
                 _ = expiry.tick() => self.state.expire(),
-                accepted = poll_fn(|cx| poll_accept(&self.listeners, &mut turn, cx)) => match accepted {
-                    Ok((stream, remote)) => {
-                        connections.add(serve(stream, remote, router.clone(), stopping.clone()));
-                    }
-                    Err(error) if is_about_one_connection(&error) => {}
-                    Err(error) => {
-                        tracing::warn!("the tracker cannot accept a connection: {error}");
-                        connections.drop_oldest();
-                        sleep(EXHAUSTED_PAUSE).await;
-                    }
-                },
             }
+        };
+        if !over && answers_http {
+            drop(stop);
+            ended.await;
         }
-        drop(self.listeners);
-        drop(stop);
         drop(udp);
-        // Whoever does not end in time is cut off when `connections` is dropped.
-        let _ = timeout(LINGER, connections.ended()).await;
-    }
-}
-
-/// The next connection of any listener, each having its turn to be asked first.
-fn poll_accept(
-    listeners: &[TcpListener],
-    turn: &mut usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-    *turn = turn.wrapping_add(1);
-    let (before, after) = listeners.split_at(*turn % listeners.len().max(1));
-    for listener in after.iter().chain(before) {
-        if let ready @ Poll::Ready(_) = listener.poll_accept(cx) {
-            return ready;
+        if let Some(keeper) = keeper {
+            keeper.end().await;
         }
     }
-    Poll::Pending
 }
 
-/// Errors of `accept` that only say that this one connection is gone already.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+/// Runs a worker on a thread of its own; what is given completes when it ends.
+fn on_a_thread(worker: Worker) -> Option<oneshot::Receiver<()>> {
+    let (end, ended) = oneshot::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        said(runtime.and_then(|runtime| runtime.block_on(worker.run())));
+        drop(end);
+    };
+    said(std::thread::Builder::new().name("tracker-http".to_owned()).spawn(run))?;
+    Some(ended)
 }
 
-/// Serves one connection until it ends, its time is up or the tracker stops.
-async fn serve(stream: TcpStream, remote: SocketAddr, router: Router, mut stopping: watch::Receiver<()>) {
-    let Ok(local) = stream.local_addr() else { return };
-    // Replies are small and complete: there is nothing to wait for.
-    let _ = stream.set_nodelay(true);
-    let link = Link { remote, local };
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(link);
-        router.clone().call(request)
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_DEADLINE)
-            .max_buf_size(BUFFER_BYTES)
-            .max_headers(MAX_HEADERS)
-            .auto_date_header(false)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    tokio::select! {
-        // An error here is the stranger's: a cut connection, a request that is not HTTP, a deadline.
-        _ = connection.as_mut() => return,
-        _ = stopping.changed() => {}
-        () = sleep(CONNECTION_LIFETIME) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(LINGER, connection).await;
+/// Tells of an error with which the tracker goes on as well as it can.
+fn said<T>(result: std::io::Result<T>) -> Option<T> {
+    result.inspect_err(|error| tracing::error!("the tracker cannot start a part of itself: {error}")).ok()
 }

@@ -1,11 +1,13 @@
 //! What all connections of a tracker share: the swarms, the torrents it hands out, the clock and the generator.
 //!
-//! The store is behind a lock that is held for one announce or scrape and never across an await.
+//! The swarms are in several stores, each behind a lock of its own that is held for one announce and never across an
+//! await: threads meet at a lock only when they have the same store's swarms to look at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metainfo::{InfoHash, percent_encode};
@@ -14,10 +16,17 @@ use rand::rngs::SysRng;
 use rand_chacha::ChaCha8Rng;
 use tracker_proto::Time;
 use tracker_proto::http::{ScrapeReply, ScrapeStats};
-use tracker_proto::swarm::{Announce, Answer, Families, HashKey, Limits, PeerSink, SwarmStore};
+use tracker_proto::swarm::{
+    Announce, Families, HashKey, Limits, PeerSink, SnapshotWriter, SwarmRecord, SwarmStore, shard_of,
+};
 
 use crate::{Access, TrackerConfig, TrackerError};
 
+/// Stores for each thread that answers: few enough that a large swarm has room in one, and enough that two
+/// threads seldom want the same.
+const SHARDS_PER_WORKER: usize = 4;
+/// The most stores, however many threads there are.
+const MAX_SHARDS: usize = 64;
 /// In how many calls of [`State::expire`] all peers are looked at: a minute's, when it is called every second.
 const EXPIRY_CALLS: usize = 60;
 
@@ -26,15 +35,23 @@ const EXPIRY_CALLS: usize = 60;
 pub(crate) struct State {
     pub(crate) config: TrackerConfig,
     started: Instant,
-    inner: Mutex<Inner>,
+    key: HashKey,
+    shards: Vec<Mutex<Shard>>,
+    registry: RwLock<Registry>,
 }
 
+/// The swarms whose info-hashes fall to one store.
 #[derive(Debug)]
-struct Inner {
-    store: SwarmStore,
+pub(crate) struct Shard {
+    pub(crate) store: SwarmStore,
     rng: ChaCha8Rng,
+}
+
+/// The torrents of one's own.
+#[derive(Debug, Default)]
+struct Registry {
     torrents: BTreeMap<String, Torrent>,
-    registered: BTreeSet<InfoHash>,
+    hashes: BTreeSet<InfoHash>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,26 +80,29 @@ impl TrackerHandle {
     /// `/t/NAME.torrent`. `name` is without `.torrent`; one that is registered already is replaced, and its swarm is
     /// served no longer unless another name has it too.
     pub fn register(&self, name: &str, torrent: Bytes, info_hash: InfoHash) -> String {
-        let mut inner = self.state.lock();
-        let replaced = inner.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
+        let mut registry = self.state.registry_mut();
+        let replaced = registry.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
         if let Some(old) = replaced.map(|torrent| torrent.info_hash)
-            && inner.torrents.values().all(|torrent| torrent.info_hash != old)
+            && registry.torrents.values().all(|torrent| torrent.info_hash != old)
         {
-            inner.registered.remove(&old);
+            registry.hashes.remove(&old);
         }
-        inner.registered.insert(info_hash);
+        registry.hashes.insert(info_hash);
         torrent_path(name)
     }
 
     /// How much there is to do right now.
     pub fn stats(&self) -> TrackerStats {
-        let inner = self.state.lock();
-        TrackerStats { swarms: inner.store.swarm_count(), peers: inner.store.peer_count() }
+        let add = |sum: TrackerStats, shard: &Mutex<Shard>| {
+            let store = &lock(shard).store;
+            TrackerStats { swarms: sum.swarms + store.swarm_count(), peers: sum.peers + store.peer_count() }
+        };
+        self.state.shards.iter().fold(TrackerStats { swarms: 0, peers: 0 }, add)
     }
 
     /// What the tracker knows of one swarm; `None` for one that nobody has announced.
     pub fn scrape(&self, info_hash: &InfoHash) -> Option<ScrapeStats> {
-        self.state.lock().store.scrape(info_hash)
+        lock(self.state.shard(info_hash)).store.scrape(info_hash)
     }
 }
 
@@ -91,77 +111,122 @@ pub(crate) fn torrent_path(name: &str) -> String {
     format!("/t/{}.torrent", percent_encode(name.as_bytes()))
 }
 
+/// A panic elsewhere leaves the store as consistent as the panic found it: peers come back by themselves.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl State {
     pub(crate) fn new(config: TrackerConfig) -> Result<Self, TrackerError> {
         let mut rng =
             ChaCha8Rng::try_from_rng(&mut SysRng).map_err(|e| TrackerError::Randomness(e.to_string()))?;
-        let store = SwarmStore::new(Limits::for_interval(config.interval), HashKey::generate(&mut rng));
-        let inner = Inner { store, rng, torrents: BTreeMap::new(), registered: BTreeSet::new() };
-        Ok(Self { config, started: Instant::now(), inner: Mutex::new(inner) })
+        let key = HashKey::generate(&mut rng);
+        let count =
+            config.http_workers.clamp(1, MAX_SHARDS).saturating_mul(SHARDS_PER_WORKER).min(MAX_SHARDS);
+        let limits = Limits { memory: config.max_memory, ..Limits::for_interval(config.interval) };
+        let shard = |rng: &mut ChaCha8Rng| Shard {
+            store: SwarmStore::new(limits.shared_by(count), key),
+            rng: ChaCha8Rng::from_rng(rng),
+        };
+        let shards = (0..count).map(|_| Mutex::new(shard(&mut rng))).collect();
+        Ok(Self { config, started: Instant::now(), key, shards, registry: RwLock::default() })
     }
 
-    /// To be read with the lock held: read before, two threads could bring their times to the store in the wrong order.
+    /// To be read with a store's lock held: read before, two threads could bring their times to it in the wrong order.
     fn now(&self) -> Time {
         Time::ZERO + self.started.elapsed()
     }
 
-    /// A panic elsewhere leaves the store as consistent as the panic found it: peers come back by themselves.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, info_hash: &InfoHash) -> &Mutex<Shard> {
+        // There is at least one, and `shard_of` gives a number below their count.
+        &self.shards[shard_of(&self.key, info_hash, self.shards.len())]
     }
 
-    /// The store's answer, or `None` when this tracker does not serve the swarm.
-    pub(crate) fn announce(&self, announce: &Announce) -> Option<Answer> {
-        let Inner { store, rng, registered, .. } = &mut *self.lock();
-        let now = self.now();
-        if self.config.access == Access::Registered && !registered.contains(&announce.info_hash) {
-            return None;
-        }
-        Some(store.announce(now, rng, announce))
+    fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Self::announce`], the peers written to `out`, without an allocation.
+    fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serves(&self, info_hash: &InfoHash) -> bool {
+        self.config.access == Access::Open || self.registry().hashes.contains(info_hash)
+    }
+
+    /// Enters the peer and gives others to `out`; `None` when this tracker does not serve the swarm. The store is locked
+    /// meanwhile: whoever takes the peers is to be quick.
     pub(crate) fn announce_into(
         &self,
         announce: &Announce,
         families: Families,
         out: &mut impl PeerSink,
     ) -> Option<ScrapeStats> {
-        let Inner { store, rng, registered, .. } = &mut *self.lock();
-        let now = self.now();
-        if self.config.access == Access::Registered && !registered.contains(&announce.info_hash) {
+        if !self.serves(&announce.info_hash) {
             return None;
         }
-        Some(store.announce_into(now, rng, announce, families, out))
+        let Shard { store, rng } = &mut *lock(self.shard(&announce.info_hash));
+        Some(store.announce_into(self.now(), rng, announce, families, out))
     }
 
     /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.
     pub(crate) fn scrape(&self, info_hashes: &[InfoHash]) -> ScrapeReply {
-        let inner = self.lock();
         let known = |hash: &InfoHash| {
-            let registered = || inner.registered.contains(hash).then(ScrapeStats::default);
-            inner.store.scrape(hash).or_else(registered)
+            let registered = || self.registry().hashes.contains(hash).then(ScrapeStats::default);
+            lock(self.shard(hash)).store.scrape(hash).or_else(registered)
         };
         ScrapeReply { files: info_hashes.iter().filter_map(|hash| Some((*hash, known(hash)?))).collect() }
     }
 
+    /// Enters what a snapshot of `away` ago says of a swarm; gives how many peers that were.
+    pub(crate) fn restore(&self, away: Duration, record: &SwarmRecord<'_>) -> usize {
+        if !self.serves(&record.info_hash) {
+            return 0;
+        }
+        let store = &mut lock(self.shard(&record.info_hash)).store;
+        store.restore(self.now(), away, record)
+    }
+
+    /// Gives the blocks of a snapshot to `write`, which no store waits for.
+    pub(crate) fn write_swarms(
+        &self,
+        writer: &mut SnapshotWriter,
+        mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut block = Vec::new();
+        for shard in &self.shards {
+            let mut cursor = lock(shard).store.snapshot_cursor();
+            loop {
+                block.clear();
+                let more = writer.step(&lock(shard).store, &mut cursor, &mut block);
+                write(&block)?;
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn expire(&self) {
-        let mut inner = self.lock();
-        let now = self.now();
-        let budget = inner.store.work() / EXPIRY_CALLS + 1000;
-        inner.store.expire(now, budget);
+        for shard in &self.shards {
+            let store = &mut lock(shard).store;
+            let budget = store.work() / EXPIRY_CALLS + 1000;
+            store.expire(self.now(), budget);
+        }
     }
 
     /// The bytes of a registered torrent's file.
     pub(crate) fn torrent(&self, name: &str) -> Option<Bytes> {
-        self.lock().torrents.get(name).map(|torrent| torrent.file.clone())
+        self.registry().torrents.get(name).map(|torrent| torrent.file.clone())
     }
 
     /// Name and numbers of every registered torrent.
     pub(crate) fn torrents(&self) -> Vec<(String, ScrapeStats)> {
-        let inner = self.lock();
-        let stats = |torrent: &Torrent| inner.store.scrape(&torrent.info_hash).unwrap_or_default();
-        inner.torrents.iter().map(|(name, torrent)| (name.clone(), stats(torrent))).collect()
+        let stats = |torrent: &Torrent| {
+            lock(self.shard(&torrent.info_hash)).store.scrape(&torrent.info_hash).unwrap_or_default()
+        };
+        self.registry().torrents.iter().map(|(name, torrent)| (name.clone(), stats(torrent))).collect()
     }
 }
 

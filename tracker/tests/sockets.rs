@@ -34,7 +34,9 @@ impl Running {
 
     async fn local(max_connections: usize) -> Self {
         let http = vec!["127.0.0.1:0".parse().unwrap()];
-        Self::start(TrackerConfig { http, udp: Vec::new(), max_connections, ..TrackerConfig::open() }).await
+        let udp = Vec::new();
+        Self::start(TrackerConfig { http, http_workers: 1, udp, max_connections, ..TrackerConfig::open() })
+            .await
     }
 
     fn address(&self) -> SocketAddr {

@@ -19,6 +19,18 @@ pub fn encode(address: SocketAddr, out: &mut Vec<u8>) {
     out.extend_from_slice(&address.port().to_be_bytes());
 }
 
+/// The address and port in 6 bytes.
+pub fn address_v4(compact: &[u8; IPV4_LENGTH]) -> SocketAddr {
+    let [a, b, c, d, high, low] = *compact;
+    (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()
+}
+
+/// The address and port in 18 bytes; an IPv4-mapped address stays one.
+pub fn address_v6(compact: &[u8; IPV6_LENGTH]) -> SocketAddr {
+    let [ip @ .., high, low] = *compact;
+    (Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into()
+}
+
 /// What a compact string holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decoded {
@@ -30,10 +42,7 @@ pub struct Decoded {
 
 /// Decodes 6-byte entries, at most `limit` good ones.
 pub fn decode_ipv4(bytes: &[u8], limit: usize) -> Decoded {
-    decode(bytes, limit, |entry: &[u8; IPV4_LENGTH]| {
-        let [a, b, c, d, high, low] = *entry;
-        SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])))
-    })
+    decode(bytes, limit, address_v4)
 }
 
 /// Decodes 18-byte entries, at most `limit` good ones. An IPv4-mapped address becomes IPv4.

@@ -13,9 +13,28 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Decodes into `out`; gives how many bytes there are, also when there are more than `out` has room for, and those are
+/// left out. `None` as [`decode`].
+pub(crate) fn decode_into(text: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut rest = text.iter();
+    let mut length = 0;
+    while let Some(&byte) = rest.next() {
+        let byte = if byte == b'%' { digit(rest.next())? << 4 | digit(rest.next())? } else { byte };
+        if let Some(place) = out.get_mut(length) {
+            *place = byte;
+        }
+        length += 1;
+    }
+    Some(length)
+}
+
 fn digit(byte: Option<&u8>) -> Option<u8> {
-    let value = char::from(*byte?).to_digit(16)?;
-    u8::try_from(value).ok()
+    match *byte? {
+        byte @ b'0'..=b'9' => Some(byte - b'0'),
+        byte @ b'a'..=b'f' => Some(byte - b'a' + 10),
+        byte @ b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +65,18 @@ mod tests {
         fn any_bytes_survive(bytes: Vec<u8>) {
             let text = metainfo::percent_encode(&bytes).to_string();
             prop_assert_eq!(decode(text.as_bytes()).unwrap(), bytes);
+        }
+
+        #[test]
+        fn decoding_into_a_place_reads_the_same(text: Vec<u8>, room in 0_usize..30) {
+            let mut out = vec![0; room];
+            let length = decode_into(&text, &mut out);
+            let whole = decode(&text);
+            prop_assert_eq!(length, whole.as_ref().map(Vec::len));
+            if let Some(whole) = whole {
+                let fits = whole.len().min(room);
+                prop_assert_eq!(&out[..fits], &whole[..fits]);
+            }
         }
     }
 }

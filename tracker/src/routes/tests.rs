@@ -6,7 +6,9 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use metainfo::InfoHash;
 use tower::Service as _;
-use tracker_proto::http::{ReplyError, ScrapeReply, ScrapeStats};
+use tracker_proto::http::{
+    AnnounceReply, AnnounceRequest, ReplyError, ScrapeReply, ScrapeRequest, ScrapeStats, encode_failure,
+};
 
 use super::*;
 use crate::{TrackerConfig, TrackerHandle};

@@ -216,8 +216,11 @@ impl<'a> Field<'a> {
 
 /// Reads an escaped info-hash or peer id.
 pub(super) fn twenty_bytes(key: &'static str, value: &[u8]) -> Result<[u8; 20], RequestError> {
-    let bytes = percent::decode(value).ok_or(RequestError::Escape(key))?;
-    <[u8; 20]>::try_from(bytes).map_err(|bytes| RequestError::Length { key, length: bytes.len() })
+    let mut bytes = [0; 20];
+    match percent::decode_into(value, &mut bytes).ok_or(RequestError::Escape(key))? {
+        20 => Ok(bytes),
+        length => Err(RequestError::Length { key, length }),
+    }
 }
 
 /// The value as text if it is digits only: `str::parse` alone would take a sign.

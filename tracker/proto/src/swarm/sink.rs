@@ -3,9 +3,9 @@
 //! The store writes straight into the caller's buffer in the form that replies carry, so that an announce allocates
 //! nothing once the buffer has grown.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
+use crate::compact::{self, IPV4_LENGTH, IPV6_LENGTH, address_v4, address_v6};
 
 /// Takes peers in the compact form: address and port in network byte order (BEP 23, BEP 7).
 pub trait PeerSink {
@@ -30,6 +30,18 @@ impl CompactPeers {
         self.ipv4.clear();
         self.ipv6.clear();
     }
+
+    /// Adds an address.
+    pub fn push(&mut self, peer: SocketAddr) {
+        let to = if peer.ip().to_canonical().is_ipv4() { &mut self.ipv4 } else { &mut self.ipv6 };
+        compact::encode(peer, to);
+    }
+
+    /// The addresses, those of IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let (ipv4, ipv6) = (self.ipv4.as_chunks().0, self.ipv6.as_chunks().0);
+        ipv4.iter().map(address_v4).chain(ipv6.iter().map(address_v6))
+    }
 }
 
 impl PeerSink for CompactPeers {
@@ -50,16 +62,4 @@ impl PeerSink for Vec<SocketAddr> {
     fn ipv6(&mut self, peer: &[u8; IPV6_LENGTH]) {
         self.push(address_v6(peer));
     }
-}
-
-/// The address and port in 6 bytes.
-pub(super) fn address_v4(compact: &[u8; IPV4_LENGTH]) -> SocketAddr {
-    let [a, b, c, d, high, low] = *compact;
-    (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])).into()
-}
-
-/// The address and port in 18 bytes.
-pub(super) fn address_v6(compact: &[u8; IPV6_LENGTH]) -> SocketAddr {
-    let [ip @ .., high, low] = *compact;
-    (Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into()
 }

@@ -8,12 +8,12 @@ use super::super::entry::{Entry, Role};
 use super::super::limits::EMPTY_SWARM_LIFETIME;
 use super::super::peers::{Peers, lifetime_ticks};
 use super::super::record::Swarm;
-use super::super::sink::{address_v4, address_v6};
 use super::super::{HashKey, Measure, SwarmStore};
 use super::SwarmRecord;
 use super::read::Family;
 use crate::Time;
 use crate::compact::is_dialable;
+use crate::compact::{address_v4, address_v6};
 
 impl SwarmStore {
     /// Enters what a snapshot says of a swarm, as far as it is not known better: who has announced since is left as they

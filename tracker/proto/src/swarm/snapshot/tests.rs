@@ -11,10 +11,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::clock::Tick;
 use super::super::record::Swarm;
-use super::super::sink::{address_v4, address_v6};
 use super::super::{Announce, HashKey, Limits, MIN_MEMORY, SwarmStore, shard_of};
 use super::*;
 use crate::Time;
+use crate::compact::{address_v4, address_v6};
 use crate::http::Event;
 
 const INTERVAL: Duration = Duration::from_secs(1800);
