@@ -9,6 +9,7 @@
 //!
 //! This package opens no socket, reads no clock ([`Time`] is an argument) and has no randomness of its own.
 
+pub mod access;
 pub mod address;
 pub mod compact;
 pub mod connection_id;
