@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Limits {
     /// For torrent files: depth as libtorrent has it; three million values are a torrent of 375,000 files, and at most
-    /// 24 MB of [`Long`]s.
+    /// 24 MB of places where long values end.
     pub const TORRENT: Self = Self { depth: 100, values: 3_000_000, mode: Mode::Lenient };
 
     /// For messages and tracker replies, which are small: room for ten thousand peers as dictionaries.
