@@ -31,8 +31,8 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A file that was read.
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
-    path: PathBuf,
-    table: Table,
+    pub(crate) path: PathBuf,
+    pub(crate) table: Table,
 }
 
 /// Reads the file named on the command line or by `SHOAL_CONFIG`, else the one at the usual place if it is there.
@@ -123,8 +123,8 @@ fn apply_key(
 }
 
 /// Whether an option can stand in the file at all: not the file's own name, nor what is said once.
-fn is_settable(arg: &clap::Arg) -> bool {
-    arg.get_long().is_some_and(|long| long != "config")
+pub(crate) fn is_settable(arg: &clap::Arg) -> bool {
+    arg.get_long().is_some_and(|long| !matches!(long, "config" | "print-config"))
         && matches!(
             arg.get_action(),
             ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::Count

@@ -1,5 +1,7 @@
 //! `shoal tracker` and `shoal scrape`.
 
+use std::io::{Read as _, Write as _};
+
 use shoal::Exit;
 use tempfile::tempdir;
 
@@ -174,4 +176,58 @@ fn wait_until(there: impl Fn() -> bool) {
         assert!(began.elapsed() < std::time::Duration::from_secs(60), "it does not come");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_hangup_reads_the_lists_again_and_a_wrong_one_changes_nothing() {
+    let folder = tempdir().unwrap();
+    let list = folder.path().join("denied.txt");
+    let hash = "ab".repeat(20);
+    std::fs::write(&list, &hash).unwrap();
+    let config = "[tracker]\nhttp = [\"127.0.0.1:0\"]\ndeny-hashes = \"denied.txt\"\n";
+    std::fs::write(folder.path().join("tracker.toml"), config).unwrap();
+    let mut tracker = start(folder.path(), &["tracker", "--config", "tracker.toml"]);
+    let address = tracker.line().replace("http://", "").replace("/announce", "");
+    let announced = || {
+        let escaped = "%ab".repeat(20);
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        let target = format!("/announce?info_hash={escaped}&peer_id={}&port=6881&left=1", "x".repeat(20));
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        !answer.contains("this tracker does not serve that torrent")
+    };
+    let mut told = |text: &str| {
+        let is_told = |message: &str| message.contains("denied.txt") && message.ends_with(text);
+        tracker.signal("HUP");
+        tracker.object(|object| object["message"].as_str().is_some_and(is_told));
+    };
+    assert!(!announced());
+    std::fs::write(&list, "nonsense").unwrap();
+    told(
+        "denied.txt: line 1: 'nonsense' is not an info-hash of 40 or 64 hexadecimal digits; the list before stays in force",
+    );
+    assert!(!announced());
+    std::fs::write(&list, format!("# not {hash}\n")).unwrap();
+    told("denied.txt: 0 entries, 0 new, 1 gone");
+    assert!(announced());
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+}
+
+#[test]
+fn what_a_tracker_cannot_be_told_is_named() {
+    let folder = tempdir().unwrap();
+    let outcome = inside(folder.path()).run(&["tracker", "--passkeys", "none.txt"]);
+    assert_eq!(outcome.exit, Exit::Error);
+    assert!(outcome.stderr.contains("none.txt: No such file or directory"), "{outcome:?}");
+    let outcome = inside(folder.path()).run(&["tracker", "--trust", "10.0.0.1/8"]);
+    assert_eq!(outcome.exit, Exit::Usage);
+    assert!(outcome.stderr.contains("the network of 10.0.0.1/8 is 10.0.0.0/8"), "{outcome:?}");
+    inside(folder.path()).run(&["tracker", "--proxy-protocol"]).failed(
+        Exit::Usage,
+        "--proxy-protocol needs the network that it is to be expected from: name it with --trust",
+    );
+    let printed = inside(folder.path()).run(&["tracker", "--print-config"]).done();
+    assert!(printed.out().contains("\ninterval = \"30m\"\n"), "{printed:?}");
 }

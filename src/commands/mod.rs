@@ -12,6 +12,7 @@ mod make;
 mod misc;
 mod network;
 mod output_file;
+mod print_config;
 mod progress;
 mod scrape;
 mod seed;

@@ -1,16 +1,19 @@
 //! `shoal tracker`: runs a tracker until it is told to end.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
-use tracker::{Tracker, TrackerConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tracker::{AccessConfig, Tracker, TrackerConfig, TrackerHandle};
 
 use super::share::local_address;
 use super::{Context, block_on};
 use crate::cli::TrackerArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, failure};
+use crate::output::screen::Screen;
 use crate::output::size::plural;
 
 /// Where it listens, for `--json`.
@@ -19,9 +22,59 @@ struct Listening {
     http: Vec<String>,
     udp: Vec<String>,
     announce: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
 }
 
 pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> {
+    if args.print_config {
+        context.results.bytes(super::print_config::tracker().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    if args.access.proxy_protocol && args.access.trust.is_empty() {
+        let reason =
+            "--proxy-protocol needs the network that it is to be expected from: name it with --trust";
+        return Err(failure(Exit::Usage, reason));
+    }
+    let config = config(args, &context.cwd);
+    block_on(async {
+        let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
+        let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
+        let http_urls = http.iter().filter_map(|address| announce_url("http", address));
+        let udp_urls = udp.iter().filter_map(|address| announce_url("udp", address));
+        let announce: Vec<_> = http_urls.chain(udp_urls).collect();
+        if context.json {
+            let texts = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect();
+            let metrics = tracker.metrics_addr().map(|address| address.to_string());
+            context.results.json(&Listening { http: texts(&http), udp: texts(&udp), announce, metrics })?;
+        } else {
+            announce.iter().try_for_each(|url| context.results.line(url))?;
+        }
+        context.results.flush()?;
+        context.screen.say("the tracker runs at the addresses above; Ctrl-C ends it");
+        if let Some(address) = tracker.metrics_addr() {
+            context.screen.say(&format!("its metrics are at http://{address}/metrics"));
+        }
+        let handle = tracker.handle();
+        let interrupt = context.interrupt.clone();
+        let ended = tracker.run(async move {
+            interrupt.wait().await;
+        });
+        tokio::select! {
+            () = ended => {}
+            () = reload_on_hangup(&handle, &context.screen) => {}
+        }
+        let stats = handle.stats();
+        context.screen.say(&format!(
+            "the tracker ended with {} in {}",
+            plural(stats.peers as u64, "peer"),
+            plural(stats.swarms as u64, "swarm"),
+        ));
+        Ok(Exit::Done)
+    })
+}
+
+fn config(args: TrackerArgs, cwd: &Path) -> TrackerConfig {
     let mut config = TrackerConfig::open();
     // Whoever names an address means that one and no other.
     if !args.http.is_empty() || !args.udp.is_empty() {
@@ -31,35 +84,42 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     config.state_dir = args.state_dir;
     // Not without a pause: each time all of it is written.
     config.snapshot_interval = args.snapshot_interval.max(Duration::from_secs(1));
-    block_on(async {
-        let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
-        let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
-        let http_urls = http.iter().filter_map(|address| announce_url("http", address));
-        let udp_urls = udp.iter().filter_map(|address| announce_url("udp", address));
-        let announce: Vec<_> = http_urls.chain(udp_urls).collect();
-        if context.json {
-            let texts = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect();
-            context.results.json(&Listening { http: texts(&http), udp: texts(&udp), announce })?;
-        } else {
-            announce.iter().try_for_each(|url| context.results.line(url))?;
+    config.metrics = args.metrics;
+    config.interval = args.interval;
+    config.max_connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
+    let access = args.access;
+    let file = |path: Option<PathBuf>| path.map(|path| cwd.join(path));
+    config.lists = AccessConfig {
+        allow_hashes: file(access.allow_hashes),
+        deny_hashes: file(access.deny_hashes),
+        allow_networks: file(access.allow_networks),
+        deny_networks: file(access.deny_networks),
+        passkeys: file(access.passkeys),
+        trusted: access.trust.into_iter().collect(),
+        proxy_protocol: access.proxy_protocol,
+    };
+    config
+}
+
+/// Reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.
+async fn reload_on_hangup(handle: &TrackerHandle, screen: &Screen) {
+    if let Ok(mut hangups) = signal(SignalKind::hangup()) {
+        while hangups.recv().await.is_some() {
+            let handle = handle.clone();
+            // Reading a large list must not keep requests waiting.
+            let Ok(reports) = tokio::task::spawn_blocking(move || handle.reload()).await else { continue };
+            if reports.is_empty() {
+                screen.say("there is no list to read again");
+            }
+            for report in reports {
+                match &report.outcome {
+                    Ok(_) => screen.say(&report.to_string()),
+                    Err(_) => screen.warn(&report.to_string()),
+                }
+            }
         }
-        context.results.flush()?;
-        context.screen.say("the tracker runs at the addresses above; Ctrl-C ends it");
-        let handle = tracker.handle();
-        let interrupt = context.interrupt.clone();
-        tracker
-            .run(async move {
-                interrupt.wait().await;
-            })
-            .await;
-        let stats = handle.stats();
-        context.screen.say(&format!(
-            "the tracker ended with {} in {}",
-            plural(stats.peers as u64, "peer"),
-            plural(stats.swarms as u64, "swarm"),
-        ));
-        Ok(Exit::Done)
-    })
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The announce URL by which a listening address is reached; `None` for IPv6 on a machine that has none.

@@ -7,12 +7,31 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use tracker_proto::access::Refusal;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{IPV4_LENGTH, IPV6_LENGTH};
 use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure};
 use tracker_proto::swarm::{Announce, CompactPeers, Families, PeerSink};
 
+use crate::metrics::Outcome;
 use crate::state::{Link, State};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) link: Link,
+    /// The client, behind the proxies that are trusted.
+    pub(crate) client: IpAddr,
+    /// What stands in the path before the last part.
+    pub(crate) passkey: Option<&'a [u8]>,
+}
+
+impl Sender<'_> {
+    /// Whoever is at the other end of the connection.
+    pub(crate) fn direct(link: Link) -> Self {
+        Self { link, client: link.remote.ip(), passkey: None }
+    }
+}
 
 /// Memory that answers use again.
 #[derive(Debug, Default)]
@@ -24,14 +43,17 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Answers an announce.
-    pub(crate) fn announce(&mut self, state: &State, link: Link, query: &[u8]) {
+    pub(crate) fn announce(&mut self, state: &State, sender: Sender<'_>, query: &[u8]) -> Outcome {
         self.body.clear();
         let request = match AnnounceRequest::parse_query(query) {
             Ok(request) => request,
             Err(error) => return self.failure(&error.to_string()),
         };
-        // The address is always the one that the request came from: `ip=` and forwarding headers can name a victim.
-        let own = SocketAddr::new(link.remote.ip(), request.port);
+        // `ip=` and forwarding headers can name a victim: they are believed of those whom the operator trusts.
+        let own = SocketAddr::new(state.gate.entered(sender.client, request.ip), request.port);
+        if let Err(refusal) = state.gate.judge(own.ip(), sender.passkey, &request.info_hash) {
+            return self.refused(refusal);
+        }
         let announce = Announce {
             info_hash: request.info_hash,
             address: own,
@@ -40,7 +62,7 @@ impl Answer {
             numwant: request.numwant,
         };
         self.peers.clear();
-        let asker = Asker { remote: link.remote.ip(), local: link.local.ip() };
+        let asker = Asker { remote: own.ip(), local: sender.link.local.ip() };
         let mut reachable = Reachable {
             peers: &mut self.peers,
             as_they_are: asker.remote.is_loopback(),
@@ -49,7 +71,7 @@ impl Answer {
             advertise: state.config.advertise,
         };
         let Some(stats) = state.announce_into(&announce, Families::Both, &mut reachable) else {
-            return self.failure("this tracker does not serve that torrent");
+            return self.refused(Refusal::Torrent);
         };
         let mut reply = AnnounceReply {
             interval: state.config.interval,
@@ -65,19 +87,32 @@ impl Answer {
             reply.peers = self.peers.addresses().collect();
             self.body = reply.encode_dictionaries(&[]);
         }
+        Outcome::Answered
     }
 
     /// Answers a scrape.
-    pub(crate) fn scrape(&mut self, state: &State, query: &[u8]) {
-        match ScrapeRequest::parse_query(query) {
-            Ok(request) => self.body = state.scrape(&request.info_hashes).encode(),
-            Err(error) => self.failure(&error.to_string()),
+    pub(crate) fn scrape(&mut self, state: &State, sender: Sender<'_>, query: &[u8]) -> Outcome {
+        let mut request = match ScrapeRequest::parse_query(query) {
+            Ok(request) => request,
+            Err(error) => return self.failure(&error.to_string()),
+        };
+        match state.gate.judge_scrape(sender.client, sender.passkey, &mut request.info_hashes) {
+            Ok(()) => self.body = state.scrape(&request.info_hashes).encode(),
+            Err(refusal) => return self.refused(refusal),
         }
+        Outcome::Answered
     }
 
-    /// Answers with a failure.
-    pub(crate) fn failure(&mut self, reason: &str) {
+    /// Answers a request that is wrong.
+    pub(crate) fn failure(&mut self, reason: &str) -> Outcome {
         self.body = encode_failure(reason, None);
+        Outcome::Invalid
+    }
+
+    /// Answers a request that the operator's rules do not allow.
+    pub(crate) fn refused(&mut self, refusal: Refusal) -> Outcome {
+        self.body = encode_failure(refusal.reason(), None);
+        Outcome::Refused
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::AccessConfig;
+
 /// The port that HTTP trackers use by custom.
 pub const DEFAULT_PORT: u16 = 6969;
 
@@ -56,12 +58,16 @@ pub struct TrackerConfig {
     pub udp_workers: usize,
     /// The key of UDP's connection ids, where several trackers are to accept each other's; else one is made up.
     pub connection_key: Option<ConnectionKey>,
+    /// The address of the operator's own: `/metrics`, `/health`, `/ready`. Without it nothing is counted.
+    pub metrics: Option<SocketAddr>,
     /// How often clients are asked to announce.
     pub interval: Duration,
     /// The address by which peers on this machine are given to others, instead of the one on which those came in.
     pub advertise: Option<IpAddr>,
     /// Which torrents are served.
     pub access: Access,
+    /// Who is served, and who is believed.
+    pub lists: AccessConfig,
     /// The most connections at once; a new one takes the place of the oldest. Each can hold two buffers of 16 KiB.
     pub max_connections: usize,
 }
@@ -79,9 +85,11 @@ impl TrackerConfig {
             udp: default_addresses(DEFAULT_PORT),
             udp_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connection_key: None,
+            metrics: None,
             interval: Duration::from_secs(30 * 60),
             advertise: None,
             access: Access::Open,
+            lists: AccessConfig::default(),
             max_connections: 2048,
         }
     }

@@ -59,6 +59,8 @@ pub(crate) struct Connection {
 
 /// How a connection goes on.
 enum Then {
+    /// With a PROXY header, which says whom the connection is from.
+    Introduced,
     /// With another request.
     Again,
     /// With hyper, which has to know what was read already.
@@ -69,6 +71,9 @@ impl Shared {
     /// Looks at a new connection. Most have sent their request by now, and many want no more than its answer: they are
     /// over after one read and one write, before the runtime knew of them.
     pub(crate) fn greet(&self, mut stream: StdStream, link: Link) -> Option<Connection> {
+        if self.state.gate.expects_header(link.remote.ip()) {
+            return Some(Connection { stream, link, then: Then::Introduced });
+        }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let then = match stream.read(&mut scratch.input) {
             Ok(0) => return None,
@@ -121,8 +126,14 @@ impl Then {
 impl Connection {
     /// Serves the connection until it ends, its time is up or the tracker stops.
     pub(crate) async fn serve(self, shared: Arc<Shared>) {
-        let Self { stream, link, mut then } = self;
+        let Self { stream, mut link, mut then } = self;
         let Ok(mut stream) = TcpStream::from_std(stream) else { return };
+        if let Then::Introduced = then {
+            // A future of its own, as below.
+            let linked = Box::pin(shared.state.gate.link(&mut stream, link));
+            let Ok(Some(from)) = timeout(HEADER_DEADLINE, linked).await else { return };
+            (link, then) = (from, Then::Again);
+        }
         let mut stopping = shared.stopping.clone();
         let mut stopped = pin!(stopping.changed());
         let began = Instant::now();

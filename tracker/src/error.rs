@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::ListError;
+
 /// An error that ends a tracker, or keeps it from starting.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -26,6 +28,14 @@ pub enum TrackerError {
         /// What the system says.
         source: io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot serve metrics on {address}: {} (choose another with --metrics)", plain(.source))]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There is no address to listen on.
     #[error("there is no address to listen on: name one with --http or --udp")]
     NoAddress,
@@ -37,6 +47,9 @@ pub enum TrackerError {
         /// What the system says.
         source: io::Error,
     },
+    /// A list of who may use it cannot be read.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Randomness(String),

@@ -9,12 +9,14 @@
 //! It decides nothing about swarms: who is given to whom is `tracker_proto`'s. [`Tracker::run`] runs where it is
 //! awaited; UDP, and HTTP with more than one worker, is answered on threads of their own, which end with it.
 
+mod access;
 mod answer;
 mod config;
 mod connection;
 mod connections;
 mod error;
 mod listen;
+mod metrics;
 mod quick;
 mod routes;
 mod serve;
@@ -23,6 +25,7 @@ mod state;
 mod udp;
 mod worker;
 
+pub use access::{AccessConfig, ListChange, ListError, ListReport};
 pub use config::{Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, TrackerConfig, default_addresses};
 pub use error::TrackerError;
 pub use serve::Tracker;

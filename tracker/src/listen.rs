@@ -112,7 +112,8 @@ fn is_missing_ipv6(error: &TrackerError) -> bool {
         && !matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn bind(address: SocketAddr, sharing: bool) -> io::Result<TcpListener> {
+/// Listens on one address.
+pub(crate) fn bind(address: SocketAddr, sharing: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

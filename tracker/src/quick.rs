@@ -10,7 +10,8 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 use tracker_proto::http::decimal;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Sender};
+use crate::metrics::{Kind, Protocol};
 use crate::state::{Link, State};
 
 /// Clients send a handful.
@@ -56,15 +57,22 @@ impl Scratch {
     /// Answers the requests in the first `length` bytes of the input, into the output.
     pub(crate) fn answer(&mut self, state: &State, link: Link, length: usize) -> Next {
         self.output.clear();
+        // Their headers say who asks.
+        if state.gate.believes(link.remote.ip()) {
+            return Next::Elsewhere(0);
+        }
+        let sender = Sender::direct(link);
         let mut at = 0;
         while let Some(rest) = self.input.get(at..length).filter(|rest| !rest.is_empty()) {
+            let started = state.metrics.start();
             let Some(head) = parse(rest) else { return Next::Elsewhere(at) };
             let (path, query) = head.target.split_once('?').unwrap_or((head.target, ""));
-            match path {
-                "/announce" => self.answer.announce(state, link, query.as_bytes()),
-                "/scrape" => self.answer.scrape(state, query.as_bytes()),
+            let (kind, outcome) = match path {
+                "/announce" => (Kind::Announce, self.answer.announce(state, sender, query.as_bytes())),
+                "/scrape" => (Kind::Scrape, self.answer.scrape(state, sender, query.as_bytes())),
                 _ => return Next::Elsewhere(at),
-            }
+            };
+            state.metrics.request(Protocol::Http, kind, outcome, started);
             at += head.length;
             write_response(&self.answer.body, head.close, &mut self.output);
             if head.close {

@@ -4,26 +4,32 @@
 //! is what clients can read (BEP 3). Everything else is plain text and never markup, whatever a torrent is called.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{FromRequestParts, Path, RawQuery, State as Shared};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get};
 use axum::{Extension, http};
 use bytes::Bytes;
 use metainfo::display_safe;
+use tracker_proto::access::Refusal;
 
 use crate::Access;
-use crate::answer::Answer;
+use crate::answer::{Answer, Sender};
+use crate::metrics::{Kind, Outcome, Protocol};
 use crate::state::{Link, State, torrent_path};
 
 pub(crate) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/announce", any(announce))
         .route("/scrape", any(scrape))
+        .route("/{passkey}/announce", any(announce))
+        .route("/{passkey}/scrape", any(scrape))
         .route("/t/{file}", get(torrent))
         .route("/", get(status))
         .fallback(not_found)
@@ -33,32 +39,81 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 async fn announce(
     Shared(state): Shared<Arc<State>>,
     Extension(link): Extension<Link>,
+    sent: Sent,
     method: Method,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let mut answer = Answer::default();
-    if method == Method::GET {
-        answer.announce(&state, link, query.unwrap_or_default().as_bytes());
-    } else {
-        answer.failure("an announce is a GET request");
+    if sent.is_misplaced(&state) {
+        return not_found(Shared(state)).await;
     }
+    let (mut answer, started) = (Answer::default(), state.metrics.start());
+    let outcome = match (method, sent.sender(link)) {
+        (Method::GET, Ok(sender)) => answer.announce(&state, sender, query.unwrap_or_default().as_bytes()),
+        (Method::GET, Err(refusal)) => answer.refused(refusal),
+        _ => answer.failure("an announce is a GET request"),
+    };
+    state.metrics.request(Protocol::Http, Kind::Announce, outcome, started);
     plain(answer.body)
 }
 
-async fn scrape(Shared(state): Shared<Arc<State>>, method: Method, RawQuery(query): RawQuery) -> Response {
-    let mut answer = Answer::default();
-    if method == Method::GET {
-        answer.scrape(&state, query.unwrap_or_default().as_bytes());
-    } else {
-        answer.failure("a scrape is a GET request");
+async fn scrape(
+    Shared(state): Shared<Arc<State>>,
+    Extension(link): Extension<Link>,
+    sent: Sent,
+    method: Method,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if sent.is_misplaced(&state) {
+        return not_found(Shared(state)).await;
     }
+    let (mut answer, started) = (Answer::default(), state.metrics.start());
+    let outcome = match (method, sent.sender(link)) {
+        (Method::GET, Ok(sender)) => answer.scrape(&state, sender, query.unwrap_or_default().as_bytes()),
+        (Method::GET, Err(refusal)) => answer.refused(refusal),
+        _ => answer.failure("a scrape is a GET request"),
+    };
+    state.metrics.request(Protocol::Http, Kind::Scrape, outcome, started);
     plain(answer.body)
 }
+
+/// What a request says of its sender: the client behind the proxies that are trusted, and the first part of a path of two.
+struct Sent {
+    client: Result<IpAddr, Refusal>,
+    passkey: Option<Vec<u8>>,
+}
+
+impl Sent {
+    /// Paths with a passkey are there on private trackers only.
+    fn is_misplaced(&self, state: &State) -> bool {
+        self.passkey.is_some() && !state.gate.is_private()
+    }
+
+    fn sender(&self, link: Link) -> Result<Sender<'_>, Refusal> {
+        Ok(Sender { link, client: self.client?, passkey: self.passkey.as_deref() })
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Sent {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, StatusCode> {
+        // Every connection puts its link in.
+        let link = parts.extensions.get::<Link>().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        let headers = parts.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let client = state.gate.client(link.remote.ip(), headers);
+        let passkey = parts.uri.path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        Ok(Self { client, passkey: passkey.map(|(passkey, _)| passkey.as_bytes().to_vec()) })
+    }
+}
+
+/// In what proxies say whom they speak for.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 async fn torrent(Shared(state): Shared<Arc<State>>, Path(file): Path<String>) -> Response {
     let Some(bytes) = file.strip_suffix(".torrent").and_then(|name| state.torrent(name)) else {
-        return not_found().await;
+        return not_found(Shared(state)).await;
     };
+    count_page(&state, Outcome::Answered);
     respond(StatusCode::OK, "application/x-bittorrent", bytes)
 }
 
@@ -78,10 +133,17 @@ async fn status(Shared(state): Shared<Arc<State>>) -> Response {
             );
         }
     }
+    count_page(&state, Outcome::Answered);
     plain(text.into_bytes())
 }
 
-async fn not_found() -> Response {
+/// Counts a request for a page.
+fn count_page(state: &State, outcome: Outcome) {
+    state.metrics.request(Protocol::Http, Kind::Other, outcome, state.metrics.start());
+}
+
+async fn not_found(Shared(state): Shared<Arc<State>>) -> Response {
+    count_page(&state, Outcome::Invalid);
     respond(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"There is nothing here.\n"))
 }
 

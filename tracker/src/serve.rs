@@ -9,9 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use metainfo::InfoHash;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::listen::{self, Bound};
+use crate::metrics::MetricsServer;
 use crate::routes::router;
 use crate::snapshot::{self, Keeper};
 use crate::state::State;
@@ -27,6 +29,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 pub struct Tracker {
     http: Bound,
     udp: UdpServer,
+    metrics: Option<MetricsServer>,
     state: Arc<State>,
 }
 
@@ -36,6 +39,9 @@ impl Tracker {
     /// # Errors
     /// When an address cannot be listened on or there can be no folder for the state; the error names it.
     pub async fn bind(config: TrackerConfig) -> Result<Self, TrackerError> {
+        // What it is told is read before it is seen to run.
+        let state = Arc::new(State::new(config)?);
+        let config = &state.config;
         if let Some(folder) = &config.state_dir {
             snapshot::prepare(folder)?;
         }
@@ -44,8 +50,9 @@ impl Tracker {
             true => Bound::default(),
             false => listen::bind_all(&config.http, config.http_workers.max(1))?,
         };
-        let udp = UdpServer::bind(&config)?;
-        Ok(Self { http, udp, state: Arc::new(State::new(config)?) })
+        let udp = UdpServer::bind(config)?;
+        let metrics = config.metrics.map(MetricsServer::bind).transpose()?;
+        Ok(Self { http, udp, metrics, state })
     }
 
     /// The addresses listened on over HTTP, with the ports that were found for those that were asked for with port 0.
@@ -56,6 +63,11 @@ impl Tracker {
     /// The addresses listened on over UDP, likewise.
     pub fn local_udp_addrs(&self) -> Vec<SocketAddr> {
         self.udp.local_addrs()
+    }
+
+    /// The operator's address, if there is one: see [`TrackerConfig::metrics`].
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
     /// A way to register torrents and read numbers while the tracker runs.
@@ -75,6 +87,11 @@ impl Tracker {
             said(Keeper::start(Arc::clone(&self.state), folder, every))
         });
         let udp = said(self.udp.start(&self.state));
+        let mut operators = JoinSet::new();
+        if let Some(metrics) = self.metrics {
+            operators.spawn(metrics.run(Arc::clone(&self.state)));
+        }
+        self.state.metrics.set_ready(true);
         let router = router(Arc::clone(&self.state));
         let (stop, stopping) = watch::channel(());
         let workers = self.http.listeners.len();
@@ -109,6 +126,7 @@ impl Tracker {
                 _ = expiry.tick() => self.state.expire(),
             }
         };
+        self.state.metrics.set_ready(false);
         if !over && answers_http {
             drop(stop);
             ended.await;

@@ -20,7 +20,9 @@ use tracker_proto::swarm::{
     Announce, Families, HashKey, Limits, PeerSink, SnapshotWriter, SwarmRecord, SwarmStore, shard_of,
 };
 
-use crate::{Access, TrackerConfig, TrackerError};
+use crate::access::Gate;
+use crate::metrics::{Metrics, Totals};
+use crate::{Access, ListReport, TrackerConfig, TrackerError};
 
 /// Stores for each thread that answers: few enough that a large swarm has room in one, and enough that two
 /// threads seldom want the same.
@@ -34,6 +36,8 @@ const EXPIRY_CALLS: usize = 60;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: TrackerConfig,
+    pub(crate) gate: Gate,
+    pub(crate) metrics: Metrics,
     started: Instant,
     key: HashKey,
     shards: Vec<Mutex<Shard>>,
@@ -100,6 +104,12 @@ impl TrackerHandle {
         self.state.shards.iter().fold(TrackerStats { swarms: 0, peers: 0 }, add)
     }
 
+    /// Reads the lists of who may use the tracker again, and says of each what changed; one that cannot be read leaves
+    /// the list before in force. Blocks while it reads.
+    pub fn reload(&self) -> Vec<ListReport> {
+        self.state.gate.reload()
+    }
+
     /// What the tracker knows of one swarm; `None` for one that nobody has announced.
     pub fn scrape(&self, info_hash: &InfoHash) -> Option<ScrapeStats> {
         lock(self.state.shard(info_hash)).store.scrape(info_hash)
@@ -129,7 +139,9 @@ impl State {
             rng: ChaCha8Rng::from_rng(rng),
         };
         let shards = (0..count).map(|_| Mutex::new(shard(&mut rng))).collect();
-        Ok(Self { config, started: Instant::now(), key, shards, registry: RwLock::default() })
+        let gate = Gate::new(config.lists.clone())?;
+        let metrics = Metrics::new(config.metrics.is_some());
+        Ok(Self { config, gate, metrics, started: Instant::now(), key, shards, registry: RwLock::default() })
     }
 
     /// To be read with a store's lock held: read before, two threads could bring their times to it in the wrong order.
@@ -206,6 +218,24 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What the metrics tell of the swarms.
+    pub(crate) fn totals(&self) -> Totals {
+        let none =
+            Totals { limit: self.config.max_memory, stale_lists: self.gate.is_stale(), ..Totals::default() };
+        self.shards.iter().fold(none, |sum, shard| {
+            let store = &lock(shard).store;
+            let evicted = store.evicted();
+            Totals {
+                swarms: sum.swarms + store.swarm_count(),
+                peers: sum.peers + store.peer_count(),
+                bytes: sum.bytes + store.bytes(),
+                evicted_swarms: sum.evicted_swarms + evicted.swarms,
+                evicted_peers: sum.evicted_peers + evicted.peers,
+                ..sum
+            }
+        })
     }
 
     pub(crate) fn expire(&self) {

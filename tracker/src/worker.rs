@@ -66,6 +66,7 @@ impl Worker {
             // The others have their turn even in a flood, and the new ones a moment to send their requests.
             yield_now().await;
             for (stream, link) in batch.drain(..) {
+                self.shared.state.metrics.connection();
                 if let Some(connection) = self.shared.greet(stream, link) {
                     self.connections.add(connection.serve(Arc::clone(&self.shared)));
                 }

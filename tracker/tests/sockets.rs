@@ -218,3 +218,67 @@ async fn it_ends_when_told_to_although_somebody_keeps_a_connection_open() {
     assert_eq!(until_closed(&mut idle).await, b"");
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn the_operators_address_counts_what_the_trackers_addresses_answer() {
+    let http = vec!["127.0.0.1:0".parse().unwrap()];
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
+    let tracker = Tracker::bind(TrackerConfig { http, udp: Vec::new(), metrics, ..TrackerConfig::open() })
+        .await
+        .unwrap();
+    let (address, operator) = (tracker.local_addrs()[0], tracker.metrics_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(tracker.run(async { drop(stopped.await) }));
+    announce(address, 1, 0).await;
+    announce(address, 2, 1).await;
+    assert_eq!(get(address, "/announce?x=1").await.0, 200);
+    assert_eq!(get(address, "/nothing").await.0, 404);
+    assert_eq!(get(operator, "/ready").await, (200, b"ready\n".to_vec()));
+    let page = String::from_utf8(get(operator, "/metrics").await.1).unwrap();
+    for line in [
+        "shoal_tracker_requests_total{protocol=\"http\",kind=\"announce\",outcome=\"answered\"} 2",
+        "shoal_tracker_requests_total{protocol=\"http\",kind=\"announce\",outcome=\"invalid\"} 1",
+        "shoal_tracker_requests_total{protocol=\"http\",kind=\"other\",outcome=\"invalid\"} 1",
+        "shoal_tracker_request_seconds_count{protocol=\"http\"} 4",
+        "shoal_tracker_connections_total 4",
+        "shoal_tracker_peers 2",
+        "shoal_tracker_swarms 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in {page}");
+    }
+    stop.send(()).unwrap();
+    task.await.unwrap();
+    assert!(TcpStream::connect(operator).await.is_err(), "it ends with the tracker");
+}
+
+#[tokio::test]
+async fn h56_of_a_trusted_network_headers_say_who_asks_on_real_connections_too() {
+    let request = |id: u8| {
+        let (hash, peer) = (InfoHash::new([0x25; 20]), tracker_proto::PeerId([id; 20]));
+        let request = AnnounceRequest::new(hash, peer, 6880 + u16::from(id));
+        AnnounceRequest { left: 1, ..request }.to_url("/announce")
+    };
+    let proxied = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x05\xc0\x00\x02\x01\x12\x34\x1b\x39";
+    for (proxy_protocol, before, header) in
+        [(false, &b""[..], "X-Forwarded-For: 198.51.100.66, 203.0.113.5\r\n"), (true, &proxied[..], "")]
+    {
+        let http = vec!["127.0.0.1:0".parse().unwrap()];
+        let mut config = TrackerConfig { http, udp: Vec::new(), ..TrackerConfig::open() };
+        config.lists.trusted = tracker_proto::access::Networks::parse(b"127.0.0.0/8").unwrap();
+        config.lists.proxy_protocol = proxy_protocol;
+        let tracker = Running::start(config).await;
+        let send = async |id| {
+            let mut stream = tracker.connect().await;
+            stream.write_all(before).await.unwrap();
+            let head =
+                format!("GET {} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n", request(id));
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let (status, body) = split(&until_closed(&mut stream).await);
+            AnnounceReply::parse(status, &body).unwrap()
+        };
+        send(1).await;
+        let reply = send(2).await;
+        assert_eq!(reply.peers, ["203.0.113.5:6881".parse().unwrap()], "PROXY header: {proxy_protocol}");
+        assert_eq!(reply.external_ip, Some("203.0.113.5".parse().unwrap()));
+    }
+}

@@ -84,13 +84,17 @@ impl Client {
     }
 
     fn try_announce(&self, port: u16, left: u64, event: Event) -> Reply {
+        self.announce_to(b"", port, left, event)
+    }
+
+    fn announce_to(&self, url_data: &[u8], port: u16, left: u64, event: Event) -> Reply {
         let request = AnnounceRequest {
             left,
             event,
             ..AnnounceRequest::new(HASH, PeerId([left.to_be_bytes()[7]; 20]), port)
         };
         let connection = self.connect();
-        self.ask(Request::Announce { connection, announce: &Announce::from(&request), url_data: b"" })
+        self.ask(Request::Announce { connection, announce: &Announce::from(&request), url_data })
     }
 
     fn announce(&self, port: u16, left: u64, event: Event) -> AnnounceReply {
@@ -211,4 +215,39 @@ async fn a_tracker_that_has_stopped_leaves_its_port() {
     Client::of(address).connect();
     tracker.stop().await;
     UdpSocket::bind(address).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_rules_of_who_may_hold_over_udp_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("list");
+    let failed = |reply: Reply| match reply {
+        Reply::Error(ReplyError::Failure(failure)) => failure.reason,
+        other => panic!("{other:?}"),
+    };
+
+    std::fs::write(&file, "0123456789abcdef").unwrap();
+    let mut private = config(&["127.0.0.1:0"]);
+    private.lists.passkeys = Some(file.clone());
+    let tracker = Running::start(private).await;
+    let client = Client::of(tracker.udp[0]);
+    let needs = "this tracker needs a passkey: download the torrent again from where you got it";
+    assert_eq!(failed(client.try_announce(1001, 9, Event::Started)), needs);
+    let wrong = "this passkey is not valid: download the torrent again from where you got it";
+    let reply = client.announce_to(b"/fedcba9876543210/announce", 1001, 9, Event::Started);
+    assert_eq!(failed(reply), wrong);
+    assert_eq!(tracker.handle.stats().peers, 0);
+    let reply = client.announce_to(b"/0123456789abcdef/announce", 1001, 9, Event::Started);
+    assert!(matches!(reply, Reply::Announce(_)), "{reply:?}");
+    assert_eq!((tracker.handle.stats().peers, client.scrape()), (1, ScrapeStats::default()));
+    tracker.stop().await;
+
+    std::fs::write(&file, "127.0.0.0/8").unwrap();
+    let mut denying = config(&["127.0.0.1:0"]);
+    denying.lists.deny_networks = Some(file);
+    let tracker = Running::start(denying).await;
+    let reply = Client::of(tracker.udp[0]).try_announce(1001, 9, Event::Started);
+    assert_eq!(failed(reply), "this tracker does not serve your network");
+    assert_eq!(tracker.handle.stats().peers, 0);
+    tracker.stop().await;
 }

@@ -280,3 +280,94 @@ async fn everything_else_is_not_there() {
         assert_eq!(body, b"There is nothing here.\n");
     }
 }
+
+/// A tracker with one list of its own.
+fn listed(
+    folder: &tempfile::TempDir,
+    text: &str,
+    set: fn(&mut crate::AccessConfig, std::path::PathBuf),
+) -> Bench {
+    let file = folder.path().join("list");
+    std::fs::write(&file, text).unwrap();
+    let mut config = TrackerConfig::open();
+    set(&mut config.lists, file);
+    Bench::new(config)
+}
+
+fn failed(reason: &str) -> Vec<u8> {
+    encode_failure(reason, None)
+}
+
+#[tokio::test]
+async fn a_private_tracker_serves_the_paths_that_have_a_passkey() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let bench = listed(&folder, "0123456789abcdef", |lists, file| lists.passkeys = Some(file));
+    let request = request(1, 6881, 5);
+    for (path, reason) in [
+        ("/announce", "this tracker needs a passkey: download the torrent again from where you got it"),
+        (
+            "/fedcba9876543210/announce",
+            "this passkey is not valid: download the torrent again from where you got it",
+        ),
+    ] {
+        assert_eq!(bench.get(&request.to_url(path)).await.2, failed(reason));
+        let scrape = ScrapeRequest { info_hashes: vec![HASH] }.to_url(&path.replace("announce", "scrape"));
+        assert_eq!(bench.get(&scrape).await.2, failed(reason));
+    }
+    assert_eq!(bench.handle.stats().peers, 0);
+    let (status, _, body) = bench.get(&request.to_url("/0123456789abcdef/announce")).await;
+    assert!(AnnounceReply::parse(status.as_u16(), &body).is_ok());
+    let scrape = ScrapeRequest { info_hashes: vec![HASH] }.to_url("/0123456789abcdef/scrape");
+    assert_eq!(ScrapeReply::parse(200, &bench.get(&scrape).await.2).unwrap().files.len(), 1);
+}
+
+#[tokio::test]
+async fn an_open_tracker_has_no_paths_with_a_passkey() {
+    let bench = Bench::new(TrackerConfig::open());
+    let (status, ..) = bench.get(&request(1, 6881, 5).to_url("/0123456789abcdef/announce")).await;
+    assert_eq!((status, bench.handle.stats().peers), (StatusCode::NOT_FOUND, 0));
+}
+
+#[tokio::test]
+async fn a_swarm_or_network_that_is_denied_is_told_so_and_counts_nothing() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let from = link("203.0.113.5:1", "192.0.2.1:6969");
+    let bench = listed(&folder, &HASH.to_string(), |lists, file| lists.deny_hashes = Some(file));
+    let error = bench.announce(&request(1, 6881, 5), from).await.unwrap_err();
+    assert_eq!(error.to_string(), "the tracker says: this tracker does not serve that torrent");
+    let scrape = ScrapeRequest { info_hashes: vec![HASH] }.to_url("/scrape");
+    assert!(ScrapeReply::parse(200, &bench.get(&scrape).await.2).unwrap().files.is_empty());
+    assert_eq!(bench.handle.stats().peers, 0);
+
+    let bench = listed(&folder, "203.0.113.0/24", |lists, file| lists.deny_networks = Some(file));
+    let error = bench.announce(&request(1, 6881, 5), from).await.unwrap_err();
+    assert_eq!(error.to_string(), "the tracker says: this tracker does not serve your network");
+    assert!(bench.announce(&request(1, 6881, 5), link("203.0.114.5:1", "192.0.2.1:6969")).await.is_ok());
+    assert_eq!(bench.handle.stats().peers, 1);
+}
+
+#[tokio::test]
+async fn h56_a_trusted_proxy_says_who_asks_and_h55_an_address_is_believed_of_its_own_machine() {
+    let mut config = TrackerConfig::open();
+    config.lists.trusted = tracker_proto::access::Networks::parse(b"10.0.0.0/8").unwrap();
+    let bench = Bench::new(config);
+    let send = async |request: &AnnounceRequest, forwarded: &str| {
+        let mut sent = Request::builder()
+            .uri(request.to_url("/announce"))
+            .header("X-Forwarded-For", forwarded)
+            .body(Body::empty())
+            .unwrap();
+        sent.extensions_mut().insert(link("10.0.0.1:5", "10.0.0.2:6969"));
+        let response = bench.router.clone().call(sent).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes().to_vec()
+    };
+    let claiming = |id, port, ip: &str| AnnounceRequest { ip: ip.parse().ok(), ..request(id, port, 5) };
+    send(&claiming(1, 1001, "198.51.100.66"), "198.51.100.66, 203.0.113.5").await;
+    send(&claiming(2, 1002, "203.0.113.7"), "10.0.0.9").await;
+    let body = send(&request(3, 1003, 5), "203.0.113.9").await;
+    let mut given = AnnounceReply::parse(200, &body).unwrap().peers;
+    given.sort_unstable();
+    assert_eq!(given, peers(&["203.0.113.5:1001", "203.0.113.7:1002"]));
+    let body = send(&request(4, 1004, 5), "unknown").await;
+    assert_eq!(body, failed("the proxy before this tracker does not say who asks"));
+}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use metainfo::InfoHash;
+use tracker_proto::access;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{self, IPV4_LENGTH, IPV6_LENGTH};
 use tracker_proto::http::ScrapeStats;
@@ -17,6 +18,25 @@ pub(super) struct View<'a> {
     pub(super) state: &'a State,
     /// The tracker's own address on which the packet came in.
     pub(super) local: IpAddr,
+    /// Where it came from.
+    pub(super) from: IpAddr,
+    /// Whether the operator's rules did not allow what it asks for.
+    pub(super) refused: bool,
+}
+
+impl View<'_> {
+    fn judge(&mut self, passkey: Option<&[u8]>, info_hash: &InfoHash) -> Result<(), Refusal> {
+        let judged = self.state.gate.judge(self.from.to_canonical(), passkey, info_hash);
+        self.refused |= judged.is_err();
+        judged.map_err(|refusal| Refusal(refusal.reason()))
+    }
+}
+
+/// The passkey of a path such as `/PASSKEY/announce`.
+fn passkey(path: &[u8]) -> Option<&[u8]> {
+    let mut parts = path.strip_prefix(b"/")?.splitn(2, |&byte| byte == b'/');
+    let passkey = parts.next()?;
+    parts.next().map(|_| passkey)
 }
 
 impl Swarms for View<'_> {
@@ -27,9 +47,12 @@ impl Swarms for View<'_> {
     fn announce(
         &mut self,
         announce: &Announce,
-        _url_data: UrlData<'_>,
+        url_data: UrlData<'_>,
         peers: &mut Vec<u8>,
     ) -> Result<ScrapeStats, Refusal> {
+        // Who has no passkey sends none: nothing is copied for a tracker that asks for none.
+        let path = if self.state.gate.is_private() { url_data.to_vec() } else { Vec::new() };
+        self.judge(passkey(&path), &announce.info_hash)?;
         let own = announce.address;
         let asker = Asker { remote: own.ip(), local: self.local };
         let mut peers = Peers {
@@ -41,10 +64,16 @@ impl Swarms for View<'_> {
             is_elsewhere: !own.ip().is_loopback(),
         };
         let stats = self.state.announce_into(announce, Families::Own, &mut peers);
-        stats.ok_or(Refusal("this tracker does not serve that torrent"))
+        self.refused |= stats.is_none();
+        stats.ok_or(Refusal(access::Refusal::Torrent.reason()))
     }
 
+    /// A packet has room for numbers only: whoever may not know them is told of an empty swarm. Scrapes carry no
+    /// passkey (BEP 41), so that a private tracker tells no numbers over UDP.
     fn scrape(&mut self, info_hash: InfoHash) -> ScrapeStats {
+        if self.judge(None, &info_hash).is_err() {
+            return ScrapeStats::default();
+        }
         self.state.scrape(&[info_hash]).files.get(&info_hash).copied().unwrap_or_default()
     }
 }
@@ -119,7 +148,9 @@ mod tests {
             out.clear();
             let (info_hash, event) = (InfoHash::new([1; 20]), Event::Started);
             let announce = Announce { info_hash, address, left: 1, event, numwant: None };
-            View { state: &state, local }.announce(&announce, UrlData::default(), &mut out).unwrap();
+            View { state: &state, local, from: announce.address.ip(), refused: false }
+                .announce(&announce, UrlData::default(), &mut out)
+                .unwrap();
         }
         let mut given = match asker.is_ipv4() {
             true => compact::decode_ipv4(&out, 100).addresses,

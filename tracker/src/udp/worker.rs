@@ -14,6 +14,7 @@ use tracker_proto::udp::respond;
 use super::listen::{Bound, Sockets};
 use super::outbox::Outbox;
 use super::swarms::View;
+use crate::metrics::{Kind, Outcome, Protocol};
 use crate::state::State;
 
 /// Room for one read: the kernel may join packets that come from one client (GRO). Pages that nothing was ever read
@@ -91,13 +92,33 @@ impl Answerer {
             let local = meta.dst_ip.unwrap_or(bound.local.ip());
             let joined = buffer.get(..meta.len).unwrap_or_default();
             for packet in joined.chunks(meta.stride.max(1)) {
-                let mut view = View { state, local };
+                let from = meta.addr.ip();
+                let mut view = View { state, local, from, refused: false };
                 outbox.push(bound, (meta.addr, local), |out| {
-                    respond(packet, meta.addr, now, ids, &mut view, out).is_some()
+                    let started = state.metrics.start();
+                    let Some(kind) = respond(packet, meta.addr, now, ids, &mut view, out) else {
+                        return false;
+                    };
+                    let (kind, outcome) = counted(kind, view.refused);
+                    state.metrics.request(Protocol::Udp, kind, outcome, started);
+                    true
                 });
             }
         }
         outbox.flush(bound);
+    }
+}
+
+/// As what an answer counts. An error is an announce that was refused, or a packet that is wrong.
+fn counted(kind: tracker_proto::udp::Kind, refused: bool) -> (Kind, Outcome) {
+    use tracker_proto::udp::Kind as Answer;
+    match kind {
+        Answer::Announce => (Kind::Announce, Outcome::Answered),
+        Answer::Scrape if refused => (Kind::Scrape, Outcome::Refused),
+        Answer::Scrape => (Kind::Scrape, Outcome::Answered),
+        Answer::Connect => (Kind::Other, Outcome::Answered),
+        Answer::Error if refused => (Kind::Announce, Outcome::Refused),
+        Answer::Error => (Kind::Other, Outcome::Invalid),
     }
 }
 

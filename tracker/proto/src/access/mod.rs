@@ -15,10 +15,10 @@ mod network;
 mod passkey;
 pub mod proxy;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use metainfo::InfoHash;
-use thiserror::Error;
 
 pub use self::forwarded::{MAX_FORWARDERS, forwarded};
 pub use self::list::{InfoHashes, LineError, MAX_LINE_BYTES};
@@ -26,24 +26,44 @@ pub use self::network::{Network, NetworkError, Networks};
 pub use self::passkey::{MAX_PASSKEY_BYTES, MIN_PASSKEY_BYTES, PasskeyKey, Passkeys};
 
 /// Why a request is refused. The text is what the client gets as its failure reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// Its network is denied, or not among those allowed.
-    #[error("this tracker does not serve your network")]
     Network,
     /// A private tracker, and no passkey in the path of the announce URL.
-    #[error("this tracker needs a passkey: download the torrent again from where you got it")]
     NoPasskey,
     /// A passkey that nobody has.
-    #[error("this passkey is not valid: download the torrent again from where you got it")]
     WrongPasskey,
     /// The swarm is denied, or not among those allowed.
-    #[error("this tracker does not serve that torrent")]
     Torrent,
     /// A trusted proxy named nobody who can be read as an address.
-    #[error("the proxy before this tracker does not say who asks")]
     Forwarder,
 }
+
+impl Refusal {
+    /// What the client is told.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Network => "this tracker does not serve your network",
+            Self::NoPasskey => {
+                "this tracker needs a passkey: download the torrent again from where you got it"
+            }
+            Self::WrongPasskey => {
+                "this passkey is not valid: download the torrent again from where you got it"
+            }
+            Self::Torrent => "this tracker does not serve that torrent",
+            Self::Forwarder => "the proxy before this tracker does not say who asks",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// The lists that an operator keeps. A list that is not kept (`None`) says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,118 @@
+//! The page that Prometheus reads, in its text format 0.0.4.
+
+use std::fmt::{Display, Write as _};
+
+use super::histogram::{BOUNDS, Sum};
+use super::{Kind, Metrics, Outcome, Protocol, cell};
+
+/// What the swarms are like when the page is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Swarms.
+    pub(crate) swarms: usize,
+    /// Peers; one in two swarms counts twice.
+    pub(crate) peers: usize,
+    /// Bytes that swarms and peers take.
+    pub(crate) bytes: usize,
+    /// Bytes that they may take.
+    pub(crate) limit: usize,
+    /// Swarms that had to go for want of room.
+    pub(crate) evicted_swarms: u64,
+    /// Peers that had to go for want of room.
+    pub(crate) evicted_peers: u64,
+    /// Whether a list in force is older than its file.
+    pub(crate) stale_lists: bool,
+}
+
+/// A page being written. Writing to a String cannot fail.
+struct Page(String);
+
+impl Page {
+    /// Begins a metric.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            _ => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.metric(name, kind, help);
+        self.sample(name, "", value);
+    }
+}
+
+impl Metrics {
+    /// The page as it is now.
+    pub(super) fn page(&self, totals: &Totals) -> String {
+        let mut page = Page(String::with_capacity(6 << 10));
+        let help = "The version that runs, as a label; always 1.";
+        page.metric("shoal_tracker_info", "gauge", help);
+        page.sample("shoal_tracker_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+        self.requests(&mut page);
+        self.latency(&mut page);
+        let connections = self.sum(|shard| Some(&shard.connections));
+        let help = "HTTP connections accepted.";
+        page.single("shoal_tracker_connections_total", "counter", help, connections);
+        let help = "Swarms with a peer, or remembered for their count of downloads.";
+        page.single("shoal_tracker_swarms", "gauge", help, totals.swarms);
+        let help = "Peers; one in two swarms counts twice.";
+        page.single("shoal_tracker_peers", "gauge", help, totals.peers);
+        let help = "Memory that swarms and peers take.";
+        page.single("shoal_tracker_store_bytes", "gauge", help, totals.bytes);
+        let help = "Memory that swarms and peers may take before the least used have to go.";
+        page.single("shoal_tracker_store_limit_bytes", "gauge", help, totals.limit);
+        let help = "Swarms that had to go for want of memory.";
+        page.single("shoal_tracker_evicted_swarms_total", "counter", help, totals.evicted_swarms);
+        let help = "Peers that had to go for want of memory or of room in their swarm.";
+        page.single("shoal_tracker_evicted_peers_total", "counter", help, totals.evicted_peers);
+        let help =
+            "1 if a list of who may use the tracker could not be read again and the one before is in force.";
+        page.single("shoal_tracker_lists_stale", "gauge", help, u8::from(totals.stale_lists));
+        let help = "1 while requests are answered, as /ready says.";
+        page.single("shoal_tracker_ready", "gauge", help, u8::from(self.is_ready()));
+        page.0
+    }
+
+    fn requests(&self, page: &mut Page) {
+        let name = "shoal_tracker_requests_total";
+        page.metric(name, "counter", "Requests by what they came by, what was asked and what came of it.");
+        for (protocol, by) in Protocol::ALL {
+            for (kind, asked) in Kind::ALL {
+                for (outcome, came) in Outcome::ALL {
+                    let count = self.sum(|shard| shard.requests.get(cell(protocol, kind, outcome)));
+                    let labels = format!("protocol=\"{by}\",kind=\"{asked}\",outcome=\"{came}\"");
+                    page.sample(name, &labels, count);
+                }
+            }
+        }
+    }
+
+    fn latency(&self, page: &mut Page) {
+        let name = "shoal_tracker_request_seconds";
+        page.metric(name, "histogram", "From the whole request to the whole answer, both in memory.");
+        for (protocol, by) in Protocol::ALL {
+            let mut sum = Sum::default();
+            for shard in &self.shards {
+                if let Some(latency) = shard.latency.get(protocol as usize) {
+                    latency.add_to(&mut sum);
+                }
+            }
+            let mut below = 0u64;
+            let bounds = BOUNDS.iter().map(|&(_, text)| text).chain(["+Inf"]);
+            for (bound, count) in bounds.zip(sum.buckets) {
+                below = below.wrapping_add(count);
+                let labels = format!("protocol=\"{by}\",le=\"{bound}\"");
+                page.sample(&format!("{name}_bucket"), &labels, below);
+            }
+            let labels = format!("protocol=\"{by}\"");
+            let (whole, rest) = (sum.nanos / 1_000_000_000, sum.nanos % 1_000_000_000);
+            page.sample(&format!("{name}_sum"), &labels, format_args!("{whole}.{rest:09}"));
+            page.sample(&format!("{name}_count"), &labels, below);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::TrackerConfig;
+use crate::state::State;
+
+fn value(page: &str, sample: &str) -> Option<String> {
+    page.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ').map(str::to_owned))
+}
+
+fn served() -> Metrics {
+    Metrics::new(true)
+}
+
+#[test]
+fn requests_are_counted_by_protocol_kind_and_outcome() {
+    let metrics = served();
+    for _ in 0..3 {
+        metrics.request(Protocol::Http, Kind::Announce, Outcome::Answered, metrics.start());
+    }
+    metrics.request(Protocol::Udp, Kind::Scrape, Outcome::Invalid, metrics.start());
+    let page = metrics.page(&Totals::default());
+    let count = |labels| value(&page, &format!("shoal_tracker_requests_total{{{labels}}}")).unwrap();
+    assert_eq!(count("protocol=\"http\",kind=\"announce\",outcome=\"answered\""), "3");
+    assert_eq!(count("protocol=\"udp\",kind=\"scrape\",outcome=\"invalid\""), "1");
+    assert_eq!(count("protocol=\"udp\",kind=\"announce\",outcome=\"answered\""), "0");
+    assert_eq!(page.matches("shoal_tracker_requests_total{").count(), CELLS);
+}
+
+#[test]
+fn what_several_threads_count_is_added_up() {
+    let metrics = served();
+    std::thread::scope(|scope| {
+        for _ in 0..2 * SHARDS {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    metrics.request(Protocol::Http, Kind::Other, Outcome::Refused, metrics.start());
+                    metrics.connection();
+                }
+            });
+        }
+    });
+    let page = metrics.page(&Totals::default());
+    let expected = (2 * SHARDS * 100).to_string();
+    let refused = "shoal_tracker_requests_total{protocol=\"http\",kind=\"other\",outcome=\"refused\"}";
+    assert_eq!(value(&page, refused).as_ref(), Some(&expected));
+    assert_eq!(value(&page, "shoal_tracker_connections_total").as_ref(), Some(&expected));
+    assert_eq!(value(&page, "shoal_tracker_request_seconds_count{protocol=\"http\"}"), Some(expected));
+}
+
+#[test]
+fn the_histogram_counts_each_answer_at_every_bound_that_it_kept() {
+    let metrics = served();
+    let latency = &metrics.shards[0].latency[Protocol::Http as usize];
+    for micros in [1, 2, 3, 20, 900, 3_000_000] {
+        latency.add(Duration::from_micros(micros));
+    }
+    let page = metrics.page(&Totals::default());
+    let below = |bound| {
+        let sample = format!("shoal_tracker_request_seconds_bucket{{protocol=\"http\",le=\"{bound}\"}}");
+        value(&page, &sample).unwrap()
+    };
+    let counts = ["0.000002", "0.000005", "0.00002", "0.00025", "0.001", "2.5", "+Inf"].map(below);
+    assert_eq!(counts, ["2", "3", "4", "4", "5", "5", "6"]);
+    let sum = value(&page, "shoal_tracker_request_seconds_sum{protocol=\"http\"}");
+    assert_eq!(sum.as_deref(), Some("3.000926000"));
+}
+
+#[test]
+fn bounds_rise_and_are_written_in_seconds() {
+    for (micros, text) in histogram::BOUNDS {
+        assert_eq!(text.parse::<f64>().unwrap(), Duration::from_micros(micros).as_secs_f64());
+    }
+    assert!(histogram::BOUNDS.is_sorted_by(|a, b| a.0 < b.0));
+}
+
+#[test]
+fn metrics_that_nobody_can_read_are_not_counted() {
+    let metrics = Metrics::new(false);
+    assert!(metrics.start().0.is_none());
+    metrics.request(Protocol::Http, Kind::Announce, Outcome::Answered, metrics.start());
+    metrics.connection();
+    assert_eq!(metrics.sum(|shard| shard.requests.first()), 0);
+    assert_eq!(metrics.sum(|shard| Some(&shard.connections)), 0);
+}
+
+#[test]
+fn every_metric_has_a_type_and_stands_in_the_operators_page() {
+    let page = served().page(&Totals::default());
+    let names = |prefix: &str| -> BTreeSet<String> {
+        page.lines()
+            .filter_map(|line| line.strip_prefix(prefix)?.split(' ').next().map(str::to_owned))
+            .collect()
+    };
+    let typed = names("# TYPE ");
+    assert_eq!(typed, names("# HELP "));
+    for sample in page.lines().filter(|line| !line.starts_with('#')) {
+        let name = sample.split(['{', ' ']).next().unwrap();
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        assert!(typed.contains(name) || typed.contains(base.unwrap_or_default()), "{sample}");
+    }
+    let documents = [
+        include_str!("../../../docs/operating.md"),
+        include_str!("../../../docs/tracker/alerts.yml"),
+        include_str!("../../../docs/tracker/dashboard.json"),
+    ];
+    for name in &typed {
+        assert!(documents[0].contains(&format!("`{name}`")), "docs/operating.md does not explain {name}");
+    }
+    for document in documents {
+        let words = document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| word.starts_with("shoal_tracker_")) {
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+            assert!(typed.contains(word) || typed.contains(base.unwrap_or_default()), "there is no {word}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_operators_address_tells_metrics_health_and_readiness() {
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
+    let state = State::new(TrackerConfig { metrics, ..TrackerConfig::open() }).unwrap();
+    let get = async |path| {
+        let response = serve::answer(&state, &Method::GET, path);
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(get("/health").await, (StatusCode::OK, "alive\n".to_owned()));
+    assert_eq!(get("/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    state.metrics.set_ready(true);
+    assert_eq!(get("/ready").await.0, StatusCode::OK);
+    let (status, page) = get("/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(value(&page, "shoal_tracker_ready").as_deref(), Some("1"));
+    assert_eq!(value(&page, "shoal_tracker_store_limit_bytes"), Some((256u32 << 20).to_string()));
+    assert_eq!(get("/announce").await.0, StatusCode::NOT_FOUND);
+    let post = serve::answer(&state, &Method::POST, "/metrics");
+    assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
