@@ -17,7 +17,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { state: Arc::new(State::new(TrackerConfig::open()).unwrap()), scratch: Scratch::new(16 << 10) }
+        Self::of(TrackerConfig::open())
+    }
+
+    fn of(config: TrackerConfig) -> Self {
+        Self { state: Arc::new(State::new(config).unwrap()), scratch: Scratch::new(16 << 10) }
     }
 
     /// What is answered to these bytes, and how it goes on.
@@ -113,6 +117,47 @@ fn what_is_not_plainly_an_announce_or_a_scrape_is_left_to_others() {
         assert_eq!(next, Next::Elsewhere(before.len()), "{request}");
         assert_eq!((bodies(&output, false).len(), bench.peers()), (1, 1), "{request}");
     }
+}
+
+#[test]
+fn h56_a_forwarding_header_of_a_trusted_network_is_left_to_the_router_and_any_other_says_nothing() {
+    let request = announce(1001, "X-Forwarded-For: 203.0.113.5\r\n");
+    for (trusted, next, peers) in
+        [("127.0.0.0/8", Next::Elsewhere(0), 0), ("10.0.0.0/8", Next::Keep, 1), ("", Next::Keep, 1)]
+    {
+        let mut config = TrackerConfig::open();
+        config.lists.trusted = tracker_proto::access::Networks::parse(trusted.as_bytes()).unwrap();
+        let mut bench = Bench::of(config);
+        assert_eq!((bench.give(request.as_bytes()).0, bench.peers()), (next, peers), "{trusted}");
+    }
+}
+
+#[test]
+fn the_rules_of_who_may_hold_on_the_short_way() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("list");
+    let refused = |config: TrackerConfig, reason| {
+        let mut bench = Bench::of(config);
+        let (next, output) = bench.give(announce(1001, "").as_bytes());
+        let failure = tracker_proto::http::encode_failure(reason, None);
+        assert_eq!((next, bodies(&output, false), bench.peers()), (Next::Keep, vec![failure], 0));
+        bench
+    };
+    std::fs::write(&file, HASH.to_string()).unwrap();
+    let mut denying = TrackerConfig::open();
+    denying.lists.deny_hashes = Some(file.clone());
+    refused(denying, "this tracker does not serve that torrent");
+    std::fs::write(&file, "127.0.0.0/8").unwrap();
+    let mut denying = TrackerConfig::open();
+    denying.lists.deny_networks = Some(file.clone());
+    refused(denying, "this tracker does not serve your network");
+    std::fs::write(&file, "0123456789abcdef").unwrap();
+    let mut private = TrackerConfig::open();
+    private.lists.passkeys = Some(file);
+    let reason = "this tracker needs a passkey: download the torrent again from where you got it";
+    let mut bench = refused(private, reason);
+    let keyed = announce(1001, "").replace("/announce", "/0123456789abcdef/announce");
+    assert_eq!(bench.give(keyed.as_bytes()).0, Next::Elsewhere(0));
 }
 
 proptest! {
