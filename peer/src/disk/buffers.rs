@@ -1,7 +1,7 @@
 //! The buffers that payload lives in between socket and disk.
 //!
 //! Invariant: no more than the limit exist, no torrent has more than its share, and one that is dropped goes back, so
-//! that memory is bounded, a disk that hangs stops no torrent on another, and a running transfer allocates nothing.
+//! that memory is bounded, one disk that hangs does not stop torrents on others (two may), and a running transfer allocates nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

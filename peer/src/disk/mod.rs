@@ -3,9 +3,9 @@
 //! Purpose: take work without ever making a torrent wait, and hand the results back in batches through each
 //! torrent's [`Inbox`].
 //!
-//! Invariants: all blocks of a torrent go through one writer, which owns its pieces' hashes and takes several at once; all
-//! reads for a link go through one reader, so that they come back in order. The queues have no limit of their own, because the engine
-//! takes budget before it asks for a block or a read.
+//! Invariants: all blocks of a torrent go through one writer, which owns its pieces' hashes and takes several at once;
+//! all reads for a link go through one reader, so that they come back in order. The queues have no limit of their own,
+//! because the engine takes budget before it asks for a block or a read.
 
 mod buffers;
 mod digest;

@@ -3,7 +3,8 @@
 //! Purpose: a processor takes several hashes at once for little more than the price of one (`storage::sha`). So blocks
 //! stay in memory until their piece is whole, and whole pieces wait a moment for others to be hashed with.
 //!
-//! Invariant: a piece is hashed over the very bytes that are on disk, in order, and told of once. Blocks held here and
+//! Invariant: a piece is hashed over the very bytes that were given to the disk, in order, and told of once (those of padding,
+//! BEP 47, are not kept there and read as zeros). Blocks held here and
 //! by the other writers are bounded by [`HELD_BLOCKS`]: beyond that, what can be hashed is, and the rest is read
 //! back when its turn has come. It writes nothing.
 
@@ -221,7 +222,7 @@ impl Piece {
         if block.begin < self.hashed || self.blocks.contains_key(&block.begin) {
             return false;
         }
-        self.waiting += block.length;
+        self.waiting += u32::try_from(buffer.as_slice().len()).unwrap_or(0);
         self.blocks.insert(block.begin, Place::Held(buffer));
         true
     }

@@ -10,9 +10,9 @@
 //! yet written never exceed [`TorrentConfig::disk_budget`], so submitting a block to the disk never has to wait.
 //!
 //! This file holds the state and what only looks at it; the machines are routed between in `links` (who is connected),
-//! `turnover` (who makes room), `download` (what is asked and arrives), `disk` (what there is room for), `blame` (what came wrong), `upload` (what is
-//! offered and served), `reveal` (what of it is shown), `wanted` (what is fetched at all), `limits` (how
-//! fast), `fast`, `extensions`, `pex` and `dont_have` (BEP 6, 10, 11, 54) and `plan` (when).
+//! `turnover` (who makes room), `download` (what is asked and arrives), `disk` (what there is room for), `blame` (what
+//! came wrong), `upload` (what is offered and served), `reveal` (what of it is shown), `wanted` (what is fetched at
+//! all), `limits` (how fast), `fast`, `extensions`, `pex` and `dont_have` (BEP 6, 10, 11, 54) and `plan` (when).
 
 mod blame;
 #[cfg(test)]
