@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod connections;
 mod error;
+mod gathering;
 mod listen;
 mod metrics;
 mod quick;

@@ -99,7 +99,7 @@ impl Tracker {
         let max_connections = self.state.config.max_connections.div_ceil(workers.max(1));
         let start = |listeners| {
             let (state, router, stopping) = (Arc::clone(&self.state), router.clone(), stopping.clone());
-            Worker::new(listeners, max_connections, state, router, stopping)
+            Worker::new(listeners, max_connections, state, router, stopping, workers > 1)
         };
         let mut workers: Vec<_> = self.http.listeners.into_iter().map(start).collect();
         let ended = async move {

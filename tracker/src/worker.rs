@@ -8,7 +8,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use rustix::net::{SocketFlags, acceptfrom_with};
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connection::{BUFFER_BYTES, LINGER, Shared};
 use crate::connections::Connections;
+use crate::gathering::{self, Gathering};
 use crate::quick::Scratch;
 use crate::state::{Link, State};
 
@@ -35,6 +37,8 @@ pub(crate) struct Worker {
     listeners: Vec<TcpListener>,
     shared: Arc<Shared>,
     connections: Connections,
+    /// Whether nothing else runs on its thread, so that it may sleep.
+    has_its_thread: bool,
 }
 
 impl Worker {
@@ -44,12 +48,14 @@ impl Worker {
         state: Arc<State>,
         router: Router,
         stopping: watch::Receiver<()>,
+        has_its_thread: bool,
     ) -> Self {
         let scratch = Mutex::new(Scratch::new(BUFFER_BYTES));
         Self {
             listeners,
             shared: Arc::new(Shared { state, router, scratch, stopping }),
             connections: Connections::new(max_connections),
+            has_its_thread,
         }
     }
 
@@ -58,11 +64,21 @@ impl Worker {
         let listeners = self.listeners.into_iter().map(listen).collect::<io::Result<Vec<_>>>()?;
         let mut stopping = self.shared.stopping.clone();
         let mut batch = Vec::with_capacity(BATCH);
+        let mut gathering = self.has_its_thread.then(Gathering::default);
         loop {
-            let accepted = tokio::select! {
+            let mut accepted = tokio::select! {
                 _ = stopping.changed() => break,
                 accepted = poll_fn(|cx| poll_accept(&listeners, &mut batch, cx)) => accepted,
             };
+            if let Some(gathering) = &mut gathering
+                && accepted.is_ok()
+                && batch.len() < BATCH
+                && gathering.is_worth_it(Instant::now())
+            {
+                // This thread is nobody else's, and its runtime does not know of waits under a millisecond.
+                thread::sleep(gathering::WAIT);
+                accepted = poll_fn(|cx| poll_accept(&listeners, &mut batch, cx)).await;
+            }
             // The others have their turn even in a flood, and the new ones a moment to send their requests.
             yield_now().await;
             for (stream, link) in batch.drain(..) {
@@ -93,7 +109,7 @@ fn listen(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
     AsyncFd::with_interest(listener, Interest::READABLE)
 }
 
-/// Fills the batch with new connections, at least one, of all listeners in turn.
+/// Fills the batch with new connections of all listeners in turn, until there is at least one.
 fn poll_accept(
     listeners: &[AsyncFd<TcpListener>],
     batch: &mut Vec<(TcpStream, Link)>,
