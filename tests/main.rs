@@ -15,6 +15,7 @@ mod interop;
 mod lifecycle;
 mod magnets;
 mod output;
+mod restart;
 mod select;
 mod settings;
 mod show;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
-use tracker::{AccessConfig, Tracker, TrackerConfig, TrackerHandle};
+use tracker::{AccessConfig, GivenSockets, Tracker, TrackerConfig, TrackerHandle};
 
 use super::share::local_address;
 use super::{Context, block_on};
@@ -36,9 +36,11 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
             "--proxy-protocol needs the network that it is to be expected from: name it with --trust";
         return Err(failure(Exit::Usage, reason));
     }
-    let config = config(args, &context.cwd);
+    // Before there is another thread: it takes them out of the environment.
+    let given = GivenSockets::from_service_manager().map_err(|error| anyhow!("{error}"))?;
+    let config = config(args, given.is_empty(), &context.cwd);
     block_on(async {
-        let tracker = Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))?;
+        let tracker = Tracker::bind_with(config, given).await.map_err(|error| anyhow!("{error}"))?;
         let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
         let http_urls = http.iter().filter_map(|address| announce_url("http", address));
         let udp_urls = udp.iter().filter_map(|address| announce_url("udp", address));
@@ -74,10 +76,10 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     })
 }
 
-fn config(args: TrackerArgs, cwd: &Path) -> TrackerConfig {
+fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> TrackerConfig {
     let mut config = TrackerConfig::open();
-    // Whoever names an address means that one and no other.
-    if !args.http.is_empty() || !args.udp.is_empty() {
+    // Whoever names an address or gives a socket means that one and no other.
+    if !by_default || !args.http.is_empty() || !args.udp.is_empty() {
         (config.http, config.udp) = (args.http, args.udp);
     }
     config.max_memory = usize::try_from(args.max_memory).unwrap_or(usize::MAX);

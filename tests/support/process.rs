@@ -36,11 +36,15 @@ pub(crate) fn start<S: AsRef<OsStr>>(cwd: &Path, args: &[S]) -> Running {
 }
 
 /// Starts a command.
-pub(crate) fn spawn(mut command: Command) -> Running {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub(crate) fn spawn(command: Command) -> Running {
+    spawn_with(command, Stdio::null(), Stdio::piped())
+}
+
+/// Starts a command with streams of one's own.
+pub(crate) fn spawn_with(mut command: Command, stdin: Stdio, stderr: Stdio) -> Running {
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     let stdout = lines(child.stdout.take().unwrap());
-    let stderr = lines(child.stderr.take().unwrap());
+    let stderr = child.stderr.take().map_or_else(|| channel().1, lines);
     Running { child, stdout, stderr, seen: Vec::new() }
 }
 

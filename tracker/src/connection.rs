@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     stream: StdStream,
     link: Link,
     then: Then,
+    /// Whether nothing was answered yet: whoever was accepted is not sent away when the tracker stops.
+    owes: bool,
 }
 
 /// How a connection goes on.
@@ -72,9 +74,10 @@ impl Shared {
     /// over after one read and one write, before the runtime knew of them.
     pub(crate) fn greet(&self, mut stream: StdStream, link: Link) -> Option<Connection> {
         if self.state.gate.expects_header(link.remote.ip()) {
-            return Some(Connection { stream, link, then: Then::Introduced });
+            return Some(Connection { stream, link, then: Then::Introduced, owes: true });
         }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owes = false;
         let then = match stream.read(&mut scratch.input) {
             Ok(0) => return None,
             Ok(length) => {
@@ -88,10 +91,13 @@ impl Shared {
                     Next::Elsewhere(at) => Then::elsewhere(&scratch, at, length),
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Then::Again,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                owes = true;
+                Then::Again
+            }
             Err(_) => return None,
         };
-        Some(Connection { stream, link, then })
+        Some(Connection { stream, link, then, owes })
     }
 
     /// Reads once and answers what was read; `None` when the connection is over.
@@ -126,7 +132,7 @@ impl Then {
 impl Connection {
     /// Serves the connection until it ends, its time is up or the tracker stops.
     pub(crate) async fn serve(self, shared: Arc<Shared>) {
-        let Self { stream, mut link, mut then } = self;
+        let Self { stream, mut link, mut then, mut owes } = self;
         let Ok(mut stream) = TcpStream::from_std(stream) else { return };
         if let Then::Introduced = then {
             // A future of its own, as below.
@@ -136,6 +142,7 @@ impl Connection {
         }
         let mut stopping = shared.stopping.clone();
         let mut stopped = pin!(stopping.changed());
+        let mut stopping_soon = false;
         let began = Instant::now();
         let mut answered = began;
         let mut deadline = pin!(sleep_until(answered + HEADER_DEADLINE));
@@ -150,18 +157,26 @@ impl Connection {
                     Some(next) => then = next,
                     None => return,
                 },
-                _ = &mut stopped => return,
+                _ = &mut stopped, if !stopping_soon => {
+                    if !owes {
+                        return;
+                    }
+                    stopping_soon = true;
+                    deadline.as_mut().reset(Instant::now() + LINGER);
+                    continue;
+                }
                 () = &mut deadline => {
                     let next = answered + HEADER_DEADLINE;
-                    if next <= Instant::now() {
+                    if next <= Instant::now() || stopping_soon {
                         return;
                     }
                     deadline.as_mut().reset(next);
                     continue;
                 }
             }
+            owes = false;
             answered = Instant::now();
-            if answered - began > CONNECTION_LIFETIME {
+            if stopping_soon || answered - began > CONNECTION_LIFETIME {
                 return;
             }
         }

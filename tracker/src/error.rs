@@ -36,6 +36,14 @@ pub enum TrackerError {
         /// What the system says.
         source: io::Error,
     },
+    /// A socket that was handed over at the start cannot be used.
+    #[error("socket {number} of those that this process was started with {reason}")]
+    Given {
+        /// Its place among them, from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// There is no address to listen on.
     #[error("there is no address to listen on: name one with --http or --udp")]
     NoAddress,

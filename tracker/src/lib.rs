@@ -10,6 +10,7 @@
 //! awaited; UDP, and HTTP with more than one worker, is answered on threads of their own, which end with it.
 
 mod access;
+mod activation;
 mod answer;
 mod config;
 mod connection;
@@ -27,6 +28,7 @@ mod udp;
 mod worker;
 
 pub use access::{AccessConfig, ListChange, ListError, ListReport};
+pub use activation::GivenSockets;
 pub use config::{Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, TrackerConfig, default_addresses};
 pub use error::TrackerError;
 pub use serve::Tracker;

@@ -8,7 +8,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::TrackerError;
 
@@ -37,6 +37,24 @@ pub(crate) fn bind_all(addresses: &[SocketAddr], workers: usize) -> Result<Bound
         bound.listeners.push(listeners);
     }
     Ok(bound)
+}
+
+/// Gives each worker the same listeners, which somebody else opened and keeps, beside those of its own.
+pub(crate) fn adopt(bound: &mut Bound, given: Vec<TcpListener>, workers: usize) -> Result<(), TrackerError> {
+    for listener in given {
+        let address = listener.local_addr();
+        let adopted = listener.set_nonblocking(true).and_then(|()| {
+            SockRef::from(&listener).set_tcp_nodelay(true)?;
+            let copies = (1..workers).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            Ok((listener.local_addr()?, copies))
+        });
+        let (local, copies) = adopted.map_err(|source| listen_error(address.ok(), source))?;
+        bound.addresses.push(local);
+        bound.listeners.resize_with(workers, Vec::new);
+        let each = std::iter::once(listener).chain(copies);
+        bound.listeners.iter_mut().zip(each).for_each(|(listeners, listener)| listeners.push(listener));
+    }
+    Ok(())
 }
 
 /// The listeners of a tracker.

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::activation::GivenSockets;
 use crate::listen::{self, Bound};
 use crate::metrics::MetricsServer;
 use crate::routes::router;
@@ -39,18 +40,28 @@ impl Tracker {
     /// # Errors
     /// When an address cannot be listened on or there can be no folder for the state; the error names it.
     pub async fn bind(config: TrackerConfig) -> Result<Self, TrackerError> {
+        Self::bind_with(config, GivenSockets::default()).await
+    }
+
+    /// Likewise, to answer on sockets that are open already as well.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub async fn bind_with(config: TrackerConfig, given: GivenSockets) -> Result<Self, TrackerError> {
         // What it is told is read before it is seen to run.
         let state = Arc::new(State::new(config)?);
         let config = &state.config;
         if let Some(folder) = &config.state_dir {
             snapshot::prepare(folder)?;
         }
-        // Without HTTP there has to be UDP, and nothing is there without either.
-        let http = match config.http.is_empty() && !config.udp.is_empty() {
+        // Without HTTP there has to be UDP or a socket that is there already: something to answer on.
+        let workers = config.http_workers.max(1);
+        let mut http = match config.http.is_empty() && !(config.udp.is_empty() && given.is_empty()) {
             true => Bound::default(),
-            false => listen::bind_all(&config.http, config.http_workers.max(1))?,
+            false => listen::bind_all(&config.http, workers)?,
         };
-        let udp = UdpServer::bind(config)?;
+        listen::adopt(&mut http, given.http, workers)?;
+        let udp = UdpServer::bind(config, given.udp)?;
         let metrics = config.metrics.map(MetricsServer::bind).transpose()?;
         Ok(Self { http, udp, metrics, state })
     }

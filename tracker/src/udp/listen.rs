@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::TrackerError;
 
@@ -62,6 +62,20 @@ pub(super) fn bind_all(addresses: &[SocketAddr], workers: usize) -> Result<Vec<S
     }
 }
 
+/// Gives each worker the same socket, which somebody else opened and keeps, beside those of its own.
+pub(super) fn adopt(workers: &mut [Sockets], given: Vec<UdpSocket>) -> Result<(), TrackerError> {
+    for socket in given {
+        let address = socket.local_addr();
+        let adopted = workers.iter().map(|_| prepare(socket.try_clone()?)).collect::<io::Result<Vec<_>>>();
+        let adopted = adopted.map_err(|source| TrackerError::ListenUdp {
+            address: address.unwrap_or_else(|_| ([0; 4], 0).into()),
+            source,
+        })?;
+        workers.iter_mut().zip(adopted).for_each(|(sockets, bound)| sockets.0.push(bound));
+    }
+    Ok(())
+}
+
 /// Opens one socket on the address for each worker. Port 0 becomes one that is free.
 fn bind_shared(mut address: SocketAddr, workers: &mut [Sockets]) -> io::Result<()> {
     let mut opened = Vec::with_capacity(workers.len());
@@ -79,13 +93,17 @@ fn bind(address: SocketAddr, sharing: bool) -> io::Result<Bound> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // What the system does not allow is cut by it, without an error.
-    socket.set_recv_buffer_size(BUFFER_BYTES)?;
-    socket.set_send_buffer_size(BUFFER_BYTES)?;
     socket.set_reuse_port(sharing)?;
     socket.bind(&address.into())?;
     socket.set_reuse_port(true)?;
-    let socket = UdpSocket::from(socket);
+    prepare(socket.into())
+}
+
+fn prepare(socket: UdpSocket) -> io::Result<Bound> {
+    let options = SockRef::from(&socket);
+    // What the system does not allow is cut by it, without an error.
+    options.set_recv_buffer_size(BUFFER_BYTES)?;
+    options.set_send_buffer_size(BUFFER_BYTES)?;
     let batches = UdpSocketState::new(UdpSockRef::from(&socket))?;
     let local = socket.local_addr()?;
     Ok(Bound { socket, batches, local })

@@ -8,21 +8,20 @@
 //! Invariant: a packet costs its answer and nothing after that. No state is kept for a client, and none waits for one:
 //! an answer that the kernel has no room for is lost, as packets are.
 
+mod key;
 mod listen;
 mod outbox;
 mod swarms;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use tracker_proto::connection_id::ConnectionIds;
 
 use self::listen::Sockets;
@@ -39,13 +38,11 @@ pub(crate) struct UdpServer {
 }
 
 impl UdpServer {
-    /// Opens the sockets.
-    pub(crate) fn bind(config: &TrackerConfig) -> Result<Self, TrackerError> {
-        let key = match &config.connection_key {
-            Some(key) => key.0,
-            None => random_key()?,
-        };
-        let sockets = listen::bind_all(&config.udp, config.udp_workers.max(1))?;
+    /// Opens the sockets, beside those that are given.
+    pub(crate) fn bind(config: &TrackerConfig, given: Vec<UdpSocket>) -> Result<Self, TrackerError> {
+        let key = key::of(config)?;
+        let mut sockets = listen::bind_all(&config.udp, config.udp_workers.max(1))?;
+        listen::adopt(&mut sockets, given)?;
         Ok(Self { sockets, ids: ConnectionIds::new(&key) })
     }
 
@@ -95,10 +92,4 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
-}
-
-fn random_key() -> Result<[u8; 16], TrackerError> {
-    let mut key = [0; 16];
-    SysRng.try_fill_bytes(&mut key).map_err(|e| TrackerError::Randomness(e.to_string()))?;
-    Ok(key)
 }
