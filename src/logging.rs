@@ -1,4 +1,4 @@
-//! Logs of the libraries: to the screen, or to a file.
+//! Logs of the libraries: to the screen, or to a file, there as lines for people or as JSON.
 //!
 //! Invariant: logs never go to stdout, and what a stranger chose is escaped in them. It logs nothing itself.
 
@@ -7,10 +7,13 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
+use crate::output::json::encode;
 use crate::output::screen::Screen;
 
 /// The target of what the screen has said already: only a file hears it again.
@@ -19,7 +22,16 @@ pub(crate) const SAID: &str = "shoal::said";
 /// Where lines go.
 enum Sink {
     Screen(Screen),
-    File(Mutex<File>),
+    File { file: Mutex<File>, json: bool },
+}
+
+/// A line of a file as JSON.
+#[derive(Serialize)]
+struct Entry<'a> {
+    time: &'a str,
+    level: &'a str,
+    target: &'a str,
+    message: &'a str,
 }
 
 struct Lines {
@@ -38,10 +50,11 @@ pub(crate) fn level(quiet: bool, verbose: u8) -> Level {
     }
 }
 
-/// Logs what the whole process says from here on. Without effect the second time.
-pub(crate) fn install(screen: &Screen, file: Option<File>, level: Level) {
+/// Logs what the whole process says from here on, to a file as `json` if that is asked for. Without effect the second
+/// time.
+pub(crate) fn install(screen: &Screen, file: Option<File>, json: bool, level: Level) {
     let sink = match file {
-        Some(file) => Sink::File(Mutex::new(file)),
+        Some(file) => Sink::File { file: Mutex::new(file), json },
         None => Sink::Screen(screen.clone()),
     };
     let subscriber = tracing_subscriber::registry().with(Lines { level, sink });
@@ -50,6 +63,11 @@ pub(crate) fn install(screen: &Screen, file: Option<File>, level: Level) {
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
+    /// What is below it costs a comparison, and is not even put together.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::from_level(self.level))
+    }
+
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let (level, target) = (*metadata.level(), metadata.target());
@@ -63,17 +81,20 @@ impl<S: Subscriber> Layer<S> for Lines {
         }
         let mut line = Line::default();
         event.record(&mut line);
-        let text = metainfo::display_safe(&line.0);
         match &self.sink {
-            Sink::Screen(screen) => screen.log(level, &text),
-            Sink::File(file) => {
+            Sink::Screen(screen) => screen.log(level, &metainfo::display_safe(&line.0)),
+            Sink::File { file, json } => {
                 let seconds = std::time::SystemTime::now()
                     .duration_since(std::time::UNIX_EPOCH)
                     .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
                 let when = crate::output::date::utc(seconds);
+                let line = match json {
+                    true => encode(&Entry { time: &when, level: level.as_str(), target, message: &line.0 }),
+                    false => format!("{when} {level:5} {target}: {}", metainfo::display_safe(&line.0)),
+                };
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 // A log that cannot be written must not stop the work.
-                let _ = writeln!(file, "{when} {level:5} {target}: {text}");
+                let _ = writeln!(file, "{line}");
             }
         }
     }

@@ -216,6 +216,29 @@ fn a_hangup_reads_the_lists_again_and_a_wrong_one_changes_nothing() {
 }
 
 #[test]
+fn a_log_is_kept_as_json_where_results_are() {
+    let folder = tempdir().unwrap();
+    let arguments =
+        ["tracker", "--http", "127.0.0.1:0", "--json", "-v", "--log-file", "log", "--state-dir", "state"];
+    let tracker = start(folder.path(), &arguments);
+    let snapshot = folder.path().join("state/tracker.snapshot");
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    wait_until(|| log().contains("the tracker runs"));
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+    assert!(snapshot.exists());
+    let lines: Vec<serde_json::Value> =
+        log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told =
+        |text: &str| lines.iter().find(|line| line["message"].as_str().unwrap().contains(text)).cloned();
+    let started = told("the tracker runs").unwrap();
+    assert_eq!((&started["level"], &started["target"]), (&"INFO".into(), &"shoal::said".into()));
+    assert!(started["time"].as_str().unwrap().starts_with("20"), "{started}");
+    assert!(told("the tracker ended with 0 peers in 0 swarms").is_some(), "{lines:?}");
+    assert!(lines.iter().all(|line| line["level"] != "DEBUG"), "once -v is not twice: {lines:?}");
+}
+
+#[test]
 fn what_a_tracker_cannot_be_told_is_named() {
     let folder = tempdir().unwrap();
     let outcome = inside(folder.path()).run(&["tracker", "--passkeys", "none.txt"]);

@@ -80,7 +80,7 @@ impl<'a> Context<'a> {
         let stderr = std::mem::replace(&mut io.stderr, Box::new(std::io::sink()));
         let screen = Screen::new(stderr, io.stderr_terminal, mode, global.quiet, style(io.stderr_terminal));
         if io.owns_process {
-            logging::install(&screen, log_file, logging::level(global.quiet, global.verbose));
+            logging::install(&screen, log_file, global.json, logging::level(global.quiet, global.verbose));
         }
         Ok(Self {
             results: Results::new(&mut *io.stdout, io.stdout_terminal, style(io.stdout_terminal)),

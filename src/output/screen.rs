@@ -133,12 +133,14 @@ impl Screen {
 
     /// Says something that is nice to know: not with `--quiet`. On a terminal it is wrapped between words.
     pub(crate) fn say(&self, text: &str) {
+        let plain = text.replace(TIE, " ");
+        tracing::info!(target: SAID, "{plain}");
         match self.0.mode {
-            Mode::Json => self.raw_line(&json::event("log", None, &text.replace(TIE, " "))),
+            Mode::Json => self.raw_line(&json::event("log", None, &plain)),
             _ if self.0.quiet => {}
             _ => match self.columns() {
                 Some(columns) => wrap(text, columns).iter().for_each(|line| self.raw_line(line)),
-                None => self.raw_line(&text.replace(TIE, " ")),
+                None => self.raw_line(&plain),
             },
         }
     }

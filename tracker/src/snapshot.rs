@@ -62,8 +62,9 @@ impl Keeper {
 }
 
 fn said(path: &Path, saved: io::Result<()>) {
-    if let Err(error) = saved {
-        tracing::warn!("{}: the swarms could not be written: {error}", path.display());
+    match saved {
+        Ok(()) => tracing::debug!("{}: the swarms are written", path.display()),
+        Err(error) => tracing::warn!("{}: the swarms could not be written: {error}", path.display()),
     }
 }
 
