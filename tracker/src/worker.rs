@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connection::{BUFFER_BYTES, LINGER, Shared};
 use crate::connections::Connections;
-use crate::gathering::{self, Gathering};
+use crate::gathering::{FOR_CONNECTIONS, Gathering};
 use crate::quick::Scratch;
 use crate::state::{Link, State};
 
@@ -64,7 +64,7 @@ impl Worker {
         let listeners = self.listeners.into_iter().map(listen).collect::<io::Result<Vec<_>>>()?;
         let mut stopping = self.shared.stopping.clone();
         let mut batch = Vec::with_capacity(BATCH);
-        let mut gathering = self.has_its_thread.then(Gathering::default);
+        let mut gathering = self.has_its_thread.then(|| Gathering::new(FOR_CONNECTIONS));
         loop {
             let mut accepted = tokio::select! {
                 _ = stopping.changed() => break,
@@ -73,10 +73,10 @@ impl Worker {
             if let Some(gathering) = &mut gathering
                 && accepted.is_ok()
                 && batch.len() < BATCH
-                && gathering.is_worth_it(Instant::now())
+                && let Some(wait) = gathering.wait(Instant::now())
             {
                 // This thread is nobody else's, and its runtime does not know of waits under a millisecond.
-                thread::sleep(gathering::WAIT);
+                thread::sleep(wait);
                 accepted = poll_fn(|cx| poll_accept(&listeners, &mut batch, cx)).await;
             }
             // The others have their turn even in a flood, and the new ones a moment to send their requests.

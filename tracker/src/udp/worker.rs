@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
@@ -14,6 +15,7 @@ use tracker_proto::udp::respond;
 use super::listen::{Bound, Sockets};
 use super::outbox::Outbox;
 use super::swarms::View;
+use crate::gathering::{FOR_PACKETS, Gathering};
 use crate::metrics::{Kind, Outcome, Protocol};
 use crate::state::State;
 
@@ -28,6 +30,7 @@ pub(super) struct Worker {
     answerer: Answerer,
     buffers: Vec<Vec<u8>>,
     metas: [RecvMeta; BATCH_SIZE],
+    gathering: Gathering,
 }
 
 impl Worker {
@@ -38,6 +41,7 @@ impl Worker {
             answerer: Answerer { ids, state, clock: Calendar::start(), outbox: Outbox::new() },
             buffers: (0..BATCH_SIZE).map(|_| vec![0; READ_BYTES]).collect(),
             metas: [RecvMeta::default(); BATCH_SIZE],
+            gathering: Gathering::new(FOR_PACKETS),
         }
     }
 
@@ -60,8 +64,13 @@ impl Worker {
                     Err(error) => tracing::debug!("reading from {}: {error}", bound.local),
                 }
             }
-            if drained && let Err(error) = self.sleep() {
-                tracing::debug!("waiting for UDP packets: {error}");
+            if drained {
+                if let Err(error) = self.sleep() {
+                    tracing::debug!("waiting for UDP packets: {error}");
+                }
+                if let Some(wait) = self.gathering.wait(Instant::now()) {
+                    thread::sleep(wait);
+                }
             }
         }
     }
