@@ -11,6 +11,7 @@ mod command_line;
 mod connections;
 mod create;
 mod giants;
+mod hostile;
 mod interop;
 mod lifecycle;
 mod magnets;

@@ -16,4 +16,6 @@ pub(crate) use udp::is_udp;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod tls_tests;
+#[cfg(test)]
 mod udp_tests;
