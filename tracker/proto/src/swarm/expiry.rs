@@ -55,6 +55,9 @@ impl SwarmStore {
             budget = budget.saturating_sub(looked);
         }
         done.round_ended = self.expiry.swarm == 0 || self.registry.len() == 0;
+        if done.round_ended {
+            self.busiest.turn();
+        }
         done
     }
 
@@ -93,6 +96,9 @@ impl SwarmStore {
         }
         done.peers += before.len - swarm.len();
         let forgotten = swarm.is_forgotten(now);
+        if left.is_none() {
+            self.busiest.see(&swarm.info_hash, swarm.len());
+        }
         self.account(at, before, false);
         if forgotten {
             self.forget(at);

@@ -18,6 +18,7 @@
 //! [`shard_of`]. Knows nothing of requests and replies, and neither judges nor rewrites addresses: see
 //! [`crate::address`].
 
+mod busiest;
 mod clock;
 mod entry;
 mod expiry;
@@ -36,6 +37,7 @@ use std::net::{IpAddr, SocketAddr};
 use metainfo::InfoHash;
 use rand::Rng;
 
+pub use self::busiest::{BusySwarm, MAX_BUSIEST, largest};
 pub use self::clock::{MAX_PEER_LIFETIME, MAX_STEP, TICK};
 pub use self::expiry::Expired;
 pub use self::hashing::{HashKey, shard_of};
@@ -106,8 +108,12 @@ pub struct SwarmStore {
     /// What the swarms have allocated outside their records.
     heap: usize,
     peers: usize,
+    /// Of all peers, those over IPv6 and those that are seeds.
+    ipv6: usize,
+    seeds: usize,
     clock: Clock,
     expiry: expiry::Cursor,
+    busiest: busiest::Busiest,
     evicted: Evicted,
 }
 
@@ -141,13 +147,22 @@ impl Compact {
 #[derive(Debug, Clone, Copy)]
 struct Measure {
     len: usize,
+    ipv6: usize,
+    seeds: usize,
     heap: usize,
     class: Class,
 }
 
 impl Measure {
     fn of(swarm: &Swarm) -> Self {
-        Self { len: swarm.len(), heap: swarm.heap_bytes(), class: swarm.class() }
+        let (v4, v6) = (swarm.v4.bounds(), swarm.v6.bounds());
+        Self {
+            len: v4.len + v6.len,
+            ipv6: v6.len,
+            seeds: v4.seeds + v6.seeds,
+            heap: swarm.heap_bytes(),
+            class: swarm.class(),
+        }
     }
 }
 
@@ -175,8 +190,11 @@ impl SwarmStore {
             registry: Registry::new(),
             heap: 0,
             peers: 0,
+            ipv6: 0,
+            seeds: 0,
             clock: Clock::default(),
             expiry: expiry::Cursor::default(),
+            busiest: busiest::Busiest::default(),
             evicted: Evicted::default(),
         }
     }
@@ -275,6 +293,16 @@ impl SwarmStore {
         self.peers
     }
 
+    /// How many of [`Self::peer_count`] are IPv6 peers.
+    pub fn ipv6_count(&self) -> usize {
+        self.ipv6
+    }
+
+    /// How many of [`Self::peer_count`] are seeds.
+    pub fn seed_count(&self) -> usize {
+        self.seeds
+    }
+
     /// The memory that the swarms take, with what the allocator adds; between two calls at most [`Limits::memory`].
     pub fn bytes(&self) -> usize {
         self.registry.bytes() + self.heap
@@ -332,8 +360,11 @@ impl SwarmStore {
     /// Removes a swarm, and what the books hold of it.
     fn forget(&mut self, at: usize) {
         if let Some(swarm) = self.registry.remove(at) {
-            self.heap -= swarm.heap_bytes();
-            self.peers -= swarm.len();
+            let gone = Measure::of(&swarm);
+            self.heap -= gone.heap;
+            self.peers -= gone.len;
+            self.ipv6 -= gone.ipv6;
+            self.seeds -= gone.seeds;
         }
     }
 
@@ -342,6 +373,8 @@ impl SwarmStore {
         let Some(swarm) = self.registry.get(at) else { return };
         let after = Measure::of(swarm);
         self.peers = self.peers + after.len - before.len;
+        self.ipv6 = self.ipv6 + after.ipv6 - before.ipv6;
+        self.seeds = self.seeds + after.seeds - before.seeds;
         self.heap = self.heap + after.heap - before.heap;
         if touched || after.class != before.class {
             self.registry.touch(at);

@@ -62,6 +62,8 @@ impl SwarmStore {
         self.registry.check();
         let swarms = || self.registry.swarms();
         assert_eq!(self.peers, swarms().map(Swarm::len).sum::<usize>());
+        assert_eq!(self.ipv6, swarms().map(|swarm| swarm.v6.len()).sum::<usize>());
+        assert_eq!(self.seeds, swarms().map(|swarm| swarm.stats().complete as usize).sum::<usize>());
         assert_eq!(self.heap, swarms().map(Swarm::heap_bytes).sum::<usize>());
         assert!(self.bytes() <= self.limits.memory);
         for swarm in swarms() {
