@@ -24,6 +24,7 @@ mod routes;
 mod serve;
 mod snapshot;
 mod state;
+mod status;
 mod udp;
 mod worker;
 

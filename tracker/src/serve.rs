@@ -18,6 +18,7 @@ use crate::metrics::MetricsServer;
 use crate::routes::router;
 use crate::snapshot::{self, Keeper};
 use crate::state::State;
+use crate::status::Listening;
 use crate::udp::UdpServer;
 use crate::worker::Worker;
 use crate::{TrackerConfig, TrackerError, TrackerHandle};
@@ -97,10 +98,12 @@ impl Tracker {
             let every = self.state.config.snapshot_interval;
             said(Keeper::start(Arc::clone(&self.state), folder, every))
         });
+        let udp_addresses = self.udp.local_addrs();
         let udp = said(self.udp.start(&self.state));
         let mut operators = JoinSet::new();
         if let Some(metrics) = self.metrics {
-            operators.spawn(metrics.run(Arc::clone(&self.state)));
+            let (http, udp) = (self.http.addresses.clone(), udp_addresses);
+            operators.spawn(metrics.run(Arc::clone(&self.state), Listening { http, udp }));
         }
         self.state.metrics.set_ready(true);
         let router = router(Arc::clone(&self.state));

@@ -44,9 +44,9 @@ impl Keeper {
         let run = move || {
             load(&state, &path);
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
-                said(&path, save(&state, &path));
+                said(&state, &path, save(&state, &path));
             }
-            said(&path, save(&state, &path));
+            said(&state, &path, save(&state, &path));
             drop(end);
         };
         std::thread::Builder::new().name("tracker-state".to_owned()).spawn(run)?;
@@ -61,9 +61,12 @@ impl Keeper {
     }
 }
 
-fn said(path: &Path, saved: io::Result<()>) {
+fn said(state: &State, path: &Path, saved: io::Result<()>) {
     match saved {
-        Ok(()) => tracing::debug!("{}: the swarms are written", path.display()),
+        Ok(()) => {
+            state.note_saved();
+            tracing::debug!("{}: the swarms are written", path.display());
+        }
         Err(error) => tracing::warn!("{}: the swarms could not be written: {error}", path.display()),
     }
 }

@@ -17,7 +17,8 @@ use rand_chacha::ChaCha8Rng;
 use tracker_proto::Time;
 use tracker_proto::http::{ScrapeReply, ScrapeStats};
 use tracker_proto::swarm::{
-    Announce, Families, HashKey, Limits, PeerSink, SnapshotWriter, SwarmRecord, SwarmStore, shard_of,
+    Announce, BusySwarm, Families, HashKey, Limits, PeerSink, SnapshotWriter, SwarmRecord, SwarmStore,
+    largest, shard_of,
 };
 
 use crate::access::Gate;
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
     started: Instant,
+    /// When the swarms were last written to disk.
+    saved: Mutex<Option<Instant>>,
     key: HashKey,
     shards: Vec<Mutex<Shard>>,
     registry: RwLock<Registry>,
@@ -141,7 +144,23 @@ impl State {
         let shards = (0..count).map(|_| Mutex::new(shard(&mut rng))).collect();
         let gate = Gate::new(config.lists.clone())?;
         let metrics = Metrics::new(config.metrics.is_some());
-        Ok(Self { config, gate, metrics, started: Instant::now(), key, shards, registry: RwLock::default() })
+        let (started, saved, registry) = (Instant::now(), Mutex::default(), RwLock::default());
+        Ok(Self { config, gate, metrics, started, saved, key, shards, registry })
+    }
+
+    /// How long it runs.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Says that the swarms are on disk as they are now.
+    pub(crate) fn note_saved(&self) {
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How old the swarms on disk are; `None` if this tracker has not written any.
+    pub(crate) fn snapshot_age(&self) -> Option<Duration> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// To be read with a store's lock held: read before, two threads could bring their times to it in the wrong order.
@@ -222,20 +241,31 @@ impl State {
 
     /// What the metrics tell of the swarms.
     pub(crate) fn totals(&self) -> Totals {
-        let none =
-            Totals { limit: self.config.max_memory, stale_lists: self.gate.is_stale(), ..Totals::default() };
+        let none = Totals {
+            limit: self.config.max_memory,
+            stale_lists: self.gate.is_stale(),
+            snapshot_age: self.snapshot_age(),
+            ..Totals::default()
+        };
         self.shards.iter().fold(none, |sum, shard| {
             let store = &lock(shard).store;
             let evicted = store.evicted();
             Totals {
                 swarms: sum.swarms + store.swarm_count(),
                 peers: sum.peers + store.peer_count(),
+                ipv6: sum.ipv6 + store.ipv6_count(),
+                seeds: sum.seeds + store.seed_count(),
                 bytes: sum.bytes + store.bytes(),
                 evicted_swarms: sum.evicted_swarms + evicted.swarms,
                 evicted_peers: sum.evicted_peers + evicted.peers,
                 ..sum
             }
         })
+    }
+
+    /// The swarms with the most peers, the largest first. Each store is locked for a few dozen look-ups.
+    pub(crate) fn busiest(&self) -> Vec<BusySwarm> {
+        largest(self.shards.iter().flat_map(|shard| lock(shard).store.busiest()))
     }
 
     pub(crate) fn expire(&self) {

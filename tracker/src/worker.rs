@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::connection::{BUFFER_BYTES, LINGER, Shared};
 use crate::connections::Connections;
 use crate::gathering::{FOR_CONNECTIONS, Gathering};
+use crate::metrics::Metrics;
 use crate::quick::Scratch;
 use crate::state::{Link, State};
 
@@ -84,7 +85,12 @@ impl Worker {
             for (stream, link) in batch.drain(..) {
                 self.shared.state.metrics.connection();
                 if let Some(connection) = self.shared.greet(stream, link) {
-                    self.connections.add(connection.serve(Arc::clone(&self.shared)));
+                    let stays = Metrics::stays(&self.shared.state);
+                    let serve = connection.serve(Arc::clone(&self.shared));
+                    self.connections.add(async move {
+                        serve.await;
+                        drop(stays);
+                    });
                 }
             }
             if let Err(error) = accepted {

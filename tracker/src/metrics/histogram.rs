@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The upper bounds of the buckets in microseconds, and as Prometheus writes them in seconds; what takes longer is in one
 /// more. An announce takes a few microseconds: what is slower waited for a processor or for a lock.
-pub(super) const BOUNDS: [(u64, &str); 13] = [
+pub(crate) const BOUNDS: [(u64, &str); 13] = [
     (2, "0.000002"),
     (5, "0.000005"),
     (10, "0.00001"),
@@ -21,17 +21,20 @@ pub(super) const BOUNDS: [(u64, &str); 13] = [
     (2_500_000, "2.5"),
 ];
 
+/// Buckets: one a bound, and one for what is beyond all.
+pub(crate) const LATENCY_BUCKETS: usize = BOUNDS.len() + 1;
+
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
     /// The last is of what is beyond all bounds.
-    buckets: [AtomicU64; BOUNDS.len() + 1],
+    buckets: [AtomicU64; LATENCY_BUCKETS],
     nanos: AtomicU64,
 }
 
 /// What several histograms hold together.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sum {
-    pub(super) buckets: [u64; BOUNDS.len() + 1],
+    pub(super) buckets: [u64; LATENCY_BUCKETS],
     pub(super) nanos: u64,
 }
 

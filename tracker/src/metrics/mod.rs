@@ -5,17 +5,22 @@
 //!
 //! Nothing here names an address, a peer or a torrent, so that the page tells nothing about those who use the tracker.
 
+mod counts;
 mod histogram;
 mod page;
-mod serve;
+pub(crate) mod serve;
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub(crate) use self::counts::Counts;
 use self::histogram::Histogram;
+pub(crate) use self::histogram::{BOUNDS, LATENCY_BUCKETS};
 pub(crate) use self::page::Totals;
 pub(crate) use self::serve::MetricsServer;
+use crate::state::State;
 
 /// Sets of numbers: more threads than these share some, which is slower and no less right.
 const SHARDS: usize = 16;
@@ -52,16 +57,16 @@ pub(crate) enum Outcome {
 }
 
 impl Protocol {
-    const ALL: [(Self, &str); 2] = [(Self::Http, "http"), (Self::Udp, "udp")];
+    pub(crate) const ALL: [(Self, &str); 2] = [(Self::Http, "http"), (Self::Udp, "udp")];
 }
 
 impl Kind {
-    const ALL: [(Self, &str); 3] =
+    pub(crate) const ALL: [(Self, &str); 3] =
         [(Self::Announce, "announce"), (Self::Scrape, "scrape"), (Self::Other, "other")];
 }
 
 impl Outcome {
-    const ALL: [(Self, &str); 3] =
+    pub(crate) const ALL: [(Self, &str); 3] =
         [(Self::Answered, "answered"), (Self::Invalid, "invalid"), (Self::Refused, "refused")];
 }
 
@@ -78,6 +83,9 @@ struct Shard {
     requests: [AtomicU64; CELLS],
     latency: [Histogram; Protocol::ALL.len()],
     connections: AtomicU64,
+    /// Connections that stayed after their first answer, and those of them that ended.
+    opened: AtomicU64,
+    closed: AtomicU64,
 }
 
 /// The numbers of one tracker.
@@ -126,12 +134,22 @@ impl Metrics {
         }
     }
 
+    /// Counts a connection that stays, until what is given is dropped; nothing where nobody wants to know.
+    pub(crate) fn stays(state: &Arc<State>) -> Option<Staying> {
+        let metrics = &state.metrics;
+        if !metrics.is_served {
+            return None;
+        }
+        metrics.shard()?.opened.fetch_add(1, Ordering::Relaxed);
+        Some(Staying(Arc::clone(state)))
+    }
+
     /// Says whether requests are answered: `/ready` tells balancers.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Relaxed);
     }
 
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Relaxed)
     }
 
@@ -143,6 +161,17 @@ impl Metrics {
     fn sum(&self, of: impl Fn(&Shard) -> Option<&AtomicU64>) -> u64 {
         let each = self.shards.iter().filter_map(|shard| Some(of(shard)?.load(Ordering::Relaxed)));
         each.fold(0, u64::wrapping_add)
+    }
+}
+
+/// A connection that stays.
+pub(crate) struct Staying(Arc<State>);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        if let Some(shard) = self.0.metrics.shard() {
+            shard.closed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

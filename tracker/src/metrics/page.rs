@@ -1,6 +1,7 @@
 //! The page that Prometheus reads, in its text format 0.0.4.
 
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use super::histogram::{BOUNDS, Sum};
 use super::{Kind, Metrics, Outcome, Protocol, cell};
@@ -12,6 +13,10 @@ pub(crate) struct Totals {
     pub(crate) swarms: usize,
     /// Peers; one in two swarms counts twice.
     pub(crate) peers: usize,
+    /// Of the peers, those over IPv6.
+    pub(crate) ipv6: usize,
+    /// Of the peers, those that are seeds.
+    pub(crate) seeds: usize,
     /// Bytes that swarms and peers take.
     pub(crate) bytes: usize,
     /// Bytes that they may take.
@@ -22,6 +27,8 @@ pub(crate) struct Totals {
     pub(crate) evicted_peers: u64,
     /// Whether a list in force is older than its file.
     pub(crate) stale_lists: bool,
+    /// How old the swarms on disk are, if they were written.
+    pub(crate) snapshot_age: Option<Duration>,
 }
 
 /// A page being written. Writing to a String cannot fail.
@@ -55,13 +62,19 @@ impl Metrics {
         page.sample("shoal_tracker_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
         self.requests(&mut page);
         self.latency(&mut page);
-        let connections = self.sum(|shard| Some(&shard.connections));
+        let counts = self.counts();
         let help = "HTTP connections accepted.";
-        page.single("shoal_tracker_connections_total", "counter", help, connections);
+        page.single("shoal_tracker_connections_total", "counter", help, counts.accepted);
+        let help = "HTTP connections that stay open after their first request.";
+        page.single("shoal_tracker_open_connections", "gauge", help, counts.open);
         let help = "Swarms with a peer, or remembered for their count of downloads.";
         page.single("shoal_tracker_swarms", "gauge", help, totals.swarms);
         let help = "Peers; one in two swarms counts twice.";
         page.single("shoal_tracker_peers", "gauge", help, totals.peers);
+        let help = "Those of the peers that are seeds.";
+        page.single("shoal_tracker_seeds", "gauge", help, totals.seeds);
+        let help = "Those of the peers that are reached over IPv6.";
+        page.single("shoal_tracker_ipv6_peers", "gauge", help, totals.ipv6);
         let help = "Memory that swarms and peers take.";
         page.single("shoal_tracker_store_bytes", "gauge", help, totals.bytes);
         let help = "Memory that swarms and peers may take before the least used have to go.";
@@ -73,6 +86,10 @@ impl Metrics {
         let help =
             "1 if a list of who may use the tracker could not be read again and the one before is in force.";
         page.single("shoal_tracker_lists_stale", "gauge", help, u8::from(totals.stale_lists));
+        if let Some(age) = totals.snapshot_age {
+            let help = "How old the swarms on disk are; not there before they were first written.";
+            page.single("shoal_tracker_snapshot_age_seconds", "gauge", help, age.as_secs());
+        }
         let help = "1 while requests are answered, as /ready says.";
         page.single("shoal_tracker_ready", "gauge", help, u8::from(self.is_ready()));
         page.0

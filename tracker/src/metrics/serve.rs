@@ -1,4 +1,4 @@
-//! The address of the operator's own: `/metrics`, `/health` and `/ready`, apart from the tracker's addresses, so that what
+//! The address of the operator's own: the status page, `/metrics`, `/health` and `/ready`, apart from the tracker's addresses, so that what
 //! strangers do to those does not hide how the tracker fares, and strangers need not see it.
 //!
 //! Invariant: a few connections with deadlines, as on the tracker's own addresses.
@@ -16,10 +16,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connections::Connections;
 use crate::state::State;
+use crate::status::{Listening, SAMPLE_EVERY, Status};
 use crate::{TrackerError, listen};
 
 /// Prometheus, a balancer or two, and somebody who looks.
@@ -52,12 +53,22 @@ impl MetricsServer {
         }
     }
 
-    /// Answers until it is dropped.
-    pub(crate) async fn run(self, state: Arc<State>) {
+    /// Answers until it is dropped; says that the tracker is on these addresses.
+    pub(crate) async fn run(self, state: Arc<State>, listening: Listening) {
+        let status = Arc::new(Status::new(listening));
         let mut connections = Connections::new(MAX_CONNECTIONS);
+        let mut sample = interval(SAMPLE_EVERY);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => connections.add(serve(stream, Arc::clone(&state))),
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = sample.tick() => {
+                    status.sample(&state);
+                    continue;
+                }
+            };
+            match accepted {
+                Ok((stream, _)) => connections.add(serve(stream, Arc::clone(&state), Arc::clone(&status))),
                 Err(error) => {
                     tracing::debug!("the metrics' address: {error}");
                     sleep(PAUSE).await;
@@ -67,9 +78,9 @@ impl MetricsServer {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>) {
+async fn serve(stream: TcpStream, state: Arc<State>, status: Arc<Status>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&state, request.method(), request.uri().path());
+        let response = answer(&state, &status, &request);
         async { Ok::<_, io::Error>(response) }
     });
     let connection = pin!(
@@ -84,12 +95,12 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
 }
 
-pub(super) fn answer(state: &State, method: &Method, path: &str) -> Response<Body> {
+pub(crate) fn answer<B>(state: &State, status: &Status, request: &Request<B>) -> Response<Body> {
     let text = |status, text: &'static str| respond(status, "text/plain; charset=utf-8", text.into());
-    if method != Method::GET && method != Method::HEAD {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here.\n");
     }
-    match path {
+    match request.uri().path() {
         "/metrics" => {
             let page = state.metrics.page(&state.totals());
             respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
@@ -97,7 +108,12 @@ pub(super) fn answer(state: &State, method: &Method, path: &str) -> Response<Bod
         "/health" => text(StatusCode::OK, "alive\n"),
         "/ready" if state.metrics.is_ready() => text(StatusCode::OK, "ready\n"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        _ => text(StatusCode::NOT_FOUND, "There are /metrics, /health and /ready.\n"),
+        _ => status.answer(state, request.uri(), request.headers()).unwrap_or_else(|| {
+            text(
+                StatusCode::NOT_FOUND,
+                "There are a page at /, /status.json, /metrics, /health and /ready.\n",
+            )
+        }),
     }
 }
 

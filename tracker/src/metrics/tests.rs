@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::TrackerConfig;
 use crate::state::State;
+use crate::status::{Listening, Status};
 
 fn value(page: &str, sample: &str) -> Option<String> {
     page.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ').map(str::to_owned))
@@ -90,7 +91,8 @@ fn metrics_that_nobody_can_read_are_not_counted() {
 
 #[test]
 fn every_metric_has_a_type_and_stands_in_the_operators_page() {
-    let page = served().page(&Totals::default());
+    let totals = Totals { snapshot_age: Some(Duration::from_secs(7)), ..Totals::default() };
+    let page = served().page(&totals);
     let names = |prefix: &str| -> BTreeSet<String> {
         page.lines()
             .filter_map(|line| line.strip_prefix(prefix)?.split(' ').next().map(str::to_owned))
@@ -124,8 +126,12 @@ fn every_metric_has_a_type_and_stands_in_the_operators_page() {
 async fn the_operators_address_tells_metrics_health_and_readiness() {
     let metrics = Some("127.0.0.1:0".parse().unwrap());
     let state = State::new(TrackerConfig { metrics, ..TrackerConfig::open() }).unwrap();
+    let status = Status::new(Listening::default());
+    let ask = |method, path| {
+        serve::answer(&state, &status, &Request::builder().method(method).uri(path).body(()).unwrap())
+    };
     let get = async |path| {
-        let response = serve::answer(&state, &Method::GET, path);
+        let response = ask(Method::GET, path);
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -139,6 +145,6 @@ async fn the_operators_address_tells_metrics_health_and_readiness() {
     assert_eq!(value(&page, "shoal_tracker_ready").as_deref(), Some("1"));
     assert_eq!(value(&page, "shoal_tracker_store_limit_bytes"), Some((256u32 << 20).to_string()));
     assert_eq!(get("/announce").await.0, StatusCode::NOT_FOUND);
-    let post = serve::answer(&state, &Method::POST, "/metrics");
+    let post = ask(Method::POST, "/metrics");
     assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
 }

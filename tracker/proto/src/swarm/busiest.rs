@@ -107,8 +107,10 @@ mod tests {
 
     /// A store with so many peers in swarm 0, 1 and so on, every second of them a seed.
     fn store(peers: &[u8]) -> SwarmStore {
-        let mut store =
-            SwarmStore::new(Limits::for_interval(std::time::Duration::from_secs(1800)), HashKey::new([1; 16]));
+        let mut store = SwarmStore::new(
+            Limits::for_interval(std::time::Duration::from_secs(1800)),
+            HashKey::new([1; 16]),
+        );
         for (swarm, &count) in (0..).zip(peers) {
             for peer in 0..count {
                 announce(&mut store, swarm, peer, Event::Started);
