@@ -254,3 +254,42 @@ fn what_a_tracker_cannot_be_told_is_named() {
     let printed = inside(folder.path()).run(&["tracker", "--print-config"]).done();
     assert!(printed.out().contains("\ninterval = \"30m\"\n"), "{printed:?}");
 }
+
+#[test]
+fn the_operators_address_has_a_page_for_people_and_its_data() {
+    let folder = tempdir().unwrap();
+    let arguments = ["tracker", "--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+    let mut tracker = start(folder.path(), &arguments);
+    let http = tracker.line();
+    let said =
+        |object: &serde_json::Value| object["message"].as_str().is_some_and(|text| text.contains("/metrics"));
+    let said = tracker.object(said)["message"].as_str().unwrap().to_owned();
+    let operators = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    announce(&http, &"%AB".repeat(20));
+    let ask = |method: &str, path: &str, host: &str| {
+        let mut stream = std::net::TcpStream::connect(&operators).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let page = ask("GET", "/", &operators);
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<title>shoal tracker</title>"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{page}");
+    let data = || {
+        let answer = ask("GET", "/status.json?span=5m", &operators);
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    };
+    // Both come with time: the busiest swarms by the expiry, the points by the second.
+    wait_until(|| data()["busiest"][0]["info_hash"] == "ab".repeat(20));
+    wait_until(|| data()["history"]["at"].as_array().is_some_and(|at| at.len() >= 2));
+    assert_eq!(data()["requests"]["rows"][0]["counts"][0], 1);
+    assert!(ask("GET", "/announce", &operators).starts_with("HTTP/1.1 404 "));
+    assert!(ask("POST", "/status.json", &operators).starts_with("HTTP/1.1 405 "));
+    assert!(ask("GET", "/", "evil.example").starts_with("HTTP/1.1 421 "));
+    let head = ask("HEAD", "/", &operators);
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+}

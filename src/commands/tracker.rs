@@ -55,7 +55,9 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
         context.results.flush()?;
         context.screen.say("the tracker runs at the addresses above; Ctrl-C ends it");
         if let Some(address) = tracker.metrics_addr() {
-            context.screen.say(&format!("its metrics are at http://{address}/metrics"));
+            context.screen.say(&format!(
+                "how it fares is at http://{address}/, for programs at http://{address}/metrics"
+            ));
         }
         let handle = tracker.handle();
         let interrupt = context.interrupt.clone();

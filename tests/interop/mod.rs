@@ -5,6 +5,7 @@
 
 mod exchange;
 mod magnets;
+mod status_page;
 mod support;
 mod swarm;
 mod torrents;

@@ -245,6 +245,7 @@ impl State {
             limit: self.config.max_memory,
             stale_lists: self.gate.is_stale(),
             snapshot_age: self.snapshot_age(),
+            refusals: self.gate.refusals(),
             ..Totals::default()
         };
         self.shards.iter().fold(none, |sum, shard| {

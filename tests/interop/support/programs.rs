@@ -36,6 +36,7 @@ pub(crate) fn require_libtorrent() {
 fn package_of(program: &str) -> Option<&'static str> {
     Some(match program {
         "aria2c" => "aria2",
+        "chromium" => "chromium",
         "ip" | "tc" => "iproute2",
         "mktorrent" => "mktorrent",
         "opentracker" => "opentracker",

@@ -8,6 +8,7 @@
 
 mod lists;
 mod proxied;
+mod refusals;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,8 @@ use rand::rngs::SysRng;
 use tracker_proto::access::{PasskeyKey, Refusal, Rules, forwarded};
 
 pub use self::lists::{AccessConfig, ListChange, ListError, ListReport};
+pub(crate) use self::refusals::REASONS;
+use self::refusals::Refusals;
 use crate::TrackerError;
 
 /// The rules in force.
@@ -32,6 +35,7 @@ pub(crate) struct Gate {
     is_open: bool,
     /// Whether a list could not be read the last time.
     is_stale: AtomicBool,
+    refusals: Refusals,
 }
 
 impl Gate {
@@ -48,6 +52,7 @@ impl Gate {
             rules: RwLock::new(Arc::new(rules)),
             is_open,
             is_stale: AtomicBool::new(false),
+            refusals: Refusals::default(),
         })
     }
 
@@ -63,6 +68,11 @@ impl Gate {
     /// Whether a list in force is older than its file, because that could not be read.
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Relaxed)
+    }
+
+    /// How many were refused for each of [`REASONS`].
+    pub(crate) fn refusals(&self) -> [u64; REASONS.len()] {
+        self.refusals.counts()
     }
 
     /// Whether announce URLs have a passkey in their path.
@@ -89,7 +99,7 @@ impl Gate {
         if self.config.trusted.is_empty() {
             return Ok(direct);
         }
-        forwarded(direct, &self.config.trusted, headers)
+        self.refusals.note(forwarded(direct, &self.config.trusted, headers))
     }
 
     /// The address to enter for a client that claims one with `ip=`: only those in trusted networks are believed.
@@ -109,8 +119,8 @@ impl Gate {
             return Ok(());
         }
         let rules = self.rules();
-        rules.judge_asker(entered, passkey)?;
-        rules.judge_swarm(info_hash)
+        let judged = rules.judge_asker(entered, passkey).and_then(|()| rules.judge_swarm(info_hash));
+        self.refusals.note(judged)
     }
 
     /// Judges a scrape, and leaves those of its swarms that are served.
@@ -124,7 +134,7 @@ impl Gate {
             return Ok(());
         }
         let rules = self.rules();
-        rules.judge_asker(from, passkey)?;
+        self.refusals.note(rules.judge_asker(from, passkey))?;
         info_hashes.retain(|info_hash| rules.judge_swarm(info_hash).is_ok());
         Ok(())
     }

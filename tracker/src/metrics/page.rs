@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::histogram::{BOUNDS, Sum};
 use super::{Kind, Metrics, Outcome, Protocol, cell};
+use crate::access::REASONS;
 
 /// What the swarms are like when the page is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct Totals {
     pub(crate) stale_lists: bool,
     /// How old the swarms on disk are, if they were written.
     pub(crate) snapshot_age: Option<Duration>,
+    /// Requests refused, for each of [`REASONS`].
+    pub(crate) refusals: [u64; REASONS.len()],
 }
 
 /// A page being written. Writing to a String cannot fail.
@@ -61,6 +64,11 @@ impl Metrics {
         page.metric("shoal_tracker_info", "gauge", help);
         page.sample("shoal_tracker_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
         self.requests(&mut page);
+        let name = "shoal_tracker_refusals_total";
+        page.metric(name, "counter", "Requests that the operator's rules do not allow, by why.");
+        for ((_, reason, _), count) in REASONS.iter().zip(totals.refusals) {
+            page.sample(name, &format!("reason=\"{reason}\""), count);
+        }
         self.latency(&mut page);
         let counts = self.counts();
         let help = "HTTP connections accepted.";

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::history::{History, Point, Sample};
-use super::text::{bytes, duration, grouped};
+use super::text::{duration, grouped};
+use crate::access::REASONS;
 use crate::metrics::{Counts, Kind, Outcome, Protocol, Totals};
 use crate::state::State;
 
@@ -204,7 +205,14 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
     };
     add("HTTP", addresses(&listening.http), false);
     add("UDP", addresses(&listening.udp), false);
+    let count = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
+    let ipv4 = totals.peers.saturating_sub(totals.ipv6);
+    add("Peers", format!("{} over IPv4, {} over IPv6", count(ipv4), count(totals.ipv6)), false);
     let (open, accepted) = (grouped(counts.open), grouped(counts.accepted));
+    let refused = REASONS.iter().zip(totals.refusals).filter(|&(_, count)| count > 0);
+    let refused: Vec<_> =
+        refused.map(|((_, _, reason), count)| format!("{} for {reason}", grouped(count))).collect();
+    add("Refused", if refused.is_empty() { "nobody".to_owned() } else { refused.join(", ") }, false);
     add("Connections", format!("{open} open, {accepted} accepted"), false);
     let age = |age: Duration| format!("{} old", duration(age));
     match (totals.snapshot_age, &state.config.state_dir) {
@@ -223,8 +231,6 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
     if totals.stale_lists {
         add("Lists", "one could not be read; the one before is in force".to_owned(), true);
     }
-    let memory = format!("{} of {}", bytes(totals.bytes), bytes(totals.limit));
-    add("Swarms' memory", memory, false);
     details
 }
 

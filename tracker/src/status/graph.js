@@ -25,29 +25,49 @@ function html(name, className, text = "") {
   return element;
 }
 
-/** The first of 1, 2, 5, 10, 20 … times `least` that is not below `number`. */
-function round(number, least) {
-  let step = least;
-  for (const factor of [2, 2.5, 2]) {
-    if (step >= number) return step;
-    step *= factor;
-  }
-  return round(number, step);
+/** The first of 1, 2, 5, 10, 20 and so on that is not below `number`. */
+function round(number) {
+  let step = 1;
+  for (let i = 0; step < number; i += 1) step *= i % 3 === 1 ? 2.5 : 2;
+  return step;
+}
+
+/** An axis from 0: its marks, and how high up a value is, from 0 to 1. */
+function linear(values) {
+  const highest = Math.max(0, ...values);
+  const step = round(highest / 5);
+  const count = Math.max(2, Math.ceil(highest / step));
+  return {
+    marks: Array.from({ length: count + 1 }, (_, i) => i * step),
+    share: (value) => value / (count * step),
+  };
+}
+
+/** An axis of powers of ten, likewise. */
+function logarithmic(values) {
+  const positive = values.filter((value) => value > 0);
+  const least = Math.floor(Math.log10(Math.min(...positive, 10)));
+  const most = Math.max(least + 2, Math.ceil(Math.log10(Math.max(...positive, 1))));
+  return {
+    marks: Array.from({ length: most - least + 1 }, (_, i) => 10 ** (least + i)),
+    share: (value) => Math.max(0, (Math.log10(Math.max(value, Number.MIN_VALUE)) - least) / (most - least)),
+  };
 }
 
 /** 14:05, or 14:05:09. */
 function clock(seconds, exact) {
-  const options = exact ? { timeStyle: "medium" } : { hour: "2-digit", minute: "2-digit" };
-  return new Date(seconds * 1000).toLocaleTimeString([], options);
+  const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(exact && { second: "2-digit" }) };
+  return new Date(seconds * 1000).toLocaleTimeString([], parts);
 }
 
 export class Graph {
   /**
-   * `series` is two of `{ key, label }`. `stacked` adds the second on top of the first. `least` is the smallest distance
-   * of two values on the axis. `format(value)` writes a value with its unit.
+   * `series` is two of `{ key, label }`. `form` is "stacked", the second on top of the first and the axis from 0, or
+   * "logarithmic", each for itself and a mark a power of ten. `axis(value)` writes a value at the axis, where there is
+   * little room, and `exact(value)` everywhere else.
    */
-  constructor({ title, series, stacked, least, format }) {
-    Object.assign(this, { title, series, stacked, least, format });
+  constructor({ title, series, form, axis, exact }) {
+    Object.assign(this, { title, series, axis, exact, stacked: form === "stacked" });
     this.element = html("figure", "");
     const caption = html("figcaption", "");
     const legend = html("span", "legend");
@@ -89,18 +109,18 @@ export class Graph {
     if (!width || this.seconds === undefined) return;
     this.width = width;
     const shown = this.points.filter(({ time }) => time > this.now - this.seconds);
-    const highest = Math.max(0, ...shown.flatMap((point) => this.heights(point)).filter((value) => value !== null));
-    const step = round(highest / 4, this.least);
-    const top = step * Math.max(2, Math.ceil(highest / step));
+    const heights = shown.flatMap((point) => this.heights(point)).filter((value) => value !== null);
+    const { marks, share } = (this.stacked ? linear : logarithmic)(heights);
     const right = width - MARGIN.right;
     const bottom = height - MARGIN.bottom;
     this.x = (time) => right - ((this.now - time) / this.seconds) * (right - MARGIN.left);
-    this.y = (value) => bottom - (value / top) * (bottom - MARGIN.top);
+    this.y = (value) => bottom - share(value) * (bottom - MARGIN.top);
     const parts = [];
-    for (let value = 0; value <= top + step / 2; value += step) {
+    for (const value of marks) {
       const y = Math.round(this.y(value)) + 0.5;
-      parts.push(svg("line", { class: value ? "rule" : "base", x1: MARGIN.left, x2: right, y1: y, y2: y }));
-      parts.push(svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, this.format(value)));
+      const line = value === marks[0] ? "base" : "rule";
+      parts.push(svg("line", { class: line, x1: MARGIN.left, x2: right, y1: y, y2: y }));
+      parts.push(svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, this.axis(value)));
     }
     parts.push(...this.times(right, height));
     if (shown.length === 0) {
@@ -111,20 +131,20 @@ export class Graph {
     this.overlay = svg("g");
     this.canvas.replaceChildren(...parts, this.overlay);
     this.shown = shown;
-    this.describe(shown, highest);
+    this.describe(shown, heights);
     this.drawChosen();
   }
 
   /** The marks of time: full minutes or hours of the reader's clock. */
   times(right, height) {
-    const most = Math.max(2, Math.floor((right - MARGIN.left) / 80));
+    const most = Math.max(2, Math.floor((right - MARGIN.left) / 64));
     const step = TIME_STEPS.find((step) => this.seconds / step <= most) ?? 86400;
     const offset = new Date(this.now * 1000).getTimezoneOffset() * 60;
     const parts = [];
     const first = Math.ceil((this.now - this.seconds - offset) / step) * step + offset;
     for (let time = first; time <= this.now; time += step) {
       const x = this.x(time);
-      if (x < MARGIN.left + 8 || x > right - 8) continue;
+      if (x < MARGIN.left + 8 || x > right - 6) continue;
       parts.push(svg("text", { x, y: height - 6, "text-anchor": "middle" }, clock(time, false)));
     }
     return parts;
@@ -156,7 +176,10 @@ export class Graph {
       end();
       if (!path) continue;
       const drawn = [];
-      if (this.stacked) drawn.push(svg("path", { class: `area s${i}`, d: area }));
+      if (this.stacked) {
+        // What is beneath is not seen through it.
+        drawn.push(svg("path", { class: "ground", d: area }), svg("path", { class: `area s${i}`, d: area }));
+      }
       drawn.push(svg("path", { class: `line s${i}`, d: path, "stroke-linecap": "round" }));
       parts.unshift(...drawn);
     }
@@ -164,14 +187,15 @@ export class Graph {
   }
 
   /** What a screen reader says of the graph. */
-  describe(points, highest) {
+  describe(points, heights) {
+    const highest = heights.length ? this.exact(Math.max(...heights)) : "none";
     const last = points.at(-1);
     const now = last ? this.series.map(({ label }, i) => `${label} ${this.write(last.values[i])}`).join(", ") : "no points yet";
-    this.canvas.setAttribute("aria-label", `${this.title}. Now: ${now}. Highest: ${this.format(highest)}. Arrow keys tell the values.`);
+    this.canvas.setAttribute("aria-label", `${this.title}. Now: ${now}. Highest: ${highest}. Arrow keys tell the values.`);
   }
 
   write(value) {
-    return value === null ? "–" : this.format(value);
+    return value === null ? "–" : this.exact(value);
   }
 
   chooseNear(x) {

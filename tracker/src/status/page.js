@@ -7,6 +7,7 @@ import { Graph } from "./graph.js";
 
 const EVERY = 2000;
 const DEADLINE = 5000;
+/** Between the digits of a number. */
 const SPACE = "\u202f";
 
 const byId = (id) => document.getElementById(id);
@@ -15,7 +16,10 @@ const byId = (id) => document.getElementById(id);
 
 const grouped = (number) => String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, SPACE);
 
-const rate = (number) => (number >= 10 || number === 0 ? grouped(number) : number.toFixed(1));
+const rate = (number) => (number >= 10 || Number.isInteger(number) ? grouped(number) : number.toFixed(1));
+
+/** With one decimal if it is small. */
+const decimal = (number) => (number >= 10 || Number.isInteger(number) ? Math.round(number) : number.toFixed(1));
 
 /** Short, for an axis: 1.5k, 20M. */
 function short(number) {
@@ -26,7 +30,7 @@ function short(number) {
 function latency(micros) {
   if (micros === null) return "–";
   if (micros < 1e3) return `${Math.round(micros)} µs`;
-  return micros < 1e6 ? `${(micros / 1e3).toFixed(1)} ms` : `${(micros / 1e6).toFixed(1)} s`;
+  return micros < 1e6 ? `${decimal(micros / 1e3)} ms` : `${decimal(micros / 1e6)} s`;
 }
 
 function bytes(number) {
@@ -48,31 +52,34 @@ function duration(seconds) {
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
-// The graphs.
+/** With one decimal. */
+function mean(all, of) {
+  const tenths = of ? Math.floor((all * 10) / of) : 0;
+  return tenths >= 1000 ? grouped(Math.floor(tenths / 10)) : (tenths / 10).toFixed(1);
+}
 
-/** On the axis whole numbers, under the pointer all that is known. */
-const perSecond = (value) => (value >= 1e4 ? short(value) : rate(value));
+// The graphs.
 
 const graphs = [
   {
     title: "Announces a second",
     series: [{ key: "announces_http", label: "HTTP" }, { key: "announces_udp", label: "UDP" }],
-    stacked: true, least: 1, format: perSecond,
+    form: "stacked", axis: short, exact: rate,
   },
   {
     title: "Scrapes a second",
     series: [{ key: "scrapes_http", label: "HTTP" }, { key: "scrapes_udp", label: "UDP" }],
-    stacked: true, least: 1, format: perSecond,
+    form: "stacked", axis: short, exact: rate,
   },
   {
-    title: "Time of an answer",
-    series: [{ key: "p50", label: "half of them" }, { key: "p99", label: "99 in 100" }],
-    stacked: false, least: 5, format: latency,
+    title: "Answer time",
+    series: [{ key: "p50", label: "p50" }, { key: "p99", label: "p99" }],
+    form: "logarithmic", axis: latency, exact: latency,
   },
   {
     title: "Peers",
     series: [{ key: "seeds", label: "seeds" }, { key: "leechers", label: "leechers" }],
-    stacked: true, least: 1, format: short,
+    form: "stacked", axis: short, exact: grouped,
   },
 ].map((description) => new Graph(description));
 
@@ -84,24 +91,27 @@ function setText(id, text) {
 }
 
 const sum = ([http, udp]) => rate(http + udp);
-const parts = ([http, udp]) => `HTTP ${rate(http)} · UDP ${rate(udp)}`;
 
 function showNumbers(status) {
   const { now, peers, memory } = status;
   setText("uptime", duration(status.uptime));
   setText("announces", sum(now.announces));
-  setText("announces-parts", parts(now.announces));
+  setText("announces-http", `HTTP ${rate(now.announces[0])}`);
+  setText("announces-udp", `UDP ${rate(now.announces[1])}`);
   setText("scrapes", sum(now.scrapes));
-  setText("scrapes-parts", parts(now.scrapes));
+  setText("scrapes-http", `HTTP ${rate(now.scrapes[0])}`);
+  setText("scrapes-udp", `UDP ${rate(now.scrapes[1])}`);
   setText("p50", latency(now.p50));
   setText("p99", latency(now.p99));
   setText("peers", grouped(peers.all));
-  setText("peers-roles", `${grouped(peers.seeds)} seeds · ${grouped(peers.leechers)} leechers`);
-  setText("peers-families", `IPv4 ${grouped(peers.ipv4)} · IPv6 ${grouped(peers.ipv6)}`);
+  setText("seeds", `seeds ${grouped(peers.seeds)}`);
+  setText("leechers", `leechers ${grouped(peers.leechers)}`);
   setText("swarms", grouped(status.swarms));
+  setText("swarms-size", `${mean(peers.all, status.swarms)} peers each`);
   setText("memory", bytes(memory.used));
   setText("memory-limit", bytes(memory.limit));
-  byId("memory-meter").value = memory.used;
+  setShare(byId("memory-share"), memory.used / Math.max(1, memory.limit));
+  byId("memory-meter").setAttribute("aria-valuenow", memory.used);
 }
 
 /** A new element with text or elements in it. */
@@ -114,12 +124,21 @@ function make(name, attributes, ...content) {
 
 const numberCell = (number) => make("td", number ? {} : { class: "zero" }, grouped(number));
 
+/** Makes a part of a bar this long, of 1. */
+function setShare(part, length, from = 0) {
+  part.setAttribute("x", `${(100 * from).toFixed(2)}%`);
+  part.setAttribute("width", `${(100 * length).toFixed(2)}%`);
+}
+
 /** A bar as long as the swarm is large beside the largest, its seeds first. */
 function share({ seeders, leechers }, largest) {
-  const bar = make("span", { class: "share", "aria-hidden": "true" });
-  for (const count of [seeders, leechers]) {
-    const part = document.createElement("i");
-    part.style.width = `${(100 * count) / Math.max(1, largest)}%`;
+  const bar = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  bar.setAttribute("class", "share");
+  bar.setAttribute("aria-hidden", "true");
+  for (const [count, before] of [[seeders, 0], [leechers, seeders]]) {
+    const part = document.createElementNS(bar.namespaceURI, "rect");
+    part.setAttribute("height", "100%");
+    setShare(part, count / largest, before / largest);
     bar.append(part);
   }
   return bar;

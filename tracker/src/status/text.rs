@@ -15,9 +15,9 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// With one decimal at most.
+/// With one decimal if it is small.
 pub(super) fn rate(number: f32) -> String {
-    if number >= 10.0 || number == 0.0 { grouped(whole(number)) } else { format!("{number:.1}") }
+    if number >= 10.0 || number.fract() == 0.0 { grouped(whole(number)) } else { format!("{number:.1}") }
 }
 
 /// Of microseconds.
@@ -25,8 +25,8 @@ pub(super) fn latency(micros: Option<f32>) -> String {
     match micros {
         None => "–".to_owned(),
         Some(micros) if micros < 1_000.0 => format!("{micros:.0} µs"),
-        Some(micros) if micros < 1_000_000.0 => format!("{:.1} ms", micros / 1e3),
-        Some(micros) => format!("{:.1} s", micros / 1e6),
+        Some(micros) if micros < 1_000_000.0 => format!("{} ms", rate(micros / 1e3)),
+        Some(micros) => format!("{} s", rate(micros / 1e6)),
     }
 }
 
