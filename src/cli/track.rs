@@ -30,7 +30,7 @@ pub(crate) struct TrackerArgs {
     /// How often they are written there.
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "60s")]
     pub(crate) snapshot_interval: Duration,
-    /// Serve /metrics for Prometheus, /health and /ready on this address of your own.
+    /// Serve a status page, /metrics for Prometheus, /health and /ready on this address of your own.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
     /// Ask clients to announce this often.

@@ -58,7 +58,7 @@ pub struct TrackerConfig {
     pub udp_workers: usize,
     /// The key of UDP's connection ids, where several trackers are to accept each other's; else one is made up.
     pub connection_key: Option<ConnectionKey>,
-    /// The address of the operator's own: `/metrics`, `/health`, `/ready`. Without it nothing is counted.
+    /// The address of the operator's own: a page, `/metrics`, `/health`, `/ready`. Without it nothing is counted.
     pub metrics: Option<SocketAddr>,
     /// How often clients are asked to announce.
     pub interval: Duration,

@@ -25,6 +25,8 @@ const NUMWANT: u32 = 50;
 const SEEDS: u32 = 7;
 /// As many swarms as a busy tracker has, far too many for the processor's caches.
 const SWARMS: u32 = 100_000;
+/// As many swarms as the default ceiling holds of one peer each, by half.
+const MANY: u32 = 1_000_000;
 /// Peers in each.
 const SMALL: u32 = 10;
 /// A prime, so that the peers come in an order that is none of the store's.
@@ -176,11 +178,27 @@ fn expiry(c: &mut Criterion) {
     group.finish();
 }
 
+/// What announces to the same store wait for: a second's part of a round of expiry, and a look at the busiest swarms.
+fn pauses(c: &mut Criterion) {
+    let mut tracker = Tracker::of(1);
+    for index in 0..MANY {
+        let mut info_hash = [3; 20];
+        info_hash[..4].copy_from_slice(&index.to_be_bytes());
+        tracker.announce(&Announce { info_hash: InfoHash::new(info_hash), ..announce(index, Event::None) });
+    }
+    let mut group = c.benchmark_group("a million swarms");
+    group.bench_function("a sixtieth of a round of expiry", |b| {
+        b.iter(|| tracker.store.expire(black_box(tracker.now), tracker.store.work() / 60));
+    });
+    group.bench_function("the busiest", |b| b.iter(|| black_box(&tracker.store).busiest()));
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
-    targets = announces, scrapes, expiry
+    targets = announces, scrapes, expiry, pauses
 }
 criterion_main!(benches);

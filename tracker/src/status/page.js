@@ -195,7 +195,7 @@ async function ask() {
   } catch {
     // Another question took its place: that one will tell.
     if (asking !== question) return;
-    showState("down", `Tracker not answering since ${answered.toLocaleTimeString()}`);
+    showState("down", `Tracker not answering since ${answered.toLocaleTimeString([], { hourCycle: "h23" })}`);
   } finally {
     clearTimeout(deadline);
   }
