@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::Service as _;
 
+use crate::metrics::Staying;
 use crate::quick::{Next, Scratch};
 use crate::state::{Link, State};
 
@@ -130,8 +131,8 @@ impl Then {
 }
 
 impl Connection {
-    /// Serves the connection until it ends, its time is up or the tracker stops.
-    pub(crate) async fn serve(self, shared: Arc<Shared>) {
+    /// Serves the connection until it ends, its time is up or the tracker stops; it counts as open as long.
+    pub(crate) async fn serve(self, shared: Arc<Shared>, _stays: Option<Staying>) {
         let Self { stream, mut link, mut then, mut owes } = self;
         let Ok(mut stream) = TcpStream::from_std(stream) else { return };
         if let Then::Introduced = then {

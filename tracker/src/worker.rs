@@ -86,11 +86,7 @@ impl Worker {
                 self.shared.state.metrics.connection();
                 if let Some(connection) = self.shared.greet(stream, link) {
                     let stays = Metrics::stays(&self.shared.state);
-                    let serve = connection.serve(Arc::clone(&self.shared));
-                    self.connections.add(async move {
-                        serve.await;
-                        drop(stays);
-                    });
+                    self.connections.add(connection.serve(Arc::clone(&self.shared), stays));
                 }
             }
             if let Err(error) = accepted {

@@ -137,3 +137,34 @@ fn an_open_tracker_reads_no_files_and_serves_everybody() {
     assert!(gate.is_open && !gate.is_private() && is_served(&gate));
     assert!(gate.reload().is_empty());
 }
+
+#[test]
+fn who_is_refused_is_counted_by_why() {
+    let folder = TempDir::new().unwrap();
+    let [torrents, networks, passkeys] =
+        ["torrents", "networks", "passkeys"].map(|name| folder.path().join(name));
+    std::fs::write(&torrents, HASH.to_string()).unwrap();
+    std::fs::write(&networks, "192.0.2.0/24").unwrap();
+    std::fs::write(&passkeys, "0123456789abcdef").unwrap();
+    let config = AccessConfig {
+        deny_hashes: Some(torrents),
+        deny_networks: Some(networks),
+        passkeys: Some(passkeys),
+        ..trusting("198.51.100.0/24")
+    };
+    let gate = Gate::new(config).unwrap();
+    let (passkey, other): (&[u8], &[u8]) = (b"0123456789abcdef", b"0123456789abcdeX");
+    let (near, far) = (ip("192.0.2.1"), ip("203.0.113.1"));
+    assert!(gate.judge(near, Some(passkey), &HASH).is_err());
+    for _ in 0..2 {
+        assert!(gate.judge(far, Some(passkey), &HASH).is_err());
+    }
+    assert!(gate.judge(far, None, &HASH).is_err());
+    assert!(gate.judge_scrape(far, Some(other), &mut vec![HASH]).is_err());
+    assert!(gate.client(ip("198.51.100.1"), [b"nobody".as_slice()].into_iter()).is_err());
+    assert!(gate.judge(far, Some(passkey), &InfoHash::new([1; 20])).is_ok());
+    let counts: Vec<_> = REASONS.iter().map(|(_, reason, _)| *reason).zip(gate.refusals()).collect();
+    let expected =
+        [("network", 1), ("torrent", 2), ("no_passkey", 1), ("wrong_passkey", 1), ("forwarder", 1)];
+    assert_eq!(counts, expected);
+}

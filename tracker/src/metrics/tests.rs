@@ -148,3 +148,18 @@ async fn the_operators_address_tells_metrics_health_and_readiness() {
     let post = ask(Method::POST, "/metrics");
     assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
+
+#[test]
+fn a_connection_that_stays_is_open_until_it_ends_on_whatever_thread() {
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
+    let state = Arc::new(State::new(TrackerConfig { metrics, ..TrackerConfig::open() }).unwrap());
+    let (first, second) = (Metrics::stays(&state), Metrics::stays(&state));
+    assert!(first.is_some());
+    assert_eq!(state.metrics.counts().open, 2);
+    std::thread::spawn(move || drop(first)).join().unwrap();
+    assert_eq!(state.metrics.counts().open, 1);
+    drop(second);
+    assert_eq!(state.metrics.counts().open, 0);
+    let unserved = Arc::new(State::new(TrackerConfig::open()).unwrap());
+    assert!(Metrics::stays(&unserved).is_none());
+}

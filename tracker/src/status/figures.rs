@@ -4,7 +4,6 @@
 //! they stay text.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -214,15 +213,15 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
         refused.map(|((_, _, reason), count)| format!("{} for {reason}", grouped(count))).collect();
     add("Refused", if refused.is_empty() { "nobody".to_owned() } else { refused.join(", ") }, false);
     add("Connections", format!("{open} open, {accepted} accepted"), false);
-    let age = |age: Duration| format!("{} old", duration(age));
-    match (totals.snapshot_age, &state.config.state_dir) {
-        (None, None) => {
-            add("Snapshot", "none: without --state-dir a restart forgets the swarms".to_owned(), false)
-        }
-        (None, Some(_)) => add("Snapshot", "not written yet".to_owned(), false),
+    let (snapshot, is_late) = match (totals.snapshot_age, &state.config.state_dir) {
+        (None, None) => ("none: without --state-dir a restart forgets the swarms".to_owned(), false),
+        (None, Some(_)) => ("not written yet".to_owned(), false),
         // Three in a row failed, or the disk hangs.
-        (Some(old), _) => add("Snapshot", age(old), old > state.config.snapshot_interval.saturating_mul(3)),
-    }
+        (Some(age), _) => {
+            (format!("{} old", duration(age)), age > state.config.snapshot_interval.saturating_mul(3))
+        }
+    };
+    add("Snapshot", snapshot, is_late);
     let evicted = match (totals.evicted_swarms, totals.evicted_peers) {
         (0, 0) => "nobody".to_owned(),
         (swarms, peers) => format!("{} swarms, {} peers", grouped(swarms), grouped(peers)),
