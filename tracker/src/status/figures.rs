@@ -213,13 +213,12 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
         refused.map(|((_, _, reason), count)| format!("{} for {reason}", grouped(count))).collect();
     add("Refused", if refused.is_empty() { "nobody".to_owned() } else { refused.join(", ") }, false);
     add("Connections", format!("{open} open, {accepted} accepted"), false);
+    // Three in a row failed, or the disk hangs.
+    let is_late = |age| age > state.config.snapshot_interval.saturating_mul(3);
     let (snapshot, is_late) = match (totals.snapshot_age, &state.config.state_dir) {
         (None, None) => ("none: without --state-dir a restart forgets the swarms".to_owned(), false),
-        (None, Some(_)) => ("not written yet".to_owned(), false),
-        // Three in a row failed, or the disk hangs.
-        (Some(age), _) => {
-            (format!("{} old", duration(age)), age > state.config.snapshot_interval.saturating_mul(3))
-        }
+        (None, Some(_)) => ("not written yet".to_owned(), is_late(state.uptime())),
+        (Some(age), _) => (format!("{} old", duration(age)), is_late(age)),
     };
     add("Snapshot", snapshot, is_late);
     let evicted = match (totals.evicted_swarms, totals.evicted_peers) {
