@@ -96,7 +96,7 @@ const ROWS: &[(u8, Row)] = &[
     (79, Tested("loops, pipes and files that change while a torrent is made")),
     (80, Tested("an output that exists or cannot be written")),
     (81, Tested("a reader that went away, no terminal, a narrow one")),
-    (82, Awaits("requests from pages of other sites", "the control API")),
+    (82, Tested("requests from pages of other sites")),
     (83, Awaits("guessed passwords", "the control API")),
     (84, Awaits("paths and bodies out of bounds", "the control API")),
     (85, Tested("a torrent that is called like markup")),
