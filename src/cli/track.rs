@@ -30,6 +30,10 @@ pub(crate) struct TrackerArgs {
     /// How often they are written there.
     #[arg(long, value_name = "DUR", value_parser = values::duration, default_value = "60s")]
     pub(crate) snapshot_interval: Duration,
+    /// Share swarms with the trackers that use the same Redis or Valkey: redis://HOST:PORT, rediss:// over TLS, redis+unix:///PATH.
+    // A file's value, which may hold a password, is not for --help.
+    #[arg(long, value_name = "URL", hide_default_value = true)]
+    pub(crate) store: Option<String>,
     /// Serve a status page, /metrics for Prometheus, /health and /ready on this address of your own.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,

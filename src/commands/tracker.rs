@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
-use tracker::{AccessConfig, GivenSockets, Tracker, TrackerConfig, TrackerHandle};
+use tracker::{AccessConfig, GivenSockets, StoreUrl, Tracker, TrackerConfig, TrackerHandle};
 
 use super::share::local_address;
 use super::{Context, block_on};
@@ -38,7 +38,7 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     }
     // Before there is another thread: it takes them out of the environment.
     let given = GivenSockets::from_service_manager().map_err(|error| anyhow!("{error}"))?;
-    let config = config(args, given.is_empty(), &context.cwd);
+    let config = config(args, given.is_empty(), &context.cwd)?;
     block_on(async {
         let tracker = Tracker::bind_with(config, given).await.map_err(|error| anyhow!("{error}"))?;
         let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
@@ -78,7 +78,7 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     })
 }
 
-fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> TrackerConfig {
+fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConfig> {
     let mut config = TrackerConfig::open();
     // Whoever names an address or gives a socket means that one and no other.
     if !by_default || !args.http.is_empty() || !args.udp.is_empty() {
@@ -88,6 +88,9 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> TrackerConfig {
     config.state_dir = args.state_dir;
     // Not without a pause: each time all of it is written.
     config.snapshot_interval = args.snapshot_interval.max(Duration::from_secs(1));
+    // Not by the option's own parser, whose message would repeat a password.
+    let store = args.store.map(|url| url.parse::<StoreUrl>()).transpose();
+    config.store = store.map_err(|error| failure(Exit::Usage, format!("--store: {error}")))?;
     config.metrics = args.metrics;
     config.interval = args.interval;
     config.max_connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
@@ -102,7 +105,7 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> TrackerConfig {
         trusted: access.trust.into_iter().collect(),
         proxy_protocol: access.proxy_protocol,
     };
-    config
+    Ok(config)
 }
 
 /// Reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.

@@ -10,11 +10,12 @@ use std::net::{IpAddr, SocketAddr};
 use tracker_proto::access::Refusal;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{IPV4_LENGTH, IPV6_LENGTH};
+use tracker_proto::fleet::COME_BACK;
 use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure};
 use tracker_proto::swarm::{Announce, CompactPeers, Families, PeerSink};
 
 use crate::metrics::Outcome;
-use crate::state::{Link, State};
+use crate::state::{Announced, Link, State};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -70,11 +71,13 @@ impl Answer {
             own,
             advertise: state.config.advertise,
         };
-        let Some(stats) = state.announce_into(&announce, Families::Both, &mut reachable) else {
+        let announced = state.announce_into(&announce, Families::Both, &mut reachable);
+        let Some(Announced { stats, come_back }) = announced else {
             return self.refused(Refusal::Torrent);
         };
+        let interval = state.config.interval;
         let mut reply = AnnounceReply {
-            interval: state.config.interval,
+            interval: if come_back { interval.min(COME_BACK) } else { interval },
             complete: Some(stats.complete),
             incomplete: Some(stats.incomplete),
             downloaded: Some(stats.downloaded),

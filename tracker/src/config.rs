@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::AccessConfig;
+use crate::{AccessConfig, StoreUrl};
 
 /// The port that HTTP trackers use by custom.
 pub const DEFAULT_PORT: u16 = 6969;
@@ -52,6 +52,8 @@ pub struct TrackerConfig {
     pub state_dir: Option<PathBuf>,
     /// How often they are written there.
     pub snapshot_interval: Duration,
+    /// The engine over which swarms are shared with other trackers that have the same interval.
+    pub store: Option<StoreUrl>,
     /// The addresses to answer UDP on (BEP 15); a port 0 becomes one that is free.
     pub udp: Vec<SocketAddr>,
     /// Threads that answer UDP, each with a socket on every address.
@@ -82,6 +84,7 @@ impl TrackerConfig {
             max_memory: DEFAULT_MAX_MEMORY,
             state_dir: None,
             snapshot_interval: Duration::from_secs(60),
+            store: None,
             udp: default_addresses(DEFAULT_PORT),
             udp_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connection_key: None,

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::activation::GivenSockets;
+use crate::fleet::Courier;
 use crate::listen::{self, Bound};
 use crate::metrics::MetricsServer;
 use crate::routes::router;
@@ -98,6 +99,7 @@ impl Tracker {
             let every = self.state.config.snapshot_interval;
             said(Keeper::start(Arc::clone(&self.state), folder, every))
         });
+        let courier = said(Courier::start(&self.state)).flatten();
         let udp_addresses = self.udp.local_addrs();
         let udp = said(self.udp.start(&self.state));
         let mut operators = JoinSet::new();
@@ -146,6 +148,9 @@ impl Tracker {
             ended.await;
         }
         drop(udp);
+        if let Some(courier) = courier {
+            courier.end().await;
+        }
         if let Some(keeper) = keeper {
             keeper.end().await;
         }

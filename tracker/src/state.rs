@@ -15,13 +15,15 @@ use rand::SeedableRng;
 use rand::rngs::SysRng;
 use rand_chacha::ChaCha8Rng;
 use tracker_proto::Time;
-use tracker_proto::http::{ScrapeReply, ScrapeStats};
+use tracker_proto::fleet::{Outbox, Told};
+use tracker_proto::http::{Event, ScrapeReply, ScrapeStats};
 use tracker_proto::swarm::{
-    Announce, BusySwarm, Families, HashKey, Limits, PeerSink, SnapshotWriter, SwarmRecord, SwarmStore,
-    largest, shard_of,
+    Announce, BusySwarm, Families, HashKey, Hearsay, Learned, Limits, PeerSink, SnapshotCursor,
+    SnapshotWriter, SwarmRecord, SwarmStore, largest, shard_of,
 };
 
 use crate::access::Gate;
+use crate::fleet::Fleet;
 use crate::metrics::{Metrics, Totals};
 use crate::{Access, ListReport, TrackerConfig, TrackerError};
 
@@ -39,6 +41,8 @@ pub(crate) struct State {
     pub(crate) config: TrackerConfig,
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
+    /// The fleet that it is one of, if any.
+    pub(crate) fleet: Option<Fleet>,
     started: Instant,
     /// When the swarms were last written to disk.
     saved: Mutex<Option<Instant>>,
@@ -52,6 +56,17 @@ pub(crate) struct State {
 pub(crate) struct Shard {
     pub(crate) store: SwarmStore,
     rng: ChaCha8Rng,
+    /// What the fleet is to be told.
+    outbox: Option<Outbox>,
+}
+
+/// What came of an announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// The swarm as it is now.
+    pub(crate) stats: ScrapeStats,
+    /// Whether the peer is new and the fleet was just asked for others: it should come back for them soon.
+    pub(crate) come_back: bool,
 }
 
 /// The torrents of one's own.
@@ -137,15 +152,17 @@ impl State {
         let count =
             config.http_workers.clamp(1, MAX_SHARDS).saturating_mul(SHARDS_PER_WORKER).min(MAX_SHARDS);
         let limits = Limits { memory: config.max_memory, ..Limits::for_interval(config.interval) };
+        let fleet = config.store.clone().map(|url| Fleet::new(url, &limits));
         let shard = |rng: &mut ChaCha8Rng| Shard {
             store: SwarmStore::new(limits.shared_by(count), key),
             rng: ChaCha8Rng::from_rng(rng),
+            outbox: fleet.is_some().then(|| Fleet::outbox(count)),
         };
         let shards = (0..count).map(|_| Mutex::new(shard(&mut rng))).collect();
         let gate = Gate::new(config.lists.clone())?;
         let metrics = Metrics::new(config.metrics.is_some());
         let (started, saved, registry) = (Instant::now(), Mutex::default(), RwLock::default());
-        Ok(Self { config, gate, metrics, started, saved, key, shards, registry })
+        Ok(Self { config, gate, metrics, fleet, started, saved, key, shards, registry })
     }
 
     /// How long it runs.
@@ -164,7 +181,7 @@ impl State {
     }
 
     /// To be read with a store's lock held: read before, two threads could bring their times to it in the wrong order.
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         Time::ZERO + self.started.elapsed()
     }
 
@@ -192,12 +209,47 @@ impl State {
         announce: &Announce,
         families: Families,
         out: &mut impl PeerSink,
-    ) -> Option<ScrapeStats> {
+    ) -> Option<Announced> {
         if !self.serves(&announce.info_hash) {
             return None;
         }
-        let Shard { store, rng } = &mut *lock(self.shard(&announce.info_hash));
-        Some(store.announce_into(self.now(), rng, announce, families, out))
+        let Shard { store, rng, outbox } = &mut *lock(self.shard(&announce.info_hash));
+        let now = self.now();
+        let stats = store.announce_into(now, rng, announce, families, out);
+        let asked = outbox.as_mut().is_some_and(|outbox| outbox.tell(now, announce, &stats));
+        let answers = || self.fleet.as_ref().is_some_and(Fleet::is_up);
+        Some(Announced { stats, come_back: asked && announce.event == Event::Started && answers() })
+    }
+
+    /// Moves what the fleet is to be told to `out`, at most `most` of it, and of each store as much as of the others.
+    pub(crate) fn take_told(&self, most: usize, out: &mut Vec<Told>) {
+        let share = most / self.shards.len().max(1);
+        for share in [share, most] {
+            for shard in &self.shards {
+                if let Some(outbox) = &mut lock(shard).outbox {
+                    outbox.take(share.min(most.saturating_sub(out.len())), out);
+                }
+            }
+        }
+    }
+
+    /// How many announces the fleet was not told of for want of room.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).outbox.as_ref().map_or(0, Outbox::dropped)).sum()
+    }
+
+    /// Enters a peer that the fleet knows of; see [`SwarmStore::learn`].
+    pub(crate) fn learn(&self, peer: &Hearsay, spare: Option<usize>) -> Learned {
+        if !self.serves(&peer.info_hash) {
+            return Learned::LeftOut;
+        }
+        let Shard { store, rng, .. } = &mut *lock(self.shard(&peer.info_hash));
+        store.learn(self.now(), rng, peer, spare)
+    }
+
+    /// The bytes that one store may take.
+    pub(crate) fn memory_of_a_store(&self) -> usize {
+        self.config.max_memory / self.shards.len().max(1)
     }
 
     /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.
@@ -216,6 +268,18 @@ impl State {
         }
         let store = &mut lock(self.shard(&record.info_hash)).store;
         store.restore(self.now(), away, record)
+    }
+
+    /// Appends one block of a store to a snapshot; `None` when there is no such store, else whether it has more.
+    pub(crate) fn write_step(
+        &self,
+        store: usize,
+        cursor: &mut Option<SnapshotCursor>,
+        writer: &mut SnapshotWriter,
+        out: &mut Vec<u8>,
+    ) -> Option<bool> {
+        let store = &lock(self.shards.get(store)?).store;
+        Some(writer.step(store, cursor.get_or_insert_with(|| store.snapshot_cursor()), out))
     }
 
     /// Gives the blocks of a snapshot to `write`, which no store waits for.
@@ -248,8 +312,13 @@ impl State {
             refusals: self.gate.refusals(),
             ..Totals::default()
         };
-        self.shards.iter().fold(none, |sum, shard| {
-            let store = &lock(shard).store;
+        let (mut oldest, mut dropped) = (None, 0);
+        let totals = self.shards.iter().fold(none, |sum, shard| {
+            let Shard { store, outbox, .. } = &*lock(shard);
+            if let Some(outbox) = outbox {
+                oldest = oldest.into_iter().chain(outbox.oldest()).min();
+                dropped += outbox.dropped();
+            }
             let evicted = store.evicted();
             Totals {
                 swarms: sum.swarms + store.swarm_count(),
@@ -261,7 +330,9 @@ impl State {
                 evicted_peers: sum.evicted_peers + evicted.peers,
                 ..sum
             }
-        })
+        });
+        let fleet = self.fleet.as_ref().map(|fleet| fleet.totals(self.now(), oldest, dropped));
+        Totals { fleet, ..totals }
     }
 
     /// The swarms with the most peers, the largest first. Each store is locked for a few dozen look-ups.

@@ -31,6 +31,61 @@ pub fn address_v6(compact: &[u8; IPV6_LENGTH]) -> SocketAddr {
     (Ipv6Addr::from(ip), u16::from_be_bytes([high, low])).into()
 }
 
+/// An address and port in the compact form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compact {
+    /// Of IPv4.
+    V4([u8; IPV4_LENGTH]),
+    /// Of IPv6.
+    V6([u8; IPV6_LENGTH]),
+}
+
+impl Compact {
+    /// An IPv4-mapped address counts as IPv4.
+    pub fn of(address: SocketAddr) -> Self {
+        let [high, low] = address.port().to_be_bytes();
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                Self::V4([a, b, c, d, high, low])
+            }
+            IpAddr::V6(ip) => {
+                let mut compact = [0; IPV6_LENGTH];
+                let bytes = ip.octets().into_iter().chain([high, low]);
+                compact.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+                Self::V6(compact)
+            }
+        }
+    }
+
+    /// The address and port.
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::V4(compact) => address_v4(compact),
+            Self::V6(compact) => address_v6(compact),
+        }
+    }
+
+    /// The 6 or 18 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::V4(compact) => compact,
+            Self::V6(compact) => compact,
+        }
+    }
+
+    /// Reads an address from elsewhere; `None` for what nobody can [dial](is_dialable), and for an IPv4 address in the form of
+    /// IPv6, which would be the same peer a second time.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let compact = match <[u8; IPV4_LENGTH]>::try_from(bytes) {
+            Ok(compact) => Self::V4(compact),
+            Err(_) => Self::V6(bytes.try_into().ok()?),
+        };
+        let address = compact.address();
+        (is_dialable(address) && address.ip().to_canonical() == address.ip()).then_some(compact)
+    }
+}
+
 /// What a compact string holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decoded {

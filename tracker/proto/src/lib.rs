@@ -1,7 +1,8 @@
 //! The BitTorrent tracker protocol and swarm store, without I/O.
 //!
 //! Purpose: both directions of the tracker protocol over HTTP ([`http`]: BEP 3, 7, 21, 23, 24, 31, 48) and over UDP
-//! ([`udp`]: BEP 15, 41), the compact form of addresses ([`compact`]), and the store behind a tracker ([`swarm`]).
+//! ([`udp`]: BEP 15, 41), the compact form of addresses ([`compact`]), the store behind a tracker ([`swarm`]), and
+//! what trackers that share their swarms tell each other ([`fleet`]).
 //!
 //! Invariant: nothing from outside is allocated for, looped over or multiplied before it is held against a named
 //! constant, and no input makes anything here panic. The same calls with the same times and the same generator
@@ -13,6 +14,7 @@ pub mod access;
 pub mod address;
 pub mod compact;
 pub mod connection_id;
+pub mod fleet;
 pub mod http;
 pub mod interval;
 mod peer_id;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::histogram::{BOUNDS, Sum};
 use super::{Kind, Metrics, Outcome, Protocol, cell};
 use crate::access::REASONS;
+use crate::fleet::FleetTotals;
 
 /// What the swarms are like when the page is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct Totals {
     pub(crate) snapshot_age: Option<Duration>,
     /// Requests refused, for each of [`REASONS`].
     pub(crate) refusals: [u64; REASONS.len()],
+    /// How it fares with the engine that it shares swarms over, if there is one.
+    pub(crate) fleet: Option<FleetTotals>,
 }
 
 /// A page being written. Writing to a String cannot fail.
@@ -53,6 +56,22 @@ impl Page {
     fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.metric(name, kind, help);
         self.sample(name, "", value);
+    }
+
+    fn fleet(&mut self, fleet: &FleetTotals) {
+        let help = "1 while the store answers over which swarms are shared.";
+        self.single("shoal_store_up", "gauge", help, u8::from(fleet.is_up));
+        let (seconds, millis) = (fleet.lag_millis / 1000, fleet.lag_millis % 1000);
+        let help = "How long the oldest announce has waited that the store does not know of.";
+        self.single("shoal_store_lag_seconds", "gauge", help, format_args!("{seconds}.{millis:03}"));
+        let help = "Peers that were entered into the store or removed from it.";
+        self.single("shoal_store_written_total", "counter", help, fleet.written);
+        let help = "Announces that the store was not told of because it is slow or gone.";
+        self.single("shoal_store_dropped_total", "counter", help, fleet.dropped);
+        let help = "Peers that were learned from the store.";
+        self.single("shoal_store_read_total", "counter", help, fleet.read);
+        let help = "Connections to the store that failed, and commands that it refused.";
+        self.single("shoal_store_errors_total", "counter", help, fleet.errors);
     }
 }
 
@@ -100,6 +119,9 @@ impl Metrics {
         }
         let help = "1 while requests are answered, as /ready says.";
         page.single("shoal_tracker_ready", "gauge", help, u8::from(self.is_ready()));
+        if let Some(fleet) = &totals.fleet {
+            page.fleet(fleet);
+        }
         page.0
     }
 

@@ -106,6 +106,9 @@ pub(crate) fn answer<B>(state: &State, status: &Status, request: &Request<B>) ->
             respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page)
         }
         "/health" => text(StatusCode::OK, "alive\n"),
+        "/ready" if state.metrics.is_ready() && state.fleet.as_ref().is_some_and(|fleet| !fleet.is_up()) => {
+            text(StatusCode::OK, "ready, but the store does not answer: swarms are not shared\n")
+        }
         "/ready" if state.metrics.is_ready() => text(StatusCode::OK, "ready\n"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         _ => status.answer(state, request.uri(), request.headers()).unwrap_or_else(|| {

@@ -7,6 +7,7 @@ use metainfo::InfoHash;
 use tracker_proto::access;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{self, IPV4_LENGTH, IPV6_LENGTH};
+use tracker_proto::fleet::COME_BACK;
 use tracker_proto::http::ScrapeStats;
 use tracker_proto::swarm::{Announce, Families, PeerSink};
 use tracker_proto::udp::{Refusal, Swarms, UrlData};
@@ -22,6 +23,8 @@ pub(super) struct View<'a> {
     pub(super) from: IpAddr,
     /// Whether the operator's rules did not allow what it asks for.
     pub(super) refused: bool,
+    /// Whether the fleet was just asked for more peers.
+    pub(super) come_back: bool,
 }
 
 impl View<'_> {
@@ -41,7 +44,8 @@ fn passkey(path: &[u8]) -> Option<&[u8]> {
 
 impl Swarms for View<'_> {
     fn interval(&self) -> Duration {
-        self.state.config.interval
+        let interval = self.state.config.interval;
+        if self.come_back { interval.min(COME_BACK) } else { interval }
     }
 
     fn announce(
@@ -63,9 +67,11 @@ impl Swarms for View<'_> {
             advertise: self.state.config.advertise,
             is_elsewhere: !own.ip().is_loopback(),
         };
-        let stats = self.state.announce_into(announce, Families::Own, &mut peers);
-        self.refused |= stats.is_none();
-        stats.ok_or(Refusal(access::Refusal::Torrent.reason()))
+        let announced = self.state.announce_into(announce, Families::Own, &mut peers);
+        self.refused |= announced.is_none();
+        let announced = announced.ok_or(Refusal(access::Refusal::Torrent.reason()))?;
+        self.come_back = announced.come_back;
+        Ok(announced.stats)
     }
 
     /// A packet has room for numbers only: whoever may not know them is told of an empty swarm. Scrapes carry no
@@ -148,7 +154,7 @@ mod tests {
             out.clear();
             let (info_hash, event) = (InfoHash::new([1; 20]), Event::Started);
             let announce = Announce { info_hash, address, left: 1, event, numwant: None };
-            View { state: &state, local, from: announce.address.ip(), refused: false }
+            View { state: &state, local, from: announce.address.ip(), refused: false, come_back: false }
                 .announce(&announce, UrlData::default(), &mut out)
                 .unwrap();
         }

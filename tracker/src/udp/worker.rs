@@ -102,7 +102,7 @@ impl Answerer {
             let joined = buffer.get(..meta.len).unwrap_or_default();
             for packet in joined.chunks(meta.stride.max(1)) {
                 let from = meta.addr.ip();
-                let mut view = View { state, local, from, refused: false };
+                let mut view = View { state, local, from, refused: false, come_back: false };
                 outbox.push(bound, (meta.addr, local), |out| {
                     let started = state.metrics.start();
                     let Some(kind) = respond(packet, meta.addr, now, ids, &mut view, out) else {

@@ -18,7 +18,7 @@ impl<const L: usize> Entry<L> {
 
 /// What a peer does in its swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
+pub enum Role {
     /// Has everything.
     Seed,
     /// Lacks something and wants no more (BEP 21).

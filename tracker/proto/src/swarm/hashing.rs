@@ -27,7 +27,7 @@ impl HashKey {
         Self(key)
     }
 
-    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         SipHasher13::new_with_key(&self.0).hash(bytes)
     }
 

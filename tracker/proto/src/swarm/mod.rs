@@ -24,6 +24,7 @@ mod entry;
 mod expiry;
 mod hashing;
 mod indexed;
+mod learn;
 mod limits;
 mod peers;
 mod record;
@@ -32,15 +33,17 @@ mod sample;
 mod sink;
 mod snapshot;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use metainfo::InfoHash;
 use rand::Rng;
 
 pub use self::busiest::{BusySwarm, MAX_BUSIEST, largest};
 pub use self::clock::{MAX_PEER_LIFETIME, MAX_STEP, TICK};
+pub use self::entry::Role;
 pub use self::expiry::Expired;
 pub use self::hashing::{HashKey, shard_of};
+pub use self::learn::{Hearsay, Learned};
 pub use self::limits::{EMPTY_SWARM_LIFETIME, Limits, MAX_PEERS_PER_SWARM, MIN_MEMORY, MIN_PEER_LIFETIME};
 pub use self::peers::EVICTION_CANDIDATES;
 pub use self::sink::{CompactPeers, PeerSink};
@@ -50,11 +53,11 @@ pub use self::snapshot::{
 };
 
 use self::clock::{Clock, Tick};
-use self::entry::{Entry, Role};
+use self::entry::Entry;
 use self::record::{Class, Swarm};
 use self::registry::Registry;
 use crate::Time;
-use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
+use crate::compact::Compact;
 use crate::http::{Event, ScrapeStats, granted_numwant};
 
 /// What an announce tells the store.
@@ -117,32 +120,6 @@ pub struct SwarmStore {
     evicted: Evicted,
 }
 
-/// An address as it is kept.
-#[derive(Debug, Clone, Copy)]
-enum Compact {
-    V4([u8; IPV4_LENGTH]),
-    V6([u8; IPV6_LENGTH]),
-}
-
-impl Compact {
-    /// An IPv4-mapped address counts as IPv4.
-    fn of(address: SocketAddr) -> Self {
-        let [high, low] = address.port().to_be_bytes();
-        match address.ip().to_canonical() {
-            IpAddr::V4(ip) => {
-                let [a, b, c, d] = ip.octets();
-                Self::V4([a, b, c, d, high, low])
-            }
-            IpAddr::V6(ip) => {
-                let mut compact = [0; IPV6_LENGTH];
-                let bytes = ip.octets().into_iter().chain([high, low]);
-                compact.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
-                Self::V6(compact)
-            }
-        }
-    }
-}
-
 /// What the store's books hold of a swarm.
 #[derive(Debug, Clone, Copy)]
 struct Measure {
@@ -167,7 +144,8 @@ impl Measure {
 }
 
 impl Announce {
-    fn role(&self) -> Role {
+    /// What the peer does, by what it says.
+    pub fn role(&self) -> Role {
         match (self.left, self.event) {
             (0, _) => Role::Seed,
             (_, Event::Paused) => Role::PartialSeed,

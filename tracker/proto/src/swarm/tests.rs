@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use std::net::IpAddr;
+
 use super::*;
 
 const SWARM: InfoHash = InfoHash::new([7; 20]);

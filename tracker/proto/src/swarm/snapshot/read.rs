@@ -1,12 +1,16 @@
 //! Reading a snapshot a block at a time.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use metainfo::InfoHash;
 
 use super::{
     BLOCK_HEAD, END, MAGIC, MAX_SNAPSHOT_BLOCK_BYTES, SNAPSHOT_HEADER_BYTES, SWARMS, SnapshotError,
     TICK_MILLIS, VERSION,
 };
-use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
+use crate::compact::{IPV4_LENGTH, IPV6_LENGTH, address_v4, address_v6};
+use crate::swarm::{Role, TICK};
 
 /// Bytes of a peer: its address and port, and its age.
 const V4_PEER: usize = IPV4_LENGTH + 2;
@@ -39,6 +43,37 @@ pub(super) struct Family<'a, const P: usize> {
     pub(super) partial_seeds: usize,
     /// Seeds, partial seeds and downloaders; each an address and port, and the ticks since it announced.
     pub(super) peers: &'a [[u8; P]],
+}
+
+impl SwarmRecord<'_> {
+    /// The peers: where each is, what it does, and how long before the snapshot it announced.
+    pub fn peers(&self) -> impl Iterator<Item = (SocketAddr, Role, Duration)> {
+        self.v4.peers(address_v4).chain(self.v6.peers(address_v6))
+    }
+}
+
+impl<const P: usize> Family<'_, P> {
+    /// What the peer at a place does.
+    pub(super) fn role(&self, at: usize) -> Role {
+        if at < self.seeds {
+            Role::Seed
+        } else if at < self.seeds + self.partial_seeds {
+            Role::PartialSeed
+        } else {
+            Role::Downloader
+        }
+    }
+
+    fn peers<const L: usize>(
+        &self,
+        address: fn(&[u8; L]) -> SocketAddr,
+    ) -> impl Iterator<Item = (SocketAddr, Role, Duration)> {
+        self.peers.iter().enumerate().filter_map(move |(at, peer)| {
+            let (compact, age) = peer.split_first_chunk()?;
+            let ticks = u16::from_be_bytes(age.try_into().ok()?);
+            Some((address(compact), self.role(at), TICK * u32::from(ticks)))
+        })
+    }
 }
 
 impl SnapshotReader {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::clock::{Tick, ticks};
-use super::super::entry::{Entry, Role};
+use super::super::entry::Entry;
 use super::super::limits::EMPTY_SWARM_LIFETIME;
 use super::super::peers::{Peers, lifetime_ticks};
 use super::super::record::Swarm;
@@ -95,13 +95,7 @@ impl Restoring<'_> {
             if peers.len() >= self.limit || growth > self.room {
                 continue;
             }
-            let role = if at < from.seeds {
-                Role::Seed
-            } else if at < from.seeds + from.partial_seeds {
-                Role::PartialSeed
-            } else {
-                Role::Downloader
-            };
+            let role = from.role(at);
             let before = peers.heap_bytes();
             peers.add(self.key, Entry { compact, heard: self.now.before(age) }, role);
             self.room = self.room.saturating_sub(peers.heap_bytes().saturating_sub(before));
