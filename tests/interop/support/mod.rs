@@ -5,9 +5,11 @@
 pub(crate) mod clients;
 pub(crate) mod data;
 pub(crate) mod net;
+pub(crate) mod nodes;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod readers;
+pub(crate) mod redis;
 pub(crate) mod trackers;
 
 /// The shoal that is tested.

@@ -40,6 +40,8 @@ fn package_of(program: &str) -> Option<&'static str> {
         "ip" | "tc" => "iproute2",
         "mktorrent" => "mktorrent",
         "opentracker" => "opentracker",
+        "redis-server" => "redis-server",
+        "redis-cli" => "redis-tools",
         "setpriv" => "util-linux",
         "transmission-cli" | "transmission-create" | "transmission-show" => "transmission-cli",
         PYTHON => "python3-libtorrent",

@@ -8,7 +8,7 @@ use tracker_proto::Time;
 use tracker_proto::compact::Compact;
 use tracker_proto::fleet::Sighting;
 use tracker_proto::swarm::{
-    SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotReader, SnapshotWriter, SwarmRecord, TICK,
+    SNAPSHOT_HEADER_BYTES, SnapshotCursor, SnapshotReader, SnapshotWriter, SwarmRecord,
 };
 
 use crate::state::State;
@@ -74,9 +74,7 @@ fn read(
     let mut each = |record: SwarmRecord<'_>| {
         for (address, role, age) in record.peers() {
             let peer = Compact::of(address);
-            // Ages are in ticks, of which one may be too many at either end.
-            let heard_here = age.saturating_add(2 * TICK) < running;
-            if heard_here && wanted(&record.info_hash, &peer) {
+            if age <= running && wanted(&record.info_hash, &peer) {
                 let heard = unix_seconds.saturating_sub(age.as_secs());
                 out.push((record.info_hash, Sighting { peer, role, heard }));
             }

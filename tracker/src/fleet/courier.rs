@@ -135,22 +135,25 @@ impl<'a> Round<'a> {
             return false;
         }
         match Engine::connect(&self.fleet.url) {
-            Ok(engine) => {
-                self.engine = Some(engine);
-                self.backoff.succeeded();
-                self.fleet.is_up.store(true, Ordering::Relaxed);
-                tracing::info!("swarms are shared over {}", self.fleet.url);
-            }
+            Ok(engine) => self.engine = Some(engine),
             Err(error) => self.lost(&error),
         }
         self.engine.is_some()
     }
 
     fn judge(&mut self, turn: Result<(), RedisError>) {
-        if let Err(error) = turn {
-            self.lost(&error);
-            // It may have lost all it had.
-            self.again.begin();
+        match turn {
+            Ok(()) => {
+                self.backoff.succeeded();
+                if !self.fleet.is_up.swap(true, Ordering::Relaxed) {
+                    tracing::info!("swarms are shared over {}", self.fleet.url);
+                }
+            }
+            Err(error) => {
+                self.lost(&error);
+                // It may have lost all it had.
+                self.again.begin();
+            }
         }
     }
 

@@ -33,9 +33,11 @@ pub(super) struct Answers {
 
 impl Engine {
     pub(super) fn connect(url: &StoreUrl) -> Result<Self, RedisError> {
-        let connection = url.client()?.get_connection_with_timeout(PATIENCE)?;
+        let mut connection = url.client()?.get_connection_with_timeout(PATIENCE)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         connection.set_write_timeout(Some(PATIENCE))?;
+        // One that wants a password, or is only starting, takes connections all the same.
+        cmd("PING").exec(&mut connection)?;
         Ok(Self(connection))
     }
 

@@ -1,0 +1,189 @@
+//! Trackers that share their swarms over a real Redis.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use metainfo::InfoHash;
+use tempfile::tempdir;
+use tracker_proto::http::Event;
+
+use super::support::nodes::{By, Client, Node};
+use super::support::process::eventually;
+use super::support::redis::Redis;
+
+const SWARM: InfoHash = InfoHash::new([0x5a; 20]);
+const UP: &str = "shoal_store_up";
+
+fn seeder(port: u16) -> Client {
+    Client { swarm: SWARM, port, left: 0, v6: false }
+}
+
+fn leecher(port: u16) -> Client {
+    Client { left: 1, ..seeder(port) }
+}
+
+fn v6(client: Client) -> Client {
+    Client { v6: true, ..client }
+}
+
+/// Lets a client announce to a node until it is given another.
+fn finds(node: &Node, by: By, client: Client, other: Client) {
+    eventually(&format!("{client:?} finds {other:?} by {by:?}"), || {
+        node.announce(by, client, Event::None).peers.contains(&other.address()).then_some(())
+    });
+}
+
+/// Waits until a node has told the store all that it was told.
+fn is_told(node: &Node, peers: u32) {
+    node.wait_for("shoal_store_written_total", |written| written >= f64::from(peers));
+}
+
+#[test]
+#[ignore = "needs a real Redis: apt-get install redis-server util-linux, and run with --ignored"]
+fn a_seeder_of_one_tracker_is_found_by_the_leechers_of_others_and_nothing_is_lost_with_one() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &[]);
+    let [one, two, three] = [(); 3].map(|()| Node::start(folder.path(), &redis.url()));
+    [&one, &two, &three].into_iter().for_each(|node| node.wait_for(UP, |up| up == 1.0));
+
+    one.announce(By::Http, seeder(1001), Event::Started);
+    one.announce(By::Udp, v6(seeder(1006)), Event::Started);
+    is_told(&one, 2);
+    // Whoever is new where few are known is told to come back before the interval is over, and finds them then.
+    let first = two.announce(By::Udp, leecher(2001), Event::Started);
+    assert_eq!((first.interval.as_secs(), first.peers.len()), (60, 0));
+    finds(&two, By::Udp, leecher(2001), seeder(1001));
+    assert_eq!(two.announce(By::Udp, leecher(2001), Event::None).interval.as_secs(), 30 * 60);
+    finds(&two, By::Udp, v6(leecher(2006)), v6(seeder(1006)));
+    let first = three.announce(By::Http, leecher(3001), Event::Started);
+    assert_eq!((first.interval.as_secs(), first.peers.len()), (60, 0));
+    finds(&three, By::Http, leecher(3001), seeder(1001));
+    finds(&three, By::Http, leecher(3001), v6(seeder(1006)));
+    // No key stays for ever.
+    for key in redis.ask(&["KEYS", "*"]) {
+        let seconds: i64 = redis.ask(&["TTL", &key])[0].parse().unwrap();
+        assert!((1..2 * 3660 + 60).contains(&seconds), "{key}: {seconds}");
+    }
+
+    one.kill();
+    is_told(&two, 2);
+    // Those who come to the others find the seeder of the one that is gone, and so do those of a new one, which
+    // knows of the swarm before anybody has announced.
+    finds(&two, By::Http, leecher(2002), seeder(1001));
+    let new = Node::start(folder.path(), &redis.url());
+    eventually("a new node is warm", || (new.scrape(SWARM).complete == 2).then_some(()));
+    let given = new.announce(By::Http, leecher(4001), Event::Started).peers;
+    assert!(given.contains(&seeder(1001).address()) && given.contains(&leecher(2001).address()), "{given:?}");
+    [two, three, new].into_iter().for_each(Node::end);
+}
+
+#[test]
+#[ignore = "needs a real Redis: apt-get install redis-server util-linux, and run with --ignored"]
+fn whoever_leaves_leaves_the_store() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--requirepass", "open sesame"]);
+    let url = redis.url();
+    let node = Node::start(folder.path(), &format!("{url}?pass=open%20sesame"));
+    node.announce(By::Udp, seeder(1001), Event::Started);
+    node.announce(By::Http, v6(leecher(1002)), Event::Started);
+    is_told(&node, 2);
+    let size = || redis.ask(&["-a", "open sesame", "--no-auth-warning", "DBSIZE"]);
+    assert_eq!(size(), ["1"]);
+    node.announce(By::Udp, seeder(1001), Event::Stopped);
+    // What is told last is told, too.
+    node.announce(By::Http, v6(leecher(1002)), Event::Stopped);
+    node.end();
+    assert_eq!(size(), ["0"]);
+
+    let mut stranger = Node::start(folder.path(), &url);
+    stranger.wait_for_words("swarms are not shared until it is back");
+    assert_eq!(stranger.announce(By::Http, leecher(1), Event::Started).interval.as_secs(), 30 * 60);
+    stranger.end();
+}
+
+#[test]
+#[ignore = "needs a real Redis: apt-get install redis-server util-linux, and run with --ignored"]
+fn no_announce_fails_while_the_store_is_gone_or_hangs_and_it_catches_up_when_it_is_back() {
+    let folder = tempdir().unwrap();
+    let mut redis = Redis::start(folder.path(), &[]);
+    let gone = Node::start(folder.path(), &redis.url());
+    let node = Node::start(folder.path(), &redis.url());
+    gone.announce(By::Http, seeder(9), Event::Started);
+    is_told(&gone, 1);
+    gone.kill();
+    node.announce(By::Http, leecher(1), Event::Started);
+    finds(&node, By::Http, leecher(1), seeder(9));
+    assert_eq!(node.page("/ready"), (200, "ready\n".to_owned()));
+
+    let (over, answered) = (AtomicBool::new(false), [const { AtomicU32::new(0) }; 2]);
+    let more = || {
+        let before = answered.each_ref().map(|count| count.load(Ordering::Relaxed));
+        eventually("announces are answered", || {
+            let now = answered.each_ref().map(|count| count.load(Ordering::Relaxed));
+            now.iter().zip(before).all(|(now, before)| *now > before + 50).then_some(())
+        });
+    };
+    thread::scope(|scope| {
+        let clients = || {
+            for (by, count) in [By::Http, By::Udp].into_iter().zip(&answered) {
+                let (at, over) = (node.at.clone(), &over);
+                scope.spawn(move || {
+                    let port = 100 + by as u16;
+                    while !over.load(Ordering::Relaxed) {
+                        // One that is not answered ends the test.
+                        at.announce(by, leecher(port), Event::None);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        };
+        clients();
+        more();
+        // Should the rest fail, the clients end all the same.
+        let _ended = Ended(&over);
+        redis.kill();
+        more();
+        node.wait_for(UP, |up| up == 0.0);
+        let degraded = "ready, but the store does not answer: swarms are not shared\n".to_owned();
+        assert_eq!(node.page("/ready"), (200, degraded));
+        assert_eq!(node.page("/health").0, 200);
+        node.announce(By::Udp, v6(seeder(200)), Event::Started);
+        more();
+        node.wait_for("shoal_store_lag_seconds", |lag| lag > 0.0);
+
+        redis.again();
+        node.wait_for(UP, |up| up == 1.0);
+        // It knows nothing any more, and is told again of all who announced here: those before it went, those while it
+        // was gone, but not of the one who was known from itself.
+        let peers = || {
+            let each = redis
+                .ask(&["KEYS", "*"])
+                .into_iter()
+                .map(|key| redis.ask(&["HLEN", &key])[0].parse::<u32>().unwrap());
+            each.sum::<u32>()
+        };
+        eventually("all are told again", || (peers() == 4).then_some(()));
+        let other = Node::start(folder.path(), &redis.url());
+        finds(&other, By::Http, v6(leecher(300)), leecher(1));
+        finds(&other, By::Http, v6(leecher(300)), v6(seeder(200)));
+        assert_eq!(other.scrape(SWARM).complete, 1, "the other seed was not heard by those who are left");
+
+        redis.freeze();
+        more();
+        node.wait_for(UP, |up| up == 0.0);
+        more();
+        redis.thaw();
+        node.wait_for(UP, |up| up == 1.0);
+        more();
+    });
+    node.end();
+}
+
+/// Says that it is over when it goes.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
