@@ -179,6 +179,44 @@ fn no_announce_fails_while_the_store_is_gone_or_hangs_and_it_catches_up_when_it_
     node.end();
 }
 
+#[test]
+#[ignore = "needs a real Redis: apt-get install redis-server util-linux, and run with --ignored"]
+fn what_no_tracker_would_have_written_is_not_believed_and_stops_nothing() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &[]);
+    let one = Node::start(folder.path(), &redis.url());
+    one.announce(By::Http, seeder(1001), Event::Started);
+    is_told(&one, 1);
+    let key = redis.ask(&["KEYS", "*"]).remove(0);
+    for (field, value) in [
+        ("no address", "sAAAAAAAA"),
+        ("abcdef", "sAAAAAAA"),
+        ("abcdeg", "xAAAAAAAA"),
+        // An address, and a time that has not come yet: it is from this slice, and so is its age.
+        ("7bytes", "sAAAAAAAA"),
+        (&"x".repeat(100_000), "d"),
+    ] {
+        redis.ask(&["HSET", &key, field, value]);
+    }
+    // Names in which another swarm's peers would stand, with something else in them, and names of nobody's.
+    let other = InfoHash::new([0x6b; 20]);
+    let other_key = key.replace(&SWARM.to_string(), &other.to_string());
+    redis.ask(&["SET", &other_key, "something"]);
+    redis.ask(&["SET", "shoal:{nonsense}:1", "something"]);
+
+    let two = Node::start(folder.path(), &redis.url());
+    eventually("a new node is warm", || (two.scrape(SWARM).complete == 2).then_some(()));
+    let given = two.announce(By::Http, leecher(2001), Event::Started).peers;
+    let believed = ["127.0.0.1:1001", "55.98.121.116:25971"].map(|address| address.parse().unwrap());
+    assert!(given.len() == 2 && believed.iter().all(|address| given.contains(address)), "{given:?}");
+    two.announce(By::Udp, Client { swarm: other, ..leecher(2002) }, Event::Started);
+    two.wait_for("shoal_store_errors_total", |errors| errors > 0.0);
+    assert_eq!(two.metric(UP), 1.0);
+    two.announce(By::Udp, leecher(2003), Event::Started);
+    is_told(&two, 2);
+    [one, two].into_iter().for_each(Node::end);
+}
+
 /// Says that it is over when it goes.
 struct Ended<'a>(&'a AtomicBool);
 

@@ -6,6 +6,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::TrackerConfig;
+use crate::fleet::FleetTotals;
 use crate::state::State;
 use crate::status::{Listening, Status};
 
@@ -91,8 +92,11 @@ fn metrics_that_nobody_can_read_are_not_counted() {
 
 #[test]
 fn every_metric_has_a_type_and_stands_in_the_operators_page() {
-    let totals = Totals { snapshot_age: Some(Duration::from_secs(7)), ..Totals::default() };
+    let fleet = FleetTotals { is_up: true, lag_millis: 1050, written: 1, read: 2, dropped: 3, errors: 4 };
+    let snapshot_age = Some(Duration::from_secs(7));
+    let totals = Totals { snapshot_age, fleet: Some(fleet), ..Totals::default() };
     let page = served().page(&totals);
+    assert_eq!(value(&page, "shoal_store_lag_seconds").as_deref(), Some("1.050"));
     let names = |prefix: &str| -> BTreeSet<String> {
         page.lines()
             .filter_map(|line| line.strip_prefix(prefix)?.split(' ').next().map(str::to_owned))
@@ -115,7 +119,9 @@ fn every_metric_has_a_type_and_stands_in_the_operators_page() {
     }
     for document in documents {
         let words = document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        for word in words.filter(|word| word.starts_with("shoal_tracker_")) {
+        for word in
+            words.filter(|word| word.starts_with("shoal_tracker_") || word.starts_with("shoal_store_"))
+        {
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
             assert!(typed.contains(word) || typed.contains(base.unwrap_or_default()), "there is no {word}");
         }
@@ -144,6 +150,7 @@ async fn the_operators_address_tells_metrics_health_and_readiness() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(value(&page, "shoal_tracker_ready").as_deref(), Some("1"));
     assert_eq!(value(&page, "shoal_tracker_store_limit_bytes"), Some((256u32 << 20).to_string()));
+    assert_eq!(value(&page, "shoal_store_up"), None, "there is none");
     assert_eq!(get("/announce").await.0, StatusCode::NOT_FOUND);
     let post = ask(Method::POST, "/metrics");
     assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -162,4 +169,19 @@ fn a_connection_that_stays_is_open_until_it_ends_on_whatever_thread() {
     assert_eq!(state.metrics.counts().open, 0);
     let unserved = Arc::new(State::new(TrackerConfig::open()).unwrap());
     assert!(Metrics::stays(&unserved).is_none());
+}
+
+#[tokio::test]
+async fn a_tracker_whose_store_is_gone_is_ready_all_the_same_and_says_so() {
+    let store = Some("redis://127.0.0.1:1".parse().unwrap());
+    let state = State::new(TrackerConfig { store, ..TrackerConfig::open() }).unwrap();
+    state.metrics.set_ready(true);
+    let response = serve::answer(&state, &Method::GET, "/ready");
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "ready, but the store does not answer: swarms are not shared\n");
+    let page =
+        serve::answer(&state, &Method::GET, "/metrics").into_body().collect().await.unwrap().to_bytes();
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    assert_eq!(value(&page, "shoal_store_up").as_deref(), Some("0"));
 }
