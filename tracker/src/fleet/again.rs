@@ -86,3 +86,67 @@ fn read(
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tracker_proto::http::Event;
+    use tracker_proto::swarm::{Announce, Families, Hearsay, Learned, Role};
+
+    use super::*;
+    use crate::TrackerConfig;
+
+    fn announce(state: &State, swarm: u8, port: u16) {
+        let info_hash = InfoHash::new([swarm; 20]);
+        let address = ([192, 0, 2, 1], port).into();
+        let announce = Announce { info_hash, address, left: 0, event: Event::Started, numwant: None };
+        state.announce_into(&announce, Families::Both, &mut Vec::new()).unwrap();
+    }
+
+    /// The ports of those who are given, in steps of three at most.
+    fn written(state: &State, again: &mut Again) -> Vec<u16> {
+        let now = (state.now(), 1_000_000);
+        let mut ports = Vec::new();
+        loop {
+            let step = again.step(state, now, 3, |_, peer| peer.address().port() != 999);
+            assert!(step.len() <= 3);
+            for (_, sighting) in &step {
+                assert!(sighting.role == Role::Seed && sighting.heard <= 1_000_000);
+                ports.push(sighting.peer.address().port());
+            }
+            if step.is_empty() && again.place.is_none() {
+                ports.sort_unstable();
+                return ports;
+            }
+        }
+    }
+
+    #[test]
+    fn all_who_announced_here_are_given_once_in_small_steps() {
+        let state = State::new(TrackerConfig { http_workers: 2, ..TrackerConfig::open() }).unwrap();
+        (1..=50).for_each(|n| announce(&state, u8::try_from(n).unwrap(), n));
+        announce(&state, 1, 999);
+        let mut again = Again::default();
+        assert!(written(&state, &mut again).is_empty(), "nothing has begun");
+        again.begin();
+        assert_eq!(written(&state, &mut again), (1..=50).collect::<Vec<_>>(), "all but the unwanted");
+        assert!(written(&state, &mut again).is_empty());
+    }
+
+    #[test]
+    fn whoever_was_heard_before_this_process_began_is_not_given() {
+        let state = State::new(TrackerConfig::open()).unwrap();
+        announce(&state, 1, 1);
+        let old = Hearsay {
+            info_hash: InfoHash::new([1; 20]),
+            address: "192.0.2.1:2".parse().unwrap(),
+            role: Role::Seed,
+            age: Duration::from_secs(600),
+        };
+        assert_eq!(state.learn(&old, None), Learned::News);
+        let mut again = Again::default();
+        again.begin();
+        assert_eq!(written(&state, &mut again), [1]);
+    }
+}

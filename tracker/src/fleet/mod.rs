@@ -94,3 +94,69 @@ impl Fleet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metainfo::InfoHash;
+    use tracker_proto::http::Event;
+    use tracker_proto::swarm::{Announce, Families};
+
+    use super::*;
+    use crate::TrackerConfig;
+    use crate::state::State;
+
+    fn announce(swarm: u8, event: Event) -> Announce {
+        let info_hash = InfoHash::new([swarm; 20]);
+        Announce { info_hash, address: "192.0.2.1:1".parse().unwrap(), left: 1, event, numwant: None }
+    }
+
+    fn state() -> State {
+        let store = Some("redis://127.0.0.1:1".parse().unwrap());
+        State::new(TrackerConfig { store, http_workers: 1, ..TrackerConfig::open() }).unwrap()
+    }
+
+    #[test]
+    fn announces_that_nobody_takes_to_the_store_are_counted_and_take_no_more_memory() {
+        let state = state();
+        let announces = 4 * u64::try_from(QUEUE).unwrap();
+        for n in 0..announces {
+            let swarm = u8::try_from(n % 251).unwrap();
+            assert!(
+                state.announce_into(&announce(swarm, Event::None), Families::Both, &mut Vec::new()).is_some()
+            );
+        }
+        let totals = state.totals().fleet.unwrap();
+        let mut told = Vec::new();
+        state.take_told(100, &mut told);
+        assert_eq!(told.len(), 100);
+        state.take_told(usize::MAX, &mut told);
+        assert_eq!(told.len() as u64 + totals.dropped, announces);
+        assert!(told.len() <= QUEUE + 64, "{}", told.len());
+        assert_eq!(state.totals().fleet.unwrap().dropped, totals.dropped);
+        assert_eq!(state.totals().fleet.unwrap().lag_millis, 0, "nothing waits any more");
+    }
+
+    #[test]
+    fn a_new_peer_is_told_to_come_back_soon_only_if_the_store_was_asked() {
+        let (state, mut peers) = (state(), Vec::new());
+        let mut comes_back = |swarm, event| {
+            state.announce_into(&announce(swarm, event), Families::Both, &mut peers).unwrap().come_back
+        };
+        assert!(!comes_back(1, Event::Started), "the store does not answer");
+        state.fleet.as_ref().unwrap().is_up.store(true, Ordering::Relaxed);
+        assert!(comes_back(2, Event::Started));
+        assert!(!comes_back(2, Event::Started), "it was asked just now");
+        assert!(!comes_back(3, Event::None), "it has peers already");
+        assert!(!comes_back(4, Event::Stopped));
+    }
+
+    #[test]
+    fn a_tracker_of_no_fleet_keeps_nothing_for_one() {
+        let state = State::new(TrackerConfig::open()).unwrap();
+        let announced = state.announce_into(&announce(1, Event::Started), Families::Both, &mut Vec::new());
+        assert!(!announced.unwrap().come_back);
+        let mut told = Vec::new();
+        state.take_told(usize::MAX, &mut told);
+        assert_eq!((told, state.totals().fleet), (Vec::new(), None));
+    }
+}
