@@ -1,5 +1,7 @@
 //! Trackers that share their swarms over a real Redis.
 
+use std::net::TcpListener;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
@@ -9,6 +11,7 @@ use tracker_proto::http::Event;
 
 use super::support::nodes::{By, Client, Node};
 use super::support::process::eventually;
+use super::support::programs::run;
 use super::support::redis::Redis;
 
 const SWARM: InfoHash = InfoHash::new([0x5a; 20]);
@@ -215,6 +218,34 @@ fn what_no_tracker_would_have_written_is_not_believed_and_stops_nothing() {
     two.announce(By::Udp, leecher(2003), Event::Started);
     is_told(&two, 2);
     [one, two].into_iter().for_each(Node::end);
+}
+
+#[test]
+#[ignore = "needs a real Redis: apt-get install redis-server openssl util-linux, and run with --ignored"]
+fn a_store_over_tls_is_used_if_its_certificate_is_good() {
+    let folder = tempdir().unwrap();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+                 -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+    let mut openssl = Command::new("openssl");
+    run(openssl.args(words.split_whitespace()).arg("-keyout").arg(&key).arg("-out").arg(&certificate));
+    // Redis takes no port 0 for one that is free.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let [certificate_path, key_path] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    let tls = ["--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file", certificate_path];
+    let _redis = Redis::start(folder.path(), &[&tls[..], &["--tls-key-file", key_path]].concat());
+
+    let url = format!("rediss://localhost:{port}");
+    let [one, two] =
+        [(); 2].map(|()| Node::start_with(folder.path(), &url, &[("SSL_CERT_FILE", certificate.as_path())]));
+    one.announce(By::Udp, seeder(1001), Event::Started);
+    is_told(&one, 1);
+    finds(&two, By::Http, leecher(2001), seeder(1001));
+    // Nobody has vouched for it.
+    let mut stranger = Node::start(folder.path(), &url);
+    stranger.wait_for_words("certificate");
+    assert_eq!(stranger.metric(UP), 0.0);
+    [one, two, stranger].into_iter().for_each(Node::end);
 }
 
 /// Says that it is over when it goes.

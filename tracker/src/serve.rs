@@ -148,12 +148,18 @@ impl Tracker {
             ended.await;
         }
         drop(udp);
-        if let Some(courier) = courier {
-            courier.end().await;
-        }
-        if let Some(keeper) = keeper {
-            keeper.end().await;
-        }
+        // Side by side: a store that hangs must not keep the swarms from the disk.
+        let kept = async {
+            if let Some(keeper) = keeper {
+                keeper.end().await;
+            }
+        };
+        let told = async {
+            if let Some(courier) = courier {
+                courier.end().await;
+            }
+        };
+        tokio::join!(kept, told);
     }
 }
 

@@ -12,7 +12,7 @@ use tracker_proto::http::{AnnounceReply, AnnounceRequest, Event, ScrapeReply, Sc
 use tracker_proto::udp::{Announce, Family, Reply, Request, TransactionId};
 
 use super::process::{PATIENCE, eventually};
-use crate::support::process::{Running, start};
+use crate::support::process::{Running, shoal, spawn};
 
 /// A running tracker, at loopback of both families.
 pub(crate) struct Node {
@@ -48,9 +48,17 @@ pub(crate) enum By {
 
 impl Node {
     pub(crate) fn start(folder: &Path, store: &str) -> Self {
+        Self::start_with(folder, store, &[])
+    }
+
+    /// With variables besides.
+    pub(crate) fn start_with(folder: &Path, store: &str, variables: &[(&str, &Path)]) -> Self {
         let addresses = ["--http", "--udp"].map(|flag| [flag, "127.0.0.1:0", flag, "[::1]:0"]);
         let rest = ["--metrics", "127.0.0.1:0", "--store", store, "--json"];
-        let mut process = start(folder, &[&["tracker"][..], addresses.as_flattened(), &rest].concat());
+        let mut command = shoal(folder);
+        command.arg("tracker").args(addresses.as_flattened()).args(rest).args(["--progress", "json"]);
+        command.envs(variables.iter().copied());
+        let mut process = spawn(command);
         let listening: Value = serde_json::from_str(&process.line()).expect("--json prints JSON");
         let parse = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).expect("an address");
         let all = |name: &str| listening[name].as_array().expect("addresses").iter().map(parse).collect();

@@ -39,6 +39,7 @@ fn package_of(program: &str) -> Option<&'static str> {
         "chromium" => "chromium",
         "ip" | "tc" => "iproute2",
         "mktorrent" => "mktorrent",
+        "openssl" => "openssl",
         "opentracker" => "opentracker",
         "redis-server" => "redis-server",
         "redis-cli" => "redis-tools",
