@@ -74,6 +74,11 @@ impl Fleet {
         Outbox::new(QUEUE.div_ceil(stores.max(1)))
     }
 
+    /// Where the engine is; shown without a password.
+    pub(crate) fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
     /// Whether the engine answers.
     pub(crate) fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)

@@ -173,15 +173,21 @@ fn a_connection_that_stays_is_open_until_it_ends_on_whatever_thread() {
 
 #[tokio::test]
 async fn a_tracker_whose_store_is_gone_is_ready_all_the_same_and_says_so() {
-    let store = Some("redis://127.0.0.1:1".parse().unwrap());
-    let state = State::new(TrackerConfig { store, ..TrackerConfig::open() }).unwrap();
+    let store = Some("redis://user:secret@127.0.0.1:1".parse().unwrap());
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
+    let state = State::new(TrackerConfig { store, metrics, ..TrackerConfig::open() }).unwrap();
     state.metrics.set_ready(true);
-    let response = serve::answer(&state, &Method::GET, "/ready");
-    assert_eq!(response.status(), StatusCode::OK);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "ready, but the store does not answer: swarms are not shared\n");
-    let page =
-        serve::answer(&state, &Method::GET, "/metrics").into_body().collect().await.unwrap().to_bytes();
-    let page = String::from_utf8(page.to_vec()).unwrap();
-    assert_eq!(value(&page, "shoal_store_up").as_deref(), Some("0"));
+    let status = Status::new(Listening::default());
+    let get = async |path| {
+        let request = Request::builder().uri(path).header("host", "127.0.0.1").body(()).unwrap();
+        let response = serve::answer(&state, &status, &request);
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    assert_eq!(get("/ready").await, "ready, but the store does not answer: swarms are not shared\n");
+    assert_eq!(value(&get("/metrics").await, "shoal_store_up").as_deref(), Some("0"));
+    let page = get("/").await;
+    assert!(page.contains("<dd>127.0.0.1:1 does not answer: swarms are not shared</dd>"), "{page}");
+    assert!(!page.contains("secret"));
 }

@@ -226,6 +226,19 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
         (swarms, peers) => format!("{} swarms, {} peers", grouped(swarms), grouped(peers)),
     };
     add("Evicted", evicted, totals.evicted_swarms > 0);
+    if let Some((fleet, totals)) = state.fleet.as_ref().zip(totals.fleet) {
+        let value = if totals.is_up {
+            let (written, learned) = (grouped(totals.written), grouped(totals.read));
+            format!(
+                "{}: {written} peers told, {learned} learned, {} dropped",
+                fleet.url(),
+                grouped(totals.dropped)
+            )
+        } else {
+            format!("{} does not answer: swarms are not shared", fleet.url())
+        };
+        add("Store", value, !totals.is_up);
+    }
     if totals.stale_lists {
         add("Lists", "one could not be read; the one before is in force".to_owned(), true);
     }
