@@ -7,6 +7,7 @@
     reason = "in a test a panic is the report; the lint knows only functions marked as tests"
 )]
 
+mod announce;
 mod command_line;
 mod connections;
 mod create;
