@@ -25,8 +25,8 @@ const EVENTS: usize = 256;
 const GONE: u64 = 1000;
 /// Wrong answers after which there is nothing left to learn.
 const ENOUGH_WRONG: u64 = 1000;
-/// Announces under way at once in a preload over UDP: some hundred bytes each, which every socket's buffer holds.
-const PRELOAD_IN_FLIGHT: u32 = 256;
+/// Announces under way at once in a preload over UDP: what a socket with the usual buffer holds.
+const PRELOAD_IN_FLIGHT: u32 = 128;
 /// How long a preload may take: a million peers take less than a minute.
 const PRELOAD_TIME: Duration = Duration::from_secs(3600);
 

@@ -93,7 +93,8 @@ pub struct Load {
     /// How many requests may be lost or fail before the run does.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub may_lose: u64,
-    /// Does not take it for wrong that a tracker gives an asker to itself, or seeds to seeds, as some do.
+    /// Does not take for wrong what some trackers do: they give an asker to itself, seeds to seeds, or peers to who
+    /// wants none, and end their answers with an empty line.
     #[arg(long)]
     pub lenient: bool,
     /// The tracker's process, to tell what it took of the processor and of memory.

@@ -259,6 +259,8 @@ fn judged(
     question: &Question,
     (population, judge): (&Population, &mut Judge),
 ) -> Result<Given, Wrong> {
+    // Some end a body as if it were a line, and count that to its length.
+    let body = if judge.lenient { body.strip_suffix(b"\r\n").unwrap_or(body) } else { body };
     if question.kind != Kind::Scrape {
         let announced = reply::announced(body)?;
         return judge.announce(population, question, announced.numbers, (announced.peers, announced.peers6));
