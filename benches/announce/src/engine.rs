@@ -102,7 +102,8 @@ impl Run<'_> {
             Protocol::Http => 1,
             Protocol::Udp => u8::try_from(PRELOAD_IN_FLIGHT / connections).unwrap_or(u8::MAX).clamp(1, 128),
         };
-        let plan = Plan { connections, depth, rate: None, time: PRELOAD_TIME, requests: u64::MAX, ..plan };
+        let rate = self.options.preload_rate;
+        let plan = Plan { connections, depth, rate, time: PRELOAD_TIME, requests: u64::MAX, ..plan };
         let close = self.options.close && self.options.preload_by.is_none();
         self.phase(target, Script::preload(&self.population), plan, close)
     }

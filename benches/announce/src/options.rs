@@ -65,6 +65,9 @@ pub struct Load {
     /// Announces every peer once at first.
     #[arg(long)]
     pub preload: bool,
+    /// Announces a second while doing so, as with --rate; otherwise as many as are answered.
+    #[arg(long, value_name = "RATE", requires = "preload", value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub preload_rate: Option<u32>,
     /// Where to announce them, if the tracker has a faster way in.
     #[arg(long, value_name = "URL", requires = "preload")]
     pub preload_by: Option<String>,
