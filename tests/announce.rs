@@ -26,7 +26,7 @@ fn ask(url: &str, words: &str) -> Report {
 /// All at once over HTTP, over a connection each, and over UDP: announces, scrapes and peers that stop.
 fn every_way(address: &str, sources: &str) {
     let folder = tempdir().unwrap();
-    let (mut tracker, [http, udp]) = tracker(address, folder.path());
+    let (tracker, [http, udp]) = tracker(address, folder.path());
     let ways = [(&http, ""), (&http, " --close"), (&udp, " --depth 4"), (&udp, " --rate 5000")];
     for (seed, (url, way)) in ways.into_iter().enumerate() {
         let words = format!(
