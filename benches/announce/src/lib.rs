@@ -1,7 +1,7 @@
 //! Asks a tracker as many peers would, over HTTP or UDP, and checks every answer.
 //!
 //! Purpose: to say how fast a tracker is, and that what it answers meanwhile is right. Which peers there are follows from
-//! a number ([`population`]): whether a peer in an answer may be there is calculated, not looked up, so that a million
+//! a number (the module `population`): whether a peer in an answer may be there is calculated, not looked up, so that a million
 //! peers cost the generator no memory and little time; it shares the machine with what it measures.
 //!
 //! Invariant: a figure is never printed without the count of wrong answers beside it, and a run with one fails. In
