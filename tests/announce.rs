@@ -27,16 +27,16 @@ fn ask(url: &str, words: &str) -> Report {
 fn every_way(address: &str, sources: &str) {
     let folder = tempdir().unwrap();
     let (tracker, [http, udp]) = tracker(address, folder.path());
-    let ways = [(&http, ""), (&http, " --close"), (&udp, " --depth 4"), (&udp, " --rate 5000")];
+    let ways = [(&http, ""), (&http, " --close"), (&udp, " --depth 4"), (&udp, " --rate 2000")];
     for (seed, (url, way)) in ways.into_iter().enumerate() {
         let words = format!(
-            "--preload --peers 900 --swarms 30 --giant 300 --requests 1500 --seconds 60 --connections 8 --numwant 20 \
+            "--preload --peers 600 --swarms 20 --giant 100 --requests 600 --seconds 60 --connections 8 --numwant 20 \
              --scrapes 10 --stops 5 --timeout 60 --seed {seed}{sources}{way}"
         );
         let report = ask(url, &words);
         assert!(report.is_good(), "{url}{way}: {report}");
         let (preload, measured) = (report.preload.as_ref().unwrap(), report.measured.as_ref().unwrap());
-        assert_eq!((preload.answered, measured.answered), (1200, 1500), "{report}");
+        assert_eq!((preload.answered, measured.answered), (700, 600), "{report}");
         // There are always others to give, and whoever stopped is not counted.
         assert!(measured.peers_a_reply > 15.0, "{report}");
         assert!(measured.known.is_some_and(|known| known > 0.5 && known < 1.0), "{report}");
