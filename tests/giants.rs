@@ -73,7 +73,9 @@ fn a_hundred_torrents_in_one_process_are_all_announced_and_any_one_is_downloaded
     seed.signal("TERM");
     assert_eq!(seed.finish().0, Some(0));
     let left = inside(source.path()).run(&scrape).done().json();
-    assert!(left["torrents"].as_array().unwrap().iter().all(|torrent| torrent["seeders"] == 0), "{left}");
+    // Of a swarm without peers and downloads the tracker soon knows nothing at all.
+    let seeders = |torrent: &serde_json::Value| torrent["seeders"].as_u64().unwrap_or(0);
+    assert!(left["torrents"].as_array().unwrap().iter().all(|torrent| seeders(torrent) == 0), "{left}");
 }
 
 #[test]
