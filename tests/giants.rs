@@ -59,7 +59,11 @@ fn a_hundred_torrents_in_one_process_are_all_announced_and_any_one_is_downloaded
         assert!(Instant::now() < deadline, "not all are announced: {scraped}");
     }
     // Those that rest have no descriptors of their own: what is left is the program's own and a socket or two.
-    assert!(descriptors(&seed) < 50, "{} descriptors", descriptors(&seed));
+    // The connections of the announces go once their ends are read.
+    while descriptors(&seed) >= 50 {
+        assert!(Instant::now() < deadline, "{} descriptors", descriptors(&seed));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 
     for number in [0, 57, COUNT - 1] {
         let target = tempdir().unwrap();
