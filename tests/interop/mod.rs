@@ -10,4 +10,5 @@ mod status_page;
 mod support;
 mod swarm;
 mod torrents;
+mod tracking;
 mod transfer;

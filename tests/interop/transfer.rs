@@ -38,7 +38,8 @@ fn copy_is_right(seeder: Client, leecher: Client, tracker: TrackerKind, scheme: 
     same(&original.join(LIBRARY), &copy.join(LIBRARY));
 }
 
-/// A test for each pair of clients and each tracker, which they ask over HTTP or UDP.
+/// A test for each pair of clients and each tracker, which they ask over HTTP or UDP: over UDP opentracker alone, since ours
+/// is asked in [`super::tracking`].
 macro_rules! copies {
     ($scheme:literal; $($name:ident: $seeder:ident to $leecher:ident through $tracker:ident;)*) => {$(
         #[test]
@@ -70,9 +71,6 @@ copies! {
 
 copies! {
     "udp";
-    aria2_seeds_to_shoal_through_our_tracker_over_udp: Aria2 to Shoal through ShoalTracker;
-    libtorrent_seeds_to_shoal_through_our_tracker_over_udp: Libtorrent to Shoal through ShoalTracker;
-    transmission_seeds_to_shoal_through_our_tracker_over_udp: Transmission to Shoal through ShoalTracker;
     shoal_seeds_to_aria2_through_opentracker_over_udp: Shoal to Aria2 through Opentracker;
     shoal_seeds_to_shoal_through_opentracker_over_udp: Shoal to Shoal through Opentracker;
 }

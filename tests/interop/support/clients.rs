@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,11 @@ impl Leecher {
             }
             None => self.process.finish(),
         }
+    }
+
+    /// Ends a client that goes on seeding.
+    pub(crate) fn leave(&mut self) {
+        self.process.interrupt();
     }
 }
 
@@ -102,6 +108,21 @@ impl Client {
         self != Self::Transmission
     }
 
+    /// Whether it is there after a download until it is ended.
+    pub(crate) fn goes_on_seeding(self) -> bool {
+        self == Self::Transmission
+    }
+
+    /// Whether it tells a tracker that it has completed a download: aria2 1.36, told not to seed, only says that it leaves.
+    pub(crate) fn says_completed(self) -> bool {
+        self != Self::Aria2
+    }
+
+    /// Whether it tells a tracker that it leaves: transmission-cli 3.00 ends before its HTTP request has gone out.
+    pub(crate) fn says_goodbye(self, scheme: &str) -> bool {
+        (self, scheme) != (Self::Transmission, "http")
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Aria2 => "aria2",
@@ -122,8 +143,10 @@ fn shoal(command: &str, torrent: &Path, data: &Path) -> Vec<OsString> {
 
 fn libtorrent(mode: &str, host: &Host, torrent: &Path, data: &Path) -> Vec<OsString> {
     require_libtorrent();
-    let listen = format!("{}:{PORT}", host.address());
-    let script = Path::new(SCRIPTS).join("lt_peer.py");
+    let port = PORT.parse().expect("a port");
+    let listen: Vec<_> =
+        host.addresses().into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect();
+    let (script, listen) = (Path::new(SCRIPTS).join("lt_peer.py"), listen.join(","));
     vec![PYTHON.into(), script.into(), mode.into(), torrent.into(), data.into(), listen.into()]
 }
 
@@ -140,9 +163,11 @@ fn aria2(host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Vec<OsStri
         "--summary-interval=0",
         "--console-log-level=notice",
     ]);
+    // An address would keep it from the other family.
+    let interface = host.address_v6().map_or_else(|| host.address().to_string(), |_| "eth0".to_owned());
     command.extend([
         format!("--listen-port={PORT}").into(),
-        format!("--interface={}", host.address()).into(),
+        format!("--interface={interface}").into(),
         format!("--dht-file-path={}", scratch.join("dht.dat").display()).into(),
         "-d".into(),
         data.into(),
@@ -153,8 +178,7 @@ fn aria2(host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Vec<OsStri
 
 /// It keeps its settings in a file, and seeds after a download until it is ended.
 fn transmission(host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Vec<OsString> {
-    let settings = serde_json::json!({
-        "bind-address-ipv4": host.address().to_string(),
+    let mut settings = serde_json::json!({
         "dht-enabled": false,
         "encryption": 0,
         "lpd-enabled": false,
@@ -163,6 +187,10 @@ fn transmission(host: &Host, torrent: &Path, data: &Path, scratch: &Path) -> Vec
         "rpc-enabled": false,
         "utp-enabled": false,
     });
+    // It would ask trackers over IPv6 from that address too, in vain.
+    if host.address_v6().is_none() {
+        settings["bind-address-ipv4"] = host.address().to_string().into();
+    }
     fs::write(scratch.join("settings.json"), settings.to_string()).expect("the settings can be written");
     let mut command = words(&["transmission-cli", "--no-portmap", "--port", PORT, "--config-dir"]);
     command.extend([scratch.into(), "--download-dir".into(), data.into(), torrent.into()]);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here asserts anything about shoal; it only ends a test that cannot go on.
 
+pub(crate) mod asking;
 pub(crate) mod clients;
 pub(crate) mod data;
 pub(crate) mod net;

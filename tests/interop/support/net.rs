@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
@@ -19,15 +19,25 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::programs::{require_root, run};
+use super::programs::{require, require_root, run};
 
 /// Where `ip netns` keeps the names.
 const NAMESPACES: &str = "/run/netns";
 
+/// Where `ip netns exec` finds the files that take the place of those in `/etc`.
+const SETTINGS: &str = "/etc/netns";
+
+/// The names of host 0 on a network of both families, by the address that a name leads to.
+pub(crate) const NAME_V4: &str = "four.test";
+/// The name of its IPv6 address.
+pub(crate) const NAME_V6: &str = "six.test";
+/// The name of both of its addresses.
+pub(crate) const NAME_BOTH: &str = "both.test";
+
 /// Networks made by this process, so that each has a name of its own.
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
-/// Hosts on one switch: host `i` is 10.77.0.`i+1`.
+/// Hosts on one switch: host `i` is 10.77.0.`i+1`, and 2001:db8:77::`i+1` if it has IPv6.
 pub(crate) struct Network {
     hosts: Vec<Host>,
     _switch: Namespace,
@@ -36,13 +46,25 @@ pub(crate) struct Network {
 impl Network {
     /// Joins so many hosts; their links have no limit.
     pub(crate) fn new(hosts: u8) -> Self {
+        Self::join(hosts, false)
+    }
+
+    /// Joins so many hosts that have addresses of both families, and names for those of host 0.
+    ///
+    /// IPv6 addresses are of the documentation's network (RFC 3849): transmission uses IPv6 only where it has a global
+    /// address.
+    pub(crate) fn dual_stack(hosts: u8) -> Self {
+        Self::join(hosts, true)
+    }
+
+    fn join(hosts: u8, has_ipv6: bool) -> Self {
         require_root();
         remove_stale();
         let prefix = format!("shoal-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         let switch = Namespace::new(format!("{prefix}-switch"));
         switch.ip("link add bridge type bridge");
         switch.ip("link set bridge up");
-        let hosts = (0..hosts).map(|i| Host::join(&switch, &prefix, i)).collect();
+        let hosts = (0..hosts).map(|i| Host::join(&switch, &prefix, i, has_ipv6)).collect();
         Self { hosts, _switch: switch }
     }
 
@@ -52,17 +74,19 @@ impl Network {
     }
 }
 
-/// A machine with one link, `eth0`, and one address.
+/// A machine with one link, `eth0`, and one address of each family that it has.
 pub(crate) struct Host {
     namespace: Namespace,
     address: Ipv4Addr,
+    address_v6: Option<Ipv6Addr>,
 }
 
 impl Host {
-    fn join(switch: &Namespace, prefix: &str, i: u8) -> Self {
+    fn join(switch: &Namespace, prefix: &str, i: u8, has_ipv6: bool) -> Self {
         let host = Self {
             namespace: Namespace::new(format!("{prefix}-h{i}")),
-            address: Ipv4Addr::new(10, 77, 0, i + 1),
+            address: address_v4(i),
+            address_v6: has_ipv6.then(|| address_v6(i)),
         };
         let name = host.name();
         switch.ip(&format!("link add port{i} type veth peer name eth0 netns {name}"));
@@ -71,6 +95,12 @@ impl Host {
         host.namespace.ip("link set eth0 up");
         host.namespace.ip("link set lo up");
         host.namespace.ip("route add default dev eth0");
+        if let Some(address) = host.address_v6 {
+            // Nobody else has it: it is there at once, and not after a second of asking around.
+            host.namespace.ip(&format!("addr add {address}/64 dev eth0 nodad"));
+            host.namespace.ip("-6 route add default dev eth0");
+            host.namespace.name_host_0();
+        }
         host
     }
 
@@ -79,9 +109,28 @@ impl Host {
         &self.namespace.0
     }
 
-    /// Its address.
+    /// Its IPv4 address.
     pub(crate) fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Its IPv6 address, if it has one.
+    pub(crate) fn address_v6(&self) -> Option<Ipv6Addr> {
+        self.address_v6
+    }
+
+    /// Its addresses.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let v6 = self.address_v6.map(IpAddr::V6);
+        [IpAddr::V4(self.address)].into_iter().chain(v6).collect()
+    }
+
+    /// A command that runs here.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        require(program);
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", self.name(), program]);
+        command
     }
 
     /// Holds what it sends down to a rate in the words of `tc`, such as `40mbit`.
@@ -124,6 +173,26 @@ impl Namespace {
     fn ip(&self, arguments: &str) {
         run(Command::new("ip").args(["-n", &self.0]).args(arguments.split(' ')));
     }
+
+    /// Lets programs there find host 0 by name.
+    fn name_host_0(&self) {
+        let (v4, v6) = (address_v4(0), address_v6(0));
+        let names = format!(
+            "127.0.0.1 localhost\n::1 localhost\n\
+             {v4} {NAME_V4}\n{v6} {NAME_V6}\n{v4} {NAME_BOTH}\n{v6} {NAME_BOTH}\n"
+        );
+        let folder = Path::new(SETTINGS).join(&self.0);
+        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("hosts"), names));
+        written.expect("the names of a namespace can be written");
+    }
+}
+
+fn address_v4(i: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, i + 1)
+}
+
+fn address_v6(i: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, u16::from(i) + 1)
 }
 
 impl Drop for Namespace {
@@ -135,6 +204,7 @@ impl Drop for Namespace {
 /// Deletes a namespace that may be gone already: this runs while a test unwinds, and beside others that do the same.
 fn delete(name: &str) {
     let _ = Command::new("ip").args(["netns", "delete", name]).output();
+    let _ = fs::remove_dir_all(Path::new(SETTINGS).join(name));
 }
 
 /// Kills what runs in a namespace: a tracker that gave up root when it started lost the signal that it would have

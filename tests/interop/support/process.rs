@@ -98,6 +98,12 @@ impl Process {
         assert!(status.success(), "{} ended with {status}", self.name);
     }
 
+    /// Asks it to end as a user at a terminal does, with SIGINT, and waits until it does: clients differ in the exit code.
+    pub(crate) fn interrupt(&mut self) {
+        self.signal(Signal::INT);
+        eventually(&format!("{} ends", self.name), || self.ended());
+    }
+
     /// Asks it to end with SIGTERM, and waits until it does so with exit code 0.
     pub(crate) fn terminate(&mut self) {
         self.signal(Signal::TERM);

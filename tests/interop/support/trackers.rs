@@ -22,13 +22,14 @@ pub(crate) enum TrackerKind {
 /// A tracker that answers.
 pub(crate) struct Tracker<'net> {
     host: &'net Host,
+    /// One of its addresses.
     address: SocketAddr,
-    process: Process,
+    _process: Process,
 }
 
 impl<'net> Tracker<'net> {
     /// Its port on any host.
-    const PORT: u16 = 6969;
+    pub(crate) const PORT: u16 = 6969;
 
     /// The announce URL that a tracker on `host` will have.
     pub(crate) fn url(host: &Host) -> String {
@@ -42,27 +43,45 @@ impl<'net> Tracker<'net> {
 
     /// Starts one that serves this info-hash (40 hexadecimal digits), and waits until it takes connections.
     pub(crate) fn start(kind: TrackerKind, host: &'net Host, info_hash: &str, folder: &Path) -> Self {
+        match kind {
+            TrackerKind::Opentracker => Self::opentracker(host, info_hash, folder),
+            TrackerKind::Shoal => Self::shoal(host, folder, &[]),
+        }
+    }
+
+    /// Starts `shoal tracker` on the addresses of a host, over HTTP and UDP, with these options.
+    pub(crate) fn shoal(host: &'net Host, folder: &Path, options: &[OsString]) -> Self {
+        let mut command: Vec<OsString> = vec![SHOAL.into(), "tracker".into()];
+        let addresses: Vec<_> =
+            host.addresses().into_iter().map(|ip| SocketAddr::new(ip, Self::PORT)).collect();
+        for address in &addresses {
+            let address = address.to_string();
+            command.extend(["--http", &address, "--udp", &address].map(OsString::from));
+        }
+        command.extend_from_slice(options);
+        let process = Process::start(host, "shoal-tracker", folder, &command);
+        Self::once_listening(host, &addresses, process)
+    }
+
+    /// It serves IPv4 only: Debian's is built so (`opentracker -i ::1` ends with "V4 Tracker is V4 only!").
+    fn opentracker(host: &'net Host, info_hash: &str, folder: &Path) -> Self {
         let address = SocketAddr::from((host.address(), Self::PORT));
-        let process = match kind {
-            TrackerKind::Opentracker => {
-                let whitelist = "whitelist.txt";
-                fs::write(folder.join(whitelist), format!("{info_hash}\n")).expect("the list can be written");
-                let (ip, port) = (address.ip().to_string(), address.port().to_string());
-                // It makes the folder its root and reads the list there. It will not run as root.
-                let command = ["opentracker", "-i", &ip, "-p", &port, "-P", &port, "-u", "nobody", "-d"]
-                    .map(OsString::from);
-                let rest = [folder.as_os_str().to_owned(), "-w".into(), whitelist.into()];
-                Process::start(host, "opentracker", folder, &[command.as_slice(), &rest].concat())
-            }
-            TrackerKind::Shoal => {
-                let address = address.to_string();
-                let command = [SHOAL, "tracker", "--http", &address, "--udp", &address].map(OsString::from);
-                Process::start(host, "shoal-tracker", folder, &command)
-            }
-        };
-        let mut tracker = Self { host, address, process };
-        tracker.process.until("the tracker takes connections", |_| host.connect(address).ok());
-        tracker
+        let whitelist = "whitelist.txt";
+        fs::write(folder.join(whitelist), format!("{info_hash}\n")).expect("the list can be written");
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        // It makes the folder its root and reads the list there. It will not run as root.
+        let command = ["opentracker", "-i", &ip, "-p", &port, "-P", &port, "-u", "nobody", "-d"];
+        let rest = [folder.as_os_str().to_owned(), "-w".into(), whitelist.into()];
+        let command = [command.map(OsString::from).as_slice(), &rest].concat();
+        let process = Process::start(host, "opentracker", folder, &command);
+        Self::once_listening(host, &[address], process)
+    }
+
+    fn once_listening(host: &'net Host, addresses: &[SocketAddr], mut process: Process) -> Self {
+        for address in addresses {
+            process.until("the tracker takes connections", |_| host.connect(*address).ok());
+        }
+        Self { host, address: addresses[0], _process: process }
     }
 
     /// Waits until so many peers have announced themselves as complete.
