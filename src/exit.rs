@@ -18,7 +18,7 @@ pub enum Exit {
     Mismatch,
     /// 4: timed out, no peers.
     TimedOut,
-    /// 5: the disk.
+    /// 5: the disk is full, broken, read-only or not ours; a name that leads nowhere is an error like others.
     Disk,
     /// 130: work interrupted by SIGINT.
     Interrupted,
@@ -82,13 +82,16 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     Exit::Error
 }
 
-/// Whether the disk itself is to blame, not the name that was given.
+/// Whether the disk itself is to blame, or keeps us out, and not the name that was given.
 fn is_disk_trouble(error: &io::Error) -> bool {
     /// EIO has no kind of its own in the standard library.
     const EIO: i32 = 5;
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
     ) || error.raw_os_error() == Some(EIO)
 }
 
@@ -118,6 +121,8 @@ mod tests {
     fn a_full_disk_is_the_disks_fault_and_a_wrong_name_is_not() {
         let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull)).context("cannot write x");
         assert_eq!(code_of(&full), Exit::Disk);
+        let kept_out = anyhow::Error::new(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(code_of(&kept_out), Exit::Disk);
         let missing = anyhow::Error::new(io::Error::from(io::ErrorKind::NotFound));
         assert_eq!(code_of(&missing), Exit::Error);
     }

@@ -111,10 +111,21 @@ fn listen(interrupt: &Interrupt) {
                 _ = term.recv() => Signal::Terminate,
             };
             if !interrupt.deliver(signal) {
+                end_line();
                 std::process::exit(i32::from(signal.exit().code()));
             }
         }
     });
+}
+
+/// Ends the line in which the terminal has shown `^C`, so that the next prompt has one of its own.
+fn end_line() {
+    use std::io::{IsTerminal as _, Write as _};
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // A terminal that is gone misses nothing.
+        let _ = stderr.write_all(b"\n");
+    }
 }
 
 #[cfg(test)]

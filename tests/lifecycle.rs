@@ -329,6 +329,20 @@ fn what_fails_is_told_once_and_a_file_in_the_place_of_the_folder_is_named() {
 }
 
 #[test]
+fn a_folder_that_takes_no_files_is_named_and_not_the_file_that_was_to_go_there() {
+    let folder = tempdir().unwrap();
+    photos(folder.path(), 1000);
+    inside(folder.path()).run(&["create", "photos"]).done();
+    // Nobody can make files there, root included.
+    let outcome = inside(folder.path()).run(&["download", "photos.torrent", "-d", "/proc", "--port", "0"]);
+    assert_eq!(outcome.exit, Exit::Disk);
+    assert!(
+        outcome.stderr.contains("error: cannot write in /proc: No such file or directory\n"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn a_torrent_with_web_seeds_is_told_to_be_fetched_from_peers_only() {
     let folder = tempdir().unwrap();
     photos(folder.path(), 100_000);

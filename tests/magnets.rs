@@ -36,6 +36,11 @@ fn a_link_that_is_interrupted_ends_in_order_and_nothing_is_complete() {
     download.signal("INT");
     let line = download.line();
     assert!(line.contains(r#""complete":false"#), "{line}");
+    let told = download.event("log");
+    assert_eq!(
+        told["message"],
+        "a b: stopped before its torrent was found; run the same command again to go on"
+    );
     assert_eq!(download.finish().0, Some(130));
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");

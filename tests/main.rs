@@ -23,5 +23,6 @@ mod settings;
 mod show;
 mod support;
 mod swarm;
+mod terminal;
 mod tracker;
 mod verify;

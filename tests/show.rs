@@ -149,3 +149,17 @@ fn a_terminal_gets_columns_without_colour_where_none_is_wanted() {
         .done();
     assert_eq!(no_color.out(), shown.out());
 }
+
+#[test]
+fn what_is_no_torrent_file_is_called_that_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |bytes: &[u8], text: &str| {
+        write(&folder.path().join("x"), bytes);
+        inside(folder.path())
+            .run(&["show", "x"])
+            .failed(Exit::Error, &format!("x: is not a torrent file{text}"));
+    };
+    said(b"\xa3\xa4", ": byte 0xa3 starts no bencoded value (offset 0)");
+    said(b"", ": there is nothing to read (offset 0)");
+    said(b"d4:info", ", or is damaged: the data ends too early (offset 7)");
+}

@@ -239,6 +239,23 @@ fn a_log_is_kept_as_json_where_results_are() {
 }
 
 #[test]
+fn why_a_tracker_refuses_is_what_a_download_waits_for() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("passkeys.txt"), "0123456789abcdef0123").unwrap();
+    let mut tracker =
+        start(folder.path(), &["tracker", "--http", "127.0.0.1:0", "--passkeys", "passkeys.txt"]);
+    let announce = tracker.line();
+    let link = format!("magnet:?xt=urn:btih:{}&dn=name", "ab".repeat(20));
+    let args = ["download", &link, "--tracker", &announce, "--port", "0", "--timeout", "1s"];
+    let error = start(folder.path(), &args).event("error");
+    assert_eq!(
+        error["message"],
+        "name: no progress for 1s: the tracker refused: this tracker needs a passkey: download the torrent again from \
+         where you got it; run the same command again to go on"
+    );
+}
+
+#[test]
 fn what_a_tracker_cannot_be_told_is_named() {
     let folder = tempdir().unwrap();
     let outcome = inside(folder.path()).run(&["tracker", "--passkeys", "none.txt"]);

@@ -104,6 +104,8 @@ pub enum FailureKind {
 pub enum Note {
     /// No peer, and no tracker that says of any.
     NoTrackerAnswered,
+    /// No peer, and the tracker that was asked last wants nothing to do with us: see [`TrackerStatus::refusal`].
+    TrackerRefused,
     /// No peer.
     NoPeers,
     /// No peer but such as sent wrong data.
@@ -140,6 +142,7 @@ impl fmt::Display for Note {
         let people = |n: &usize| if *n == 1 { "1 peer".to_owned() } else { format!("{n} peers") };
         match self {
             Self::NoTrackerAnswered => f.write_str("no tracker answered"),
+            Self::TrackerRefused => f.write_str("the tracker refused"),
             Self::NoPeers => f.write_str("no peers yet"),
             Self::AllBanned { peers: 1 } => f.write_str("no peers but 1 that sent wrong data and is banned"),
             Self::AllBanned { peers } => {
@@ -164,6 +167,37 @@ pub struct TrackerStatus {
     pub answered: bool,
     /// What went wrong last, if the last announce went wrong.
     pub last_error: Option<String>,
+    /// Why the tracker refused, if that is what went wrong.
+    pub refusal: Option<String>,
     /// Seeds and leechers that the tracker counted, if it said.
     pub counts: Option<(u32, u32)>,
+}
+
+impl TrackerStatus {
+    /// What to say of the trackers where there is no peer.
+    pub(crate) fn note(&self) -> Note {
+        match (&self.refusal, &self.last_error) {
+            (Some(_), _) => Note::TrackerRefused,
+            (None, Some(_)) if !self.answered => Note::NoTrackerAnswered,
+            _ => Note::NoPeers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_that_refuses_has_answered_after_all() {
+        let error = || Some("what was said".to_owned());
+        let mut status = TrackerStatus::default();
+        assert_eq!(status.note(), Note::NoPeers);
+        status.last_error = error();
+        assert_eq!(status.note(), Note::NoTrackerAnswered);
+        status.refusal = error();
+        assert_eq!(status.note(), Note::TrackerRefused);
+        (status.answered, status.refusal) = (true, None);
+        assert_eq!(status.note(), Note::NoPeers, "one that answered before may do so again");
+    }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use metainfo::{MAX_TORRENT_BYTES, TorrentFile};
+use metainfo::{ErrorKind, MAX_TORRENT_BYTES, TorrentFile};
 
 use super::show::is_magnet;
 use super::{Context, path_error, shown, shown_argument};
@@ -43,7 +43,15 @@ pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Result<TorrentFile> {
     if bytes.len() > MAX_TORRENT_BYTES {
         bail!("{name}: is larger than the {} MiB a torrent file may have", MAX_TORRENT_BYTES >> 20);
     }
-    TorrentFile::from_bytes(bytes).map_err(|error| anyhow!("{name}: {error}"))
+    // What starts otherwise was never one.
+    let may_be_one = bytes.first() == Some(&b'd');
+    TorrentFile::from_bytes(bytes).map_err(|error| match error.kind() {
+        ErrorKind::Bencode(_) if may_be_one => {
+            anyhow!("{name}: is not a torrent file, or is damaged: {error}")
+        }
+        ErrorKind::Bencode(_) => anyhow!("{name}: is not a torrent file: {error}"),
+        _ => anyhow!("{name}: {error}"),
+    })
 }
 
 /// Reads at most a byte more than is allowed, so that too much is noticed and not read.

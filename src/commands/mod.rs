@@ -127,7 +127,14 @@ impl<'a> Context<'a> {
                     Some(number) => code_of(&std::io::Error::from_raw_os_error(number).into()),
                     None => code_of(&io.into()),
                 };
-                failure(code, error.to_string())
+                // As the user named it, who need not know where the command was started.
+                let near =
+                    error.path.strip_prefix(&self.cwd).ok().filter(|near| !near.as_os_str().is_empty());
+                let text = match near {
+                    Some(near) => error.to_string().replacen(&shown(&error.path), &shown(near), 1),
+                    None => error.to_string(),
+                };
+                failure(code, text)
             }
         }
     }

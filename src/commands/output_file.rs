@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 use super::shown;
-use crate::exit::{Exit, failure, reason};
+use crate::exit::{code_of, failure, reason};
 
 /// What a file is made with before the umask takes its part: as other programs do.
 const MODE: u32 = 0o666;
@@ -25,20 +25,28 @@ pub(crate) fn check(cwd: &Path, path: &Path, overwrite: bool) -> Result<()> {
             // Better now than after an hour of hashing.
             let full = cwd.join(path);
             match full.parent().map(std::fs::metadata) {
-                Some(Err(error)) => Err(trouble(path, &error)),
+                Some(Err(error)) => Err(trouble(path, error)),
                 _ => Ok(()),
             }
         }
-        Err(error) => Err(trouble(path, &error)),
+        Err(error) => Err(trouble(path, error)),
         Ok(there) if there.is_dir() => Err(anyhow!("{}: is a folder; name a file", shown(path))),
         Ok(_) if !overwrite => Err(anyhow!("{}: exists; use --force to overwrite it", shown(path))),
+        Ok(_) if is_special(&cwd.join(path)) => {
+            Err(anyhow!("{}: is a device, pipe or socket; name a file, or - for stdout", shown(path)))
+        }
         Ok(_) => Ok(()),
     }
 }
 
-/// What cannot be written is the disk's trouble, whatever the reason: the command did all else.
-fn trouble(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    failure(Exit::Disk, format!("cannot write {}: {}", shown(path), reason(error)))
+fn trouble(path: &Path, error: std::io::Error) -> anyhow::Error {
+    let text = format!("cannot write {}: {}", shown(path), reason(&error));
+    failure(code_of(&error.into()), text)
+}
+
+/// Whether something stands there, or where a link leads, that is no file: what takes its place would break others.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// Writes a file of these parts, one after the other.
@@ -49,7 +57,7 @@ pub(crate) fn write(cwd: &Path, path: &Path, parts: &[impl AsRef<[u8]>], overwri
     check(cwd, path, overwrite)?;
     let full = cwd.join(path);
     let folder = full.parent().unwrap_or(cwd);
-    let trouble = |error| trouble(path, &error);
+    let trouble = |error| trouble(path, error);
     let mut file = tempfile::Builder::new()
         .prefix(".shoal-")
         .permissions(std::fs::Permissions::from_mode(MODE))
@@ -88,6 +96,19 @@ mod tests {
         write(cwd, path, &[b"two"], true).unwrap();
         assert_eq!(there(), b"two");
         assert_eq!(names(folder.path()), ["a.torrent"]);
+    }
+
+    #[test]
+    fn h80_a_device_or_socket_is_not_replaced_even_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        std::os::unix::fs::symlink("socket", folder.path().join("link")).unwrap();
+        for name in ["socket", "link"] {
+            let error = write(folder.path(), Path::new(name), &[b"x"], true).unwrap_err();
+            let due = format!("{name}: is a device, pipe or socket; name a file, or - for stdout");
+            assert_eq!(error.to_string(), due);
+        }
+        assert_eq!(names(folder.path()).len(), 2);
     }
 
     #[test]

@@ -23,6 +23,18 @@ pub(super) struct Record {
     /// Time since it was added at which it was complete.
     completed: Option<Duration>,
     failed: bool,
+    /// Where it is before it has begun.
+    before: Before,
+}
+
+/// What comes before a torrent begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Before {
+    /// It is looked for.
+    Found,
+    /// Its data is hashed.
+    #[default]
+    Checked,
 }
 
 impl Record {
@@ -30,7 +42,9 @@ impl Record {
     pub(super) fn look(&mut self, stats: &TorrentStats) {
         self.most_peers = self.most_peers.max(stats.most_peers);
         match stats.state {
-            State::FetchingMetadata | State::Checking | State::Stopped => {}
+            State::FetchingMetadata => self.before = Before::Found,
+            State::Checking => self.before = Before::Checked,
+            State::Stopped => {}
             State::Failed(_) => self.failed = true,
             _ => {
                 self.started.get_or_insert(stats.active);
@@ -126,12 +140,19 @@ pub(super) fn lines(views: &[View], records: &[&Record], columns: usize, style: 
     lines
 }
 
-/// One torrent's line; none for one whose error was told, or that had not begun.
+/// One torrent's line; none for one whose error was told.
 fn line(view: &View, record: &Record, columns: usize, style: Style) -> Option<String> {
     if record.failed {
         return None;
     }
-    record.started?;
+    let again = "run the same command again to go on";
+    if record.started.is_none() {
+        let name = style.bold(&cut(&view.name, columns));
+        return Some(match record.before {
+            Before::Found => format!("{name}: stopped before its torrent was found; {again}"),
+            Before::Checked => format!("{name}: stopped before its data was checked; {again}"),
+        });
+    }
     let time = record.moving();
     let average = |bytes: u64| {
         // Less than a millisecond is no time to divide by.
@@ -158,7 +179,7 @@ fn line(view: &View, record: &Record, columns: usize, style: Style) -> Option<St
         format!("{mark} {name}: seeded for {time}, sent {sent}, average ↑{up}, {ratio}, {peers}")
     } else {
         let (share, sizes) = (percent(view.done, view.total), size_of(view.done, view.total));
-        format!("{name}: stopped at {share}% ({sizes}); run the same command again to go on")
+        format!("{name}: stopped at {share}% ({sizes}); {again}")
     })
 }
 
@@ -184,6 +205,7 @@ mod tests {
             started: Some(Duration::from_secs(2)),
             completed: completed.map(Duration::from_secs),
             failed: false,
+            before: Before::Checked,
         }
     }
 
@@ -216,6 +238,16 @@ mod tests {
     fn an_interrupted_download_says_how_to_go_on() {
         let drawn = drawn(&[download("a.bin")], &[&record(None)]);
         assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);
+    }
+
+    #[test]
+    fn one_that_had_not_begun_says_where_it_was() {
+        let looking = Record { started: None, before: Before::Found, ..record(None) };
+        let checking = Record { started: None, ..record(None) };
+        let drawn = |record| drawn(&[download("a")], &[record]).remove(0);
+        let again = "run the same command again to go on";
+        assert_eq!(drawn(&looking), format!("a: stopped before its torrent was found; {again}"));
+        assert_eq!(drawn(&checking), format!("a: stopped before its data was checked; {again}"));
     }
 
     #[test]

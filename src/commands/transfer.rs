@@ -27,6 +27,9 @@ const LINGER_STEP: Duration = Duration::from_millis(50);
 /// How long ending in order may take: the trackers' last announces have two seconds, the disk has the rest.
 const SHUTDOWN: Duration = Duration::from_secs(4);
 
+/// How long nobody has come to a seed before it is said: whoever learns of it now needs some seconds to connect.
+const LONELY: Duration = Duration::from_secs(10);
+
 /// Ending that takes longer than this is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -69,15 +72,30 @@ struct Watched {
 }
 
 impl Watched {
-    /// What is shown of it. The note that nobody has connected stands only until somebody has.
-    fn view(&self, stats: &TorrentStats) -> View {
+    /// What is shown of it. The note that nobody has connected comes after a while, and stands only until somebody has.
+    fn view(&self, stats: &TorrentStats, now: Instant) -> View {
         let mut view = View::of(stats);
-        let waits = self.awaits_others && !self.record.has_met_anyone();
-        if matches!(stats.note, Some(Note::NobodyConnected { .. })) && !waits {
+        if matches!(stats.note, Some(Note::NobodyConnected { .. })) && !self.is_lonely(now) {
             view.note = None;
         }
         view
     }
+
+    fn is_lonely(&self, now: Instant) -> bool {
+        let awaits_someone = self.awaits_others && !self.record.has_met_anyone();
+        awaits_someone && self.seeding_since.is_some_and(|since| is_long(now, since))
+    }
+
+    /// Whether time alone changes what is to be done or seen: it may have seeded long enough, or have become lonely.
+    fn is_changed_by_time(&self, rules: &Rules, seen: &View, now: Instant) -> bool {
+        let may_be_over = rules.time.is_some() && self.seeding_since.is_some();
+        !self.over && (may_be_over || (seen.note.is_none() && self.is_lonely(now)))
+    }
+}
+
+/// Whether it is remarkable that nobody has come since then.
+fn is_long(now: Instant, since: Instant) -> bool {
+    now.saturating_duration_since(since) >= LONELY
 }
 
 /// Torrents in a session.
@@ -169,7 +187,7 @@ impl Transfers {
         for one in &mut self.watched {
             one.record.look(&one.stats.borrow());
         }
-        let views = self.views();
+        let views = self.views(Instant::now());
         display.objects(&views);
         display.finish();
         self.summarize(&views, context)?;
@@ -255,13 +273,17 @@ impl Transfers {
         let mut leave = Vec::new();
         for (at, one) in self.watched.iter_mut().enumerate() {
             // Time alone ends a seed that has seeded long enough; else only what is new matters.
-            let waits_for_time = self.rules.time.is_some() && one.seeding_since.is_some() && !one.over;
-            if at < self.views.len() && !waits_for_time && !one.stats.has_changed().unwrap_or(true) {
+            let is_known =
+                self.views.get(at).is_some_and(|seen| !one.is_changed_by_time(&self.rules, seen, now));
+            if is_known && !one.stats.has_changed().unwrap_or(true) {
                 continue;
             }
             let stats = one.stats.borrow_and_update().clone();
             one.record.look(&stats);
-            let view = one.view(&stats);
+            if stats.state == State::Seeding {
+                one.seeding_since.get_or_insert(now);
+            }
+            let view = one.view(&stats, now);
             for milestone in one.milestones.look(view.phase) {
                 if milestone == Milestone::Complete {
                     one.record.complete(&stats);
@@ -271,7 +293,7 @@ impl Transfers {
             }
             match &stats.state {
                 State::Seeding => {
-                    let since = *one.seeding_since.get_or_insert(now);
+                    let since = one.seeding_since.unwrap_or(now);
                     if !one.over && self.rules.satisfied(&stats, now.saturating_duration_since(since)) {
                         one.over = true;
                         if self.rules.seed {
@@ -319,8 +341,8 @@ impl Transfers {
         }
     }
 
-    fn views(&self) -> Vec<View> {
-        self.watched.iter().map(|one| one.view(&one.stats.borrow())).collect()
+    fn views(&self, now: Instant) -> Vec<View> {
+        self.watched.iter().map(|one| one.view(&one.stats.borrow(), now)).collect()
     }
 
     fn summarize(&self, views: &[View], context: &mut Context<'_>) -> Result<()> {
@@ -350,5 +372,17 @@ fn message(milestone: Milestone, view: &View, port: u16) -> String {
             None => "complete".to_owned(),
         },
         Milestone::Seeding => format!("seeding on port {port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_missed_before_there_was_time_to_come() {
+        let since = Instant::now();
+        let after = |seconds| is_long(since + Duration::from_secs(seconds), since);
+        assert_eq!([0, 3, 9, 10, 60].map(after), [false, false, false, true, true]);
     }
 }

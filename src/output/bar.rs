@@ -1,11 +1,12 @@
-//! The bar: one line a torrent, as wide as the terminal.
+//! The bar: one line a torrent, as wide as the terminal. Only why nothing moves may take lines of its own, where there is
+//! one torrent and the line is too narrow for it.
 //!
 //! Invariant: a line never takes more columns than it is given. What does not fit is left out, the least important
 //! first, and the name and the bar keep their places while numbers change, so that nothing jumps.
 //!
 //! It draws nothing on the screen: [`super::screen`] does.
 
-use super::size::{cut, duration, fit, percent, rate, size, size_of, width};
+use super::size::{cut, duration, fit, percent, rate, size, size_of, width, wrap};
 use super::style::Style;
 use super::view::{Phase, View};
 
@@ -21,6 +22,8 @@ const BAR_MAX: usize = 30;
 const AROUND_BAR: usize = 7;
 /// Columns that the numbers of a common download take: ` 1.2/1.9 GiB ↓12.3 MiB/s`.
 const COMMON_NUMBERS: usize = 25;
+/// What a note below the bar begins with.
+const INDENT: &str = "  ";
 /// Columns that the rest takes: ` ↑1.1 MiB/s ETA 41s peers 9 (4 seeds)`, and a little for longer numbers.
 const OTHER_NUMBERS: usize = 40;
 
@@ -52,6 +55,21 @@ impl Layout {
         // What is left of a wide line goes to names that were cut.
         let spare = columns.saturating_sub(name + bar + AROUND_BAR + COMMON_NUMBERS + OTHER_NUMBERS);
         Self { columns, name: longest.min(name + spare), bar }
+    }
+
+    /// The lines, `rows` at most, of a torrent that has the screen to itself: a note that does not fit stands below.
+    pub(crate) fn lines(&self, view: &View, rows: usize, style: Style) -> Vec<String> {
+        let line = self.line(view, style);
+        let note = view.note.as_deref().filter(|note| shows_note(view) && !line.contains(note));
+        let Some(note) = note.filter(|_| rows > 1) else { return vec![line] };
+        let mut lines = vec![self.line(&View { note: None, ..view.clone() }, style)];
+        let below = wrap(note, self.columns.saturating_sub(INDENT.len()));
+        let paint = if view.phase == Phase::Failed { Style::red } else { Style::yellow };
+        lines.extend(below.iter().take(rows - 1).map(|text| {
+            // Words that are wider than the terminal, such as addresses, are cut.
+            paint(style, &cut(&format!("{INDENT}{}", text.trim_start()), self.columns))
+        }));
+        lines
     }
 
     /// One line.
@@ -109,6 +127,16 @@ impl Part {
     }
 }
 
+/// Whether the note is what is to be told of it now.
+fn shows_note(view: &View) -> bool {
+    match view.phase {
+        Phase::Asking | Phase::Failed => true,
+        Phase::Downloading => !view.moves(),
+        Phase::Seeding => !view.moves() && view.peers == 0,
+        Phase::Making | Phase::Checking | Phase::Stopped => false,
+    }
+}
+
 /// What stands after the bar, in its order.
 fn parts(view: &View) -> Vec<Part> {
     let sizes = Part::new(3, size_of(view.done, view.total));
@@ -128,7 +156,7 @@ fn parts(view: &View) -> Vec<Part> {
                 .flatten()
                 .collect()
         }
-        Phase::Downloading => match view.note.as_deref().filter(|_| !view.moves()) {
+        Phase::Downloading => match view.note.as_deref().filter(|_| shows_note(view)) {
             Some(note) => vec![sizes, Part::sentence(1, note, Style::yellow)],
             None => {
                 let seeds = Part::painted(
@@ -143,7 +171,7 @@ fn parts(view: &View) -> Vec<Part> {
                     .collect()
             }
         },
-        Phase::Seeding => match view.note.as_deref().filter(|_| !view.moves() && view.peers == 0) {
+        Phase::Seeding => match view.note.as_deref().filter(|_| shows_note(view)) {
             Some(note) => {
                 vec![
                     Part::painted(2, "seeding".to_owned(), Style::green),
@@ -278,6 +306,31 @@ mod tests {
         let view = View { down: 0, up: 0, note, ..download("a.bin") };
         assert_eq!(drawn(80, &view), "a.bin ▕████▍  ▏ 63% 1.2/1.9 GiB 12 peers, none has the missing pieces");
         assert_eq!(drawn(40, &view), "a.bin ▕██▌ ▏ 63% 12 peers, none has…");
+    }
+
+    #[test]
+    fn a_note_that_does_not_fit_stands_below_the_bar_of_a_lone_torrent() {
+        let note = Some("12 peers, none has the missing pieces".to_owned());
+        let view = View { down: 0, up: 0, eta: None, note, ..download("a.bin") };
+        let lines = |columns: usize, rows| Layout::new(columns - 3, ["a.bin"]).lines(&view, rows, PLAIN);
+        assert_eq!(lines(80, 10), [drawn(80, &view)]);
+        assert_eq!(
+            lines(40, 10),
+            ["a.bin ▕██▌ ▏ 63% 1.2/1.9 GiB ↓0 B/s", "  12 peers, none has the missing", "  pieces"]
+        );
+        assert_eq!(lines(40, 2).len(), 2);
+        assert_eq!(lines(40, 1), [drawn(40, &view)], "there is no row for it");
+    }
+
+    #[test]
+    fn h81_no_note_below_is_wider_than_its_terminal() {
+        let note = format!("no tracker answered: http://{}/announce: no answer", "x".repeat(90));
+        let view = View { phase: Phase::Asking, note: Some(note), ..download("日本語.mkv") };
+        for columns in 0..120 {
+            for line in Layout::new(columns, ["日本語.mkv"]).lines(&view, 5, PLAIN) {
+                assert!(width(&line) <= columns, "{columns} columns: {line}");
+            }
+        }
     }
 
     #[test]

@@ -138,10 +138,15 @@ impl Screen {
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("log", None, &plain)),
             _ if self.0.quiet => {}
-            _ => match self.columns() {
-                Some(columns) => wrap(text, columns).iter().for_each(|line| self.raw_line(line)),
-                None => self.raw_line(&plain),
-            },
+            _ => self.wrapped(text),
+        }
+    }
+
+    /// Writes a text, on a terminal wrapped between words.
+    fn wrapped(&self, text: &str) {
+        match self.columns() {
+            Some(columns) => wrap(text, columns).iter().for_each(|line| self.raw_line(line)),
+            None => self.raw_line(&text.replace(TIE, " ")),
         }
     }
 
@@ -151,7 +156,7 @@ impl Screen {
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("warning", None, text)),
             _ if self.0.quiet => {}
-            _ => self.raw_line(&format!("{}{text}", self.0.style.yellow("warning: "))),
+            _ => self.wrapped(&format!("{}{text}", self.0.style.yellow("warning: "))),
         }
     }
 
@@ -160,7 +165,7 @@ impl Screen {
         tracing::error!(target: SAID, "{text}");
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("error", None, text)),
-            _ => self.raw_line(&format!("{}{text}", self.0.style.red("error: "))),
+            _ => self.wrapped(&format!("{}{text}", self.0.style.red("error: "))),
         }
     }
 

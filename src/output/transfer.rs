@@ -179,6 +179,9 @@ fn lines(views: &[View], columns: usize, rows: usize, style: super::style::Style
     let total = needs_total.then(|| View::total_of(views));
     let names = shown.iter().map(|view| view.name.as_str()).chain(total.iter().map(|t| t.name.as_str()));
     let layout = Layout::new(columns, names);
+    if let [lone] = views {
+        return layout.lines(lone, room, style);
+    }
     let mut lines: Vec<String> = shown.iter().map(|view| layout.line(view, style)).collect();
     if hidden > 0 {
         let text = super::size::cut(&format!("… and {hidden} more"), columns);
@@ -199,6 +202,9 @@ mod tests {
     fn several_torrents_have_a_total_and_one_has_none() {
         let drawn = |views: &[View]| lines(views, 80, 24, Style::new(false));
         assert_eq!(drawn(&[download("a")]).len(), 1);
+        let still = View { down: 0, up: 0, note: Some("why ".repeat(30)), ..download("a") };
+        assert_eq!(drawn(std::slice::from_ref(&still)).len(), 3, "there is room to say why");
+        assert_eq!(drawn(&[still.clone(), still]).len(), 3);
         let two = drawn(&[download("a"), download("b")]);
         assert_eq!(two.len(), 3);
         assert!(two[2].starts_with("total "));

@@ -168,6 +168,10 @@ impl View {
 fn note(stats: &TorrentStats) -> Option<String> {
     let (note, tracker) = (stats.note?, &stats.tracker);
     Some(match (note, &tracker.last_error) {
+        (Note::TrackerRefused, _) => match &tracker.refusal {
+            Some(reason) => format!("{note}: {}", display_safe(reason)),
+            None => note.to_string(),
+        },
         (Note::NoTrackerAnswered, Some(error)) => format!("{note}: {}", display_safe(error)),
         // Waiting alone may never help: a link often names no tracker, or only such as cannot be asked.
         (Note::NoPeers, _) if tracker.usable == 0 => {

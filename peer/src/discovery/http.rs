@@ -168,7 +168,9 @@ fn network(error: reqwest::Error) -> FetchError {
     while let Some(inner) = reason.source() {
         reason = inner;
     }
-    FetchError::Network(metainfo::display_safe(&reason.to_string()))
+    // The number says nothing to most people.
+    let text = reason.to_string();
+    FetchError::Network(metainfo::display_safe(text.split(" (os error").next().unwrap_or_default()))
 }
 
 /// Resolves names to public addresses only.

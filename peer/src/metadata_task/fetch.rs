@@ -282,8 +282,7 @@ impl<'a> Fetch<'a> {
         let (peers, banned, tracker) = (self.engine.peers(), self.engine.banned(), &self.announces.status);
         let note = match peers {
             0 if banned > 0 => Note::AllBanned { peers: banned },
-            0 if !tracker.answered && tracker.last_error.is_some() => Note::NoTrackerAnswered,
-            0 => Note::NoPeers,
+            0 => tracker.note(),
             _ => Note::AskingForTorrent { peers },
         };
         self.lookup.stats.send_if_modified(|stats| {

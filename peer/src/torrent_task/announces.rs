@@ -140,6 +140,7 @@ impl Announces {
                 self.status.answered = true;
                 self.seen_as = reply.external_ip;
                 self.status.last_error = None;
+                self.status.refusal = None;
                 self.status.counts = reply.complete.zip(reply.incomplete);
                 if let Some(id) = reply.tracker_id {
                     self.tracker_ids.insert(url.clone(), id);
@@ -151,10 +152,12 @@ impl Announces {
                 (peers, news)
             }
             Err(error) => {
-                let retry_in = match &error {
-                    FetchError::Reply(ReplyError::Failure(failure)) => failure.retry_in,
+                let failure = match &error {
+                    FetchError::Reply(ReplyError::Failure(failure)) => Some(failure),
                     _ => None,
                 };
+                let retry_in = failure.and_then(|failure| failure.retry_in);
+                self.status.refusal = failure.map(|failure| failure.reason.clone());
                 let is_silence = matches!(error, FetchError::TimedOut(_));
                 let error = error.to_string();
                 tracing::info!("{url}: {error}");

@@ -133,14 +133,17 @@ impl Active<'_> {
     fn note(&self, now: Time, state: &State, peers: usize) -> Option<Note> {
         let tracker = &self.announces.status;
         if *state == State::Seeding && peers == 0 && self.engine.totals().uploaded == 0 {
-            return Some(Note::NobodyConnected { port: self.context.shared.port });
+            // Nobody comes where nobody is told of us.
+            return Some(match tracker.note() {
+                Note::TrackerRefused => Note::TrackerRefused,
+                _ => Note::NobodyConnected { port: self.context.shared.port },
+            });
         }
         if *state != State::Downloading {
             return None;
         }
         Some(match self.engine.obstacle(now)? {
-            Obstacle::NoPeers if !tracker.answered && tracker.last_error.is_some() => Note::NoTrackerAnswered,
-            Obstacle::NoPeers => Note::NoPeers,
+            Obstacle::NoPeers => tracker.note(),
             Obstacle::AllBanned { peers } => Note::AllBanned { peers },
             Obstacle::NobodyHasIt { peers } => Note::NobodyHasIt { peers },
             Obstacle::AllChoke { peers } => Note::AllChoke { peers },

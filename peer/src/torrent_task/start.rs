@@ -281,9 +281,12 @@ fn in_use(info: &Info, error: MarkerError) -> Unprepared {
             let text = format!("{} is in use by another shoal", display_safe(info.name()));
             failed(FailureKind::InUse, text)
         }
+        // Nobody but us knows the marker's name: what the user named is its folder.
         MarkerError::Io(path, error) => {
-            let path = shown(&path);
-            failed(FailureKind::Disk, format!("cannot write {path}: {error}"))
+            let folder = shown(path.parent().unwrap_or(&path));
+            let error = error.to_string();
+            let reason = error.split(" (os error").next().unwrap_or_default();
+            failed(FailureKind::Disk, format!("cannot write in {folder}: {reason}"))
         }
     }
 }
