@@ -159,6 +159,7 @@ fn what_is_no_torrent_file_is_called_that_first() {
             .run(&["show", "x"])
             .failed(Exit::Error, &format!("x: is not a torrent file{text}"));
     };
+    inside(folder.path()).run(&["show", ""]).failed(Exit::Error, "'': is a folder, not a torrent file");
     said(b"\xa3\xa4", ": byte 0xa3 starts no bencoded value (offset 0)");
     said(b"", ": there is nothing to read (offset 0)");
     said(b"d4:info", ", or is damaged: the data ends too early (offset 7)");

@@ -145,9 +145,9 @@ pub(crate) fn shown(path: &Path) -> String {
     display_safe(&path.to_string_lossy())
 }
 
-/// An argument as it can be printed.
+/// An argument as it can be printed. One without letters, such as a variable that is not set, is there to be seen.
 pub(crate) fn shown_argument(argument: &OsString) -> String {
-    display_safe(&argument.to_string_lossy())
+    if argument.is_empty() { "''".to_owned() } else { display_safe(&argument.to_string_lossy()) }
 }
 
 /// An error of the system about a path.
