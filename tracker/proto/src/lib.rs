@@ -17,6 +17,7 @@ pub mod connection_id;
 pub mod fleet;
 pub mod http;
 pub mod interval;
+pub mod limit;
 mod peer_id;
 mod percent;
 pub mod swarm;
