@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod http;
 pub mod interval;
 pub mod limit;
+pub mod pace;
 mod peer_id;
 mod percent;
 pub mod swarm;

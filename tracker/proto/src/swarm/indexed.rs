@@ -5,7 +5,7 @@
 
 use hashbrown::HashTable;
 
-use super::HashKey;
+use super::crowd::Keyed;
 use super::entry::{Bounds, Entry, heap_size};
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Indexed<const L: usize> {
 }
 
 impl<const L: usize> Indexed<L> {
-    pub(super) fn new(key: &HashKey, entries: &[Entry<L>], bounds: Bounds<usize>) -> Self {
+    pub(super) fn new(key: &Keyed, entries: &[Entry<L>], bounds: Bounds<usize>) -> Self {
         let mut indexed = Self {
             entries: Vec::with_capacity(room(entries.len())),
             seeds: place(bounds.seeds),
@@ -68,12 +68,26 @@ impl<const L: usize> Indexed<L> {
         self.index.len() == self.index.capacity() && self.index.len() >= whole - whole / 8
     }
 
-    pub(super) fn find(&self, key: &HashKey, compact: &[u8; L]) -> Option<usize> {
+    pub(super) fn find(&self, key: &Keyed, compact: &[u8; L]) -> Option<usize> {
         let is_it = |at: &u32| self.entries.get(*at as usize).is_some_and(|entry| entry.compact == *compact);
         self.index.find(key.hash(compact), is_it).map(|at| *at as usize)
     }
 
-    pub(super) fn push(&mut self, key: &HashKey, entry: Entry<L>) {
+    /// All peers that have the same hash as this one, and a few others now and then.
+    pub(super) fn for_each_under(
+        &self,
+        key: &Keyed,
+        compact: &[u8; L],
+        mut look: impl FnMut(usize, &Entry<L>),
+    ) {
+        for at in self.index.iter_hash(key.hash(compact)) {
+            if let Some(entry) = self.entries.get(*at as usize) {
+                look(*at as usize, entry);
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, key: &Keyed, entry: Entry<L>) {
         let renew = self.index.len() == self.index.capacity() && !self.index_must_grow();
         let Self { entries, index, .. } = self;
         if entries.len() == entries.capacity() {
@@ -93,7 +107,7 @@ impl<const L: usize> Indexed<L> {
     }
 
     /// Removes the last entry.
-    pub(super) fn pop(&mut self, key: &HashKey) {
+    pub(super) fn pop(&mut self, key: &Keyed) {
         let Some(entry) = self.entries.pop() else { return };
         let at = place(self.entries.len());
         if let Ok(found) = self.index.find_entry(key.hash(&entry.compact), |&found| found == at) {
@@ -101,7 +115,7 @@ impl<const L: usize> Indexed<L> {
         }
     }
 
-    pub(super) fn swap(&mut self, key: &HashKey, a: usize, b: usize) {
+    pub(super) fn swap(&mut self, key: &Keyed, a: usize, b: usize) {
         if a == b || a.max(b) >= self.entries.len() {
             return;
         }
@@ -119,7 +133,7 @@ impl<const L: usize> Indexed<L> {
     }
 
     /// Gives back room where more than half is empty.
-    pub(super) fn shrink(&mut self, key: &HashKey) {
+    pub(super) fn shrink(&mut self, key: &Keyed) {
         let Self { entries, index, .. } = self;
         if entries.capacity() > entries.len() * 2 {
             entries.shrink_to(room(entries.len()));
@@ -129,7 +143,7 @@ impl<const L: usize> Indexed<L> {
 
     /// Panics unless the invariant holds.
     #[cfg(test)]
-    pub(super) fn check(&self, key: &HashKey) {
+    pub(super) fn check(&self, key: &Keyed) {
         assert_eq!(self.index.len(), self.entries.len());
         for (at, entry) in self.entries.iter().enumerate() {
             assert_eq!(self.find(key, &entry.compact), Some(at));
@@ -147,6 +161,6 @@ fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-fn hash_at<const L: usize>(key: &HashKey, entries: &[Entry<L>], at: u32) -> u64 {
+fn hash_at<const L: usize>(key: &Keyed, entries: &[Entry<L>], at: u32) -> u64 {
     entries.get(at as usize).map_or(0, |entry| key.hash(&entry.compact))
 }

@@ -2,9 +2,10 @@
 //!
 //! Invariants: an address and port is in a swarm at most once. Nobody is given themselves. Who only uploads, a seed or
 //! a partial seed (BEP 21), is given downloaders only. Each peer of a swarm is as likely to be given as any other.
-//! Memory is bounded by [`Limits`], with a defined order of eviction. No call but a large swarm's or table's growth
-//! takes longer because the store is large, and no choice of info-hashes or addresses makes any slower: tables are
-//! hashed under a [`HashKey`].
+//! Memory is bounded by [`Limits`], with a defined order of eviction, and what one network has of a swarm by
+//! [`Crowding`]. No call but a large swarm's or table's growth takes longer because the store is large, and no choice of
+//! info-hashes or addresses makes any slower than a look at the peers that one network may have: tables are hashed under
+//! a [`HashKey`].
 //!
 //! A peer is its address and port, as it is for those that will connect to it; ids are not kept. So a client that comes
 //! back under another port is another peer until the old one expires, one that announces over IPv4 and IPv6 is two
@@ -20,6 +21,7 @@
 
 mod busiest;
 mod clock;
+mod crowd;
 mod entry;
 mod expiry;
 mod hashing;
@@ -40,6 +42,9 @@ use rand::Rng;
 
 pub use self::busiest::{BusySwarm, MAX_BUSIEST, largest};
 pub use self::clock::{MAX_PEER_LIFETIME, MAX_STEP, TICK};
+pub use self::crowd::{
+    Crowding, DEFAULT_PEERS_PER_ADDRESS, LINE_DIVISOR, MAX_PEERS_PER_ADDRESS, NETWORK_FACTOR,
+};
 pub use self::entry::Role;
 pub use self::expiry::Expired;
 pub use self::hashing::{HashKey, shard_of};
@@ -53,7 +58,9 @@ pub use self::snapshot::{
 };
 
 use self::clock::{Clock, Tick};
+use self::crowd::Keyed;
 use self::entry::Entry;
+use self::peers::Peers;
 use self::record::{Class, Swarm};
 use self::registry::Registry;
 use crate::Time;
@@ -98,7 +105,7 @@ pub struct Answer {
 pub struct Evicted {
     /// Swarms.
     pub swarms: u64,
-    /// Peers, those of these swarms and those that made room in a full one.
+    /// Peers, those of these swarms and those that made room in a full one or in a full network.
     pub peers: u64,
 }
 
@@ -106,7 +113,7 @@ pub struct Evicted {
 #[derive(Debug)]
 pub struct SwarmStore {
     limits: Limits,
-    key: HashKey,
+    key: Keyed,
     registry: Registry,
     /// What the swarms have allocated outside their records.
     heap: usize,
@@ -164,7 +171,7 @@ impl SwarmStore {
         };
         Self {
             limits,
-            key,
+            key: Keyed { key, crowding: None },
             registry: Registry::new(),
             heap: 0,
             peers: 0,
@@ -175,6 +182,14 @@ impl SwarmStore {
             busiest: busiest::Busiest::default(),
             evicted: Evicted::default(),
         }
+    }
+
+    /// The same store, in which peers near each other are bounded. To be called before anybody is in it.
+    #[must_use]
+    pub fn with_crowding(mut self, crowding: Option<Crowding>) -> Self {
+        debug_assert!(self.peers == 0, "what is in an index lies where it did");
+        self.key.crowding = crowding;
+        self
     }
 
     /// Enters, updates or (with [`Event::Stopped`]) removes the peer, and gives it others of both families. Who stops
@@ -297,7 +312,9 @@ impl SwarmStore {
         loop {
             let at = self.registry.find(tag, &announce.info_hash);
             let swarm = at.and_then(|at| self.registry.get(at));
-            let growth = swarm.map_or_else(|| self.registry.growth(tag), |swarm| self.growth(swarm, address));
+            let now = self.clock.tick();
+            let growth =
+                swarm.map_or_else(|| self.registry.growth(tag), |swarm| self.growth(swarm, address, now));
             let limit = self.limits.peers_per_swarm;
             if growth == 0 || self.bytes().saturating_add(growth) <= self.limits.memory {
                 return (at, limit);
@@ -312,21 +329,24 @@ impl SwarmStore {
     }
 
     /// What the swarm will allocate for a peer.
-    fn growth(&self, swarm: &Swarm, address: Compact) -> usize {
-        let limit = self.limits.peers_per_swarm;
-        let growth = match address {
-            Compact::V4(_) => swarm.v4.growth(limit),
-            Compact::V6(_) => swarm.v6.growth(limit),
-        };
-        // Most announces end here, without a second look for the peer.
-        if growth == 0 {
-            return 0;
+    fn growth(&self, swarm: &Swarm, address: Compact, now: Tick) -> usize {
+        match address {
+            Compact::V4(compact) => self.growth_of(&swarm.v4, Entry { compact, heard: now }),
+            Compact::V6(compact) => self.growth_of(&swarm.v6, Entry { compact, heard: now }),
         }
-        let known = match address {
-            Compact::V4(compact) => swarm.v4.find(&self.key, &compact),
-            Compact::V6(compact) => swarm.v6.find(&self.key, &compact),
-        };
-        if known.is_some() { 0 } else { growth }
+    }
+
+    fn growth_of<const L: usize, const N: usize>(&self, peers: &Peers<L, N>, entry: Entry<L>) -> usize {
+        let growth = peers.growth(self.limits.peers_per_swarm);
+        // Most announces end here, without a second look for the peer.
+        if growth == 0 || peers.find(&self.key, &entry.compact).is_some() {
+            0
+        } else if peers.crowded_out(&self.key, entry).is_some() {
+            // One goes for it, as in a full swarm.
+            peers.growth(0)
+        } else {
+            growth
+        }
     }
 
     fn evict(&mut self, victim: usize) {

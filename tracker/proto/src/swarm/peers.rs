@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-use super::HashKey;
 use super::clock::{Tick, ticks};
+use super::crowd::Keyed;
 use super::entry::{Bounds, Entry, Role, heap_size};
 use super::indexed::Indexed;
 use super::sample::sample;
@@ -104,17 +104,30 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         }
     }
 
-    pub(super) fn find(&self, key: &HashKey, compact: &[u8; L]) -> Option<usize> {
+    pub(super) fn find(&self, key: &Keyed, compact: &[u8; L]) -> Option<usize> {
         match self {
             Self::Indexed(peers) => peers.find(key, compact),
             _ => self.entries().iter().position(|entry| entry.compact == *compact),
         }
     }
 
-    /// Enters or updates a peer. At `limit` one that has not been heard of for long makes room.
+    /// Who has to go for a peer that is not there, because too many are near it.
+    pub(super) fn crowded_out(&self, key: &Keyed, newcomer: Entry<L>) -> Option<usize> {
+        let mut near = key.neighbourhood(newcomer).filter(|near| self.len() >= near.least())?;
+        match self {
+            Self::Indexed(peers) => {
+                peers.for_each_under(key, &newcomer.compact, |at, entry| near.look(at, entry));
+            }
+            _ => self.entries().iter().enumerate().for_each(|(at, entry)| near.look(at, entry)),
+        }
+        near.victim()
+    }
+
+    /// Enters or updates a peer. Where too many are near it, or at `limit`, one that has not been heard of for long makes
+    /// room.
     pub(super) fn enter(
         &mut self,
-        key: &HashKey,
+        key: &Keyed,
         entry: Entry<L>,
         role: Role,
         limit: usize,
@@ -127,6 +140,9 @@ impl<const L: usize, const N: usize> Peers<L, N> {
             }
             return Entered { at: self.place(key, at, role), was: Some(was) };
         }
+        if let Some(at) = self.crowded_out(key, entry) {
+            self.remove(key, at);
+        }
         while self.len() >= limit.max(1) {
             self.evict(key, entry.heard, rng);
         }
@@ -134,14 +150,14 @@ impl<const L: usize, const N: usize> Peers<L, N> {
     }
 
     /// Adds a peer that is not there, and says where it is.
-    pub(super) fn add(&mut self, key: &HashKey, entry: Entry<L>, role: Role) -> usize {
+    pub(super) fn add(&mut self, key: &Keyed, entry: Entry<L>, role: Role) -> usize {
         let at = self.len();
         self.push(key, entry);
         self.place(key, at, role)
     }
 
     /// Removes the peer, and says whether it was there.
-    pub(super) fn leave(&mut self, key: &HashKey, compact: &[u8; L]) -> bool {
+    pub(super) fn leave(&mut self, key: &Keyed, compact: &[u8; L]) -> bool {
         let found = self.find(key, compact);
         if let Some(at) = found {
             self.remove(key, at);
@@ -152,7 +168,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
 
     /// Removes those among the places from `from` up to before `to` that were not heard of for `lifetime` ticks, and
     /// gives the age of the oldest that stay.
-    pub(super) fn expire(&mut self, key: &HashKey, now: Tick, lifetime: u16, from: usize, to: usize) -> u16 {
+    pub(super) fn expire(&mut self, key: &Keyed, now: Tick, lifetime: u16, from: usize, to: usize) -> u16 {
         let mut oldest = 0;
         // Backwards, because a removal fills its gap from places already looked at.
         for at in (from..to.min(self.len())).rev() {
@@ -187,7 +203,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
     }
 
     /// Removes the peer longest not heard of among a few.
-    fn evict(&mut self, key: &HashKey, now: Tick, rng: &mut impl Rng) {
+    fn evict(&mut self, key: &Keyed, now: Tick, rng: &mut impl Rng) {
         let entries = self.entries();
         let candidates = (0..EVICTION_CANDIDATES).map(|_| rng.random_range(0..entries.len().max(1)));
         let age = |at: &usize| entries.get(*at).map(|entry| now.since(entry.heard));
@@ -197,7 +213,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
     }
 
     /// Moves a peer to those of its role, and says where it is now.
-    fn place(&mut self, key: &HashKey, mut at: usize, role: Role) -> usize {
+    fn place(&mut self, key: &Keyed, mut at: usize, role: Role) -> usize {
         let mut bounds = self.bounds();
         // One step a turn: whoever is at the border changes places with it, and the border moves.
         loop {
@@ -218,7 +234,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         at
     }
 
-    fn remove(&mut self, key: &HashKey, at: usize) {
+    fn remove(&mut self, key: &Keyed, at: usize) {
         let at = self.place(key, at, Role::Downloader);
         let Some(last) = self.len().checked_sub(1) else { return };
         self.swap(key, at, last);
@@ -229,7 +245,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
     }
 
     /// Adds one to the downloaders.
-    fn push(&mut self, key: &HashKey, entry: Entry<L>) {
+    fn push(&mut self, key: &Keyed, entry: Entry<L>) {
         let bounds = self.bounds();
         if let Self::Inline(..) | Self::Block(..) = self
             && self.room_mut().len() == bounds.len
@@ -254,7 +270,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
     }
 
     /// Gives back room where much of it is empty.
-    fn shrink(&mut self, key: &HashKey) {
+    fn shrink(&mut self, key: &Keyed) {
         let len = self.len();
         match self {
             Self::Inline(..) => {}
@@ -298,7 +314,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         }
     }
 
-    fn swap(&mut self, key: &HashKey, a: usize, b: usize) {
+    fn swap(&mut self, key: &Keyed, a: usize, b: usize) {
         match self {
             Self::Indexed(peers) => peers.swap(key, a, b),
             _ => {
@@ -325,7 +341,7 @@ impl<const L: usize, const N: usize> Peers<L, N> {
 
     /// Panics unless the invariant holds.
     #[cfg(test)]
-    pub(super) fn check(&self, key: &HashKey) {
+    pub(super) fn check(&self, key: &Keyed) {
         let Bounds { seeds, uploaders, len } = self.bounds();
         assert!(seeds <= uploaders && uploaders <= len);
         assert_eq!(self.entries().len(), len);

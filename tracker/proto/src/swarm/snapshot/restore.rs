@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::clock::{Tick, ticks};
+use super::super::crowd::Keyed;
 use super::super::entry::Entry;
 use super::super::limits::EMPTY_SWARM_LIFETIME;
 use super::super::peers::{Peers, lifetime_ticks};
 use super::super::record::Swarm;
-use super::super::{HashKey, Measure, SwarmStore};
+use super::super::{Measure, SwarmStore};
 use super::SwarmRecord;
 use super::read::Family;
 use crate::Time;
@@ -65,7 +66,7 @@ impl SwarmStore {
 
 /// What holds for the peers of one record.
 struct Restoring<'a> {
-    key: &'a HashKey,
+    key: &'a Keyed,
     now: Tick,
     away: u16,
     lifetime: u16,
@@ -92,12 +93,14 @@ impl Restoring<'_> {
                 continue;
             }
             let growth = peers.growth(self.limit);
-            if peers.len() >= self.limit || growth > self.room {
+            let entry = Entry { compact, heard: self.now.before(age) };
+            if peers.len() >= self.limit || growth > self.room || peers.crowded_out(self.key, entry).is_some()
+            {
                 continue;
             }
             let role = from.role(at);
             let before = peers.heap_bytes();
-            peers.add(self.key, Entry { compact, heard: self.now.before(age) }, role);
+            peers.add(self.key, entry, role);
             self.room = self.room.saturating_sub(peers.heap_bytes().saturating_sub(before));
             self.oldest = self.oldest.max(age);
         }

@@ -11,11 +11,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::clock::Tick;
 use super::super::record::Swarm;
-use super::super::{Announce, HashKey, Limits, MIN_MEMORY, SwarmStore, shard_of};
+use super::super::{Announce, Crowding, HashKey, Limits, MIN_MEMORY, SwarmStore, shard_of};
 use super::*;
 use crate::Time;
 use crate::compact::{address_v4, address_v6};
 use crate::http::Event;
+use crate::limit::Exempt;
 
 const INTERVAL: Duration = Duration::from_secs(1800);
 const START: Time = Time::from_micros(5);
@@ -124,6 +125,23 @@ fn a_restored_store_is_the_one_that_was_written() {
     assert_eq!(contents(&again), contents(&store));
     assert_eq!(again.peer_count(), store.peer_count());
     again.check();
+}
+
+#[test]
+fn a_snapshot_brings_no_more_peers_of_a_network_back_than_may_be_there() {
+    let (mut store, mut rng) = (empty_store(), ChaCha8Rng::seed_from_u64(1));
+    for n in 0..600_u16 {
+        let [high, low] = n.to_be_bytes();
+        let ip = if n % 2 == 0 { [192, 0, 2, 1] } else { [100, high, low, 7] };
+        let address = SocketAddr::from((ip, 1 + n));
+        let announce =
+            Announce { info_hash: swarm(1), address, left: 5, event: Event::None, numwant: Some(0) };
+        store.announce(START, &mut rng, &announce);
+    }
+    let mut bounded = empty_store().with_crowding(Some(Crowding::new(8, Exempt::default())));
+    read(&write(&store), |record| _ = bounded.restore(START, Duration::ZERO, &record)).unwrap();
+    assert_eq!((store.peer_count(), bounded.peer_count()), (600, 308));
+    bounded.check();
 }
 
 #[test]
