@@ -1,6 +1,8 @@
 //! `shoal tracker` and `shoal scrape`.
 
 use std::io::{Read as _, Write as _};
+use std::net::UdpSocket;
+use std::time::Duration;
 
 use shoal::Exit;
 use tempfile::tempdir;
@@ -215,6 +217,36 @@ fn a_hangup_reads_the_lists_again_and_a_wrong_one_changes_nothing() {
     assert_eq!(tracker.end().0.code(), Some(0));
 }
 
+/// Asks a UDP tracker (BEP 15) and gives its answer, without the transaction.
+fn ask_over_udp(announce: &str, connection: [u8; 8], action: u8, body: &[u8]) -> (u8, Vec<u8>) {
+    let address = announce.strip_prefix("udp://").and_then(|rest| rest.strip_suffix("/announce")).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.send(&[&connection[..], &[0, 0, 0, action, 1, 2, 3, 4], body].concat()).unwrap();
+    let mut answer = [0; 1500];
+    let length = socket.recv(&mut answer).expect("an answer");
+    (answer[3], answer[8..length].to_vec())
+}
+
+#[test]
+fn trackers_of_a_fleet_that_share_a_key_accept_each_others_connection_ids() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("fleet.key"), "000102030405060708090a0b0c0d0e0f\n").unwrap();
+    let arguments = ["tracker", "--udp", "127.0.0.1:0", "--udp-key", "fleet.key"];
+    let (mut one, mut other) = (start(folder.path(), &arguments), start(folder.path(), &arguments));
+    let (one_url, other_url) = (one.line(), other.line());
+    let magic = 0x417_2710_1980_u64.to_be_bytes();
+    let (action, id) = ask_over_udp(&one_url, magic, 0, b"");
+    assert_eq!(action, 0, "a connection id");
+    let (action, numbers) = ask_over_udp(&other_url, id.try_into().unwrap(), 2, &[7; 20]);
+    assert_eq!((action, numbers), (2, vec![0; 12]), "a scrape is answered by the other");
+    for tracker in [one, other] {
+        tracker.signal("TERM");
+        assert_eq!(tracker.end().0.code(), Some(0));
+    }
+}
+
 #[test]
 fn a_log_is_kept_as_json_where_results_are() {
     let folder = tempdir().unwrap();
@@ -258,6 +290,23 @@ fn why_a_tracker_refuses_is_what_a_download_waits_for() {
 #[test]
 fn what_a_tracker_cannot_be_told_is_named() {
     let folder = tempdir().unwrap();
+    inside(folder.path())
+        .run(&["tracker", "--udp-key", "none.key"])
+        .failed(Exit::Error, "none.key: No such file or directory");
+    std::fs::write(folder.path().join("short.key"), "0011").unwrap();
+    inside(folder.path()).run(&["tracker", "--udp-key", "short.key"]).failed(
+        Exit::Usage,
+        "short.key: a key is 32 hexadecimal digits and nothing else (openssl rand -hex 16 makes one)",
+    );
+    for (option, value, said) in [
+        ("--limit-announces", "50", "write a rate like 50/s, 3000/min or 10000/h, or none"),
+        ("--limit-announces", "0/s", "a rate is from 1/min to 1000000/s, or none"),
+        ("--limit-swarm-peers", "0", "it is from 1 to 1024, or none"),
+    ] {
+        let outcome = inside(folder.path()).run(&["tracker", option, value]);
+        assert_eq!(outcome.exit, Exit::Usage);
+        assert!(outcome.stderr.contains(said), "{outcome:?}");
+    }
     let outcome = inside(folder.path()).run(&["tracker", "--passkeys", "none.txt"]);
     assert_eq!(outcome.exit, Exit::Error);
     assert!(outcome.stderr.contains("none.txt: No such file or directory"), "{outcome:?}");

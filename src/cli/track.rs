@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracker_proto::access::Network;
+use tracker_proto::limit::AnnounceRate;
+use tracker_proto::swarm::MAX_PEERS_PER_ADDRESS;
 
 use super::values;
 
@@ -37,14 +39,19 @@ pub(crate) struct TrackerArgs {
     /// Serve a status page, /metrics for Prometheus, /health and /ready on this address of your own.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
-    /// Ask clients to announce this often.
+    /// Ask clients to announce this often, give or take a tenth, and up to half as long again while all cores are busy.
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "30m")]
     pub(crate) interval: Duration,
     /// Keep at most this many HTTP connections; a new one takes the place of the oldest.
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
+    /// Take this file's key for UDP connection ids: 32 hexadecimal digits, the same for all trackers of a fleet.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) udp_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Print a configuration file with every key and its default, and do nothing else.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -75,6 +82,36 @@ pub(crate) struct AccessArgs {
     /// Expect a PROXY protocol header, version 2, on each connection from a trusted network.
     #[arg(long)]
     pub(crate) proxy_protocol: bool,
+}
+
+/// What one address may take. Loopback and --trust networks may take anything.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Let an IPv4 address or IPv6 /64 announce this often, a minute's worth at once, and a /24 or /48 16 times as often; or 'none'.
+    #[arg(long, value_name = "RATE", value_parser = announce_rate, default_value = "50/s")]
+    pub(crate) limit_announces: Limit<AnnounceRate>,
+    /// Let an IPv4 address have this many peers in a swarm, a /24 or IPv6 /48 4 times as many, a /64 a quarter; or 'none'.
+    #[arg(long, value_name = "N", value_parser = swarm_peers, default_value = "64")]
+    pub(crate) limit_swarm_peers: Limit<u16>,
+}
+
+/// A limit, or none; not an `Option`, which to clap is an argument that may be left out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit<T>(pub(crate) Option<T>);
+
+fn limit<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Limit<T>, String> {
+    if text == "none" { Ok(Limit(None)) } else { read(text).map(|value| Limit(Some(value))) }
+}
+
+fn announce_rate(text: &str) -> Result<Limit<AnnounceRate>, String> {
+    limit(text, |text| text.parse().map_err(|error| format!("{error}, or none")))
+}
+
+fn swarm_peers(text: &str) -> Result<Limit<u16>, String> {
+    let most = MAX_PEERS_PER_ADDRESS;
+    let read = |text: &str| text.parse().ok().filter(|count| (1..=most).contains(count));
+    limit(text, |text| read(text).ok_or_else(|| format!("it is from 1 to {most}, or none")))
 }
 
 /// Less is a burden to both sides, more forgets who is there: what clients of the field obey.

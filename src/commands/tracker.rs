@@ -1,20 +1,26 @@
 //! `shoal tracker`: runs a tracker until it is told to end.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use metainfo::display_safe;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
-use tracker::{AccessConfig, GivenSockets, StoreUrl, Tracker, TrackerConfig, TrackerHandle};
+use tracker::{AccessConfig, ConnectionKey, GivenSockets, StoreUrl, Tracker, TrackerConfig, TrackerHandle};
 
 use super::share::local_address;
 use super::{Context, block_on};
 use crate::cli::TrackerArgs;
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, failure, reason};
 use crate::output::screen::Screen;
 use crate::output::size::plural;
+
+/// Of a key's file so much is read; a key has 32 digits.
+const MAX_KEY_FILE_BYTES: u64 = 1024;
 
 /// Where it listens, for `--json`.
 #[derive(Serialize)]
@@ -94,6 +100,9 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConf
     config.metrics = args.metrics;
     config.interval = args.interval;
     config.max_connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
+    config.limit_announces = args.limits.limit_announces.0;
+    config.limit_swarm_peers = args.limits.limit_swarm_peers.0;
+    config.connection_key = args.udp_key.map(|path| read_key(cwd, &path)).transpose()?;
     let access = args.access;
     let file = |path: Option<PathBuf>| path.map(|path| cwd.join(path));
     config.lists = AccessConfig {
@@ -106,6 +115,16 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConf
         proxy_protocol: access.proxy_protocol,
     };
     Ok(config)
+}
+
+/// Reads the key that a fleet shares. The file is small: what is longer is none, and is not read to its end.
+fn read_key(cwd: &Path, path: &Path) -> Result<ConnectionKey> {
+    let name = display_safe(&path.to_string_lossy());
+    let mut text = String::new();
+    let read =
+        File::open(cwd.join(path)).and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text));
+    read.map_err(|error| anyhow!("{name}: {}", reason(&error)))?;
+    text.parse().map_err(|error| failure(Exit::Usage, format!("{name}: {error}")))
 }
 
 /// Reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.

@@ -6,14 +6,15 @@
 //! Knows nothing of HTTP: heads are for [`crate::quick`] and [`crate::routes`].
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tracker_proto::access::Refusal;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{IPV4_LENGTH, IPV6_LENGTH};
-use tracker_proto::fleet::COME_BACK;
 use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure};
 use tracker_proto::swarm::{Announce, CompactPeers, Families, PeerSink};
 
+use crate::limits::TOO_OFTEN;
 use crate::metrics::Outcome;
 use crate::state::{Announced, Link, State};
 
@@ -50,6 +51,10 @@ impl Answer {
             Ok(request) => request,
             Err(error) => return self.failure(&error.to_string()),
         };
+        if let Err(wait) = state.limits.admit(state.clock.lately(), sender.client) {
+            self.body = encode_failure(TOO_OFTEN, Some(wait));
+            return Outcome::Limited;
+        }
         // `ip=` and forwarding headers can name a victim: they are believed of those whom the operator trusts.
         let own = SocketAddr::new(state.gate.entered(sender.client, request.ip), request.port);
         if let Err(refusal) = state.gate.judge(own.ip(), sender.passkey, &request.info_hash) {
@@ -72,12 +77,14 @@ impl Answer {
             advertise: state.config.advertise,
         };
         let announced = state.announce_into(&announce, Families::Both, &mut reachable);
-        let Some(Announced { stats, come_back }) = announced else {
-            return self.refused(Refusal::Torrent);
+        let Some(Announced { stats, wait }) = announced else {
+            // It may be registered in a moment.
+            return self.failed(Refusal::Torrent.reason(), None);
         };
-        let interval = state.config.interval;
         let mut reply = AnnounceReply {
-            interval: if come_back { interval.min(COME_BACK) } else { interval },
+            interval: wait.interval,
+            min_interval: Some(wait.least),
+            tracker_id: Some(state.id.to_vec()),
             complete: Some(stats.complete),
             incomplete: Some(stats.incomplete),
             downloaded: Some(stats.downloaded),
@@ -114,7 +121,11 @@ impl Answer {
 
     /// Answers a request that the operator's rules do not allow.
     pub(crate) fn refused(&mut self, refusal: Refusal) -> Outcome {
-        self.body = encode_failure(refusal.reason(), None);
+        self.failed(refusal.reason(), refusal.retry_in())
+    }
+
+    fn failed(&mut self, reason: &str, retry_in: Option<Duration>) -> Outcome {
+        self.body = encode_failure(reason, retry_in);
         Outcome::Refused
     }
 }

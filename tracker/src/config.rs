@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracker_proto::limit::{AnnounceRate, DEFAULT_RATE};
+use tracker_proto::swarm::DEFAULT_PEERS_PER_ADDRESS;
+
 use crate::{AccessConfig, StoreUrl};
 
 /// The port that HTTP trackers use by custom.
@@ -27,9 +30,26 @@ pub enum Access {
     Registered,
 }
 
-/// A secret of a tracker, or of several that share it.
+/// A secret of a tracker, or of several that share it. As text it is 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionKey(pub [u8; 16]);
+
+/// A text is no [`ConnectionKey`]. Does not show it, because it may nearly be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is 32 hexadecimal digits and nothing else (openssl rand -hex 16 makes one)")]
+pub struct KeyError;
+
+impl std::str::FromStr for ConnectionKey {
+    type Err = KeyError;
+
+    /// Reads 32 hexadecimal digits; space around them is left out.
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let digits = text.trim();
+        let is_key = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(digits, 16).ok().filter(|_| is_key).ok_or(KeyError)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
 
 impl std::fmt::Debug for ConnectionKey {
     /// Without the key.
@@ -62,8 +82,15 @@ pub struct TrackerConfig {
     pub connection_key: Option<ConnectionKey>,
     /// The address of the operator's own: a page, `/metrics`, `/health`, `/ready`. Without it nothing is counted.
     pub metrics: Option<SocketAddr>,
-    /// How often clients are asked to announce.
+    /// How often clients are asked to announce, give or take a tenth; see [`tracker_proto::pace`].
     pub interval: Duration,
+    /// Whether that is up to half as long again while the process keeps all cores busy.
+    pub longer_under_load: bool,
+    /// How often an IPv4 address or an IPv6 /64 may announce, and the networks around them sixteen times as often; see
+    /// [`tracker_proto::limit`]. Loopback and the trusted networks may always.
+    pub limit_announces: Option<AnnounceRate>,
+    /// The most peers that an IPv4 address may have in one swarm; see [`tracker_proto::swarm::Crowding`].
+    pub limit_swarm_peers: Option<u16>,
     /// The address by which peers on this machine are given to others, instead of the one on which those came in.
     pub advertise: Option<IpAddr>,
     /// Which torrents are served.
@@ -90,6 +117,9 @@ impl TrackerConfig {
             connection_key: None,
             metrics: None,
             interval: Duration::from_secs(30 * 60),
+            longer_under_load: true,
+            limit_announces: Some(DEFAULT_RATE),
+            limit_swarm_peers: Some(DEFAULT_PEERS_PER_ADDRESS),
             advertise: None,
             access: Access::Open,
             lists: AccessConfig::default(),
@@ -104,9 +134,30 @@ impl TrackerConfig {
             http_workers: 1,
             udp: Vec::new(),
             interval: Duration::from_secs(60),
+            // The processor time that a peer takes beside it says nothing of the tracker.
+            longer_under_load: false,
             access: Access::Registered,
             max_connections: 256,
             ..Self::open()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_32_hexadecimal_digits_and_is_not_shown() {
+        let key: ConnectionKey = " 000102030405060708090a0B0c0D0e0F\n".parse().unwrap();
+        assert_eq!(key.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(format!("{key:?}"), "ConnectionKey");
+        for text in ["", "00", "+00102030405060708090a0b0c0d0e0f", "000102030405060708090a0b0c0d0e0g"] {
+            assert_eq!(text.parse::<ConnectionKey>(), Err(KeyError), "{text}");
+        }
+        assert_eq!(
+            [b'1'; 33].map(char::from).iter().collect::<String>().parse::<ConnectionKey>(),
+            Err(KeyError)
+        );
     }
 }

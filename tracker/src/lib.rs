@@ -12,15 +12,19 @@
 mod access;
 mod activation;
 mod answer;
+mod clock;
 mod config;
 mod connection;
 mod connections;
 mod error;
 mod fleet;
 mod gathering;
+mod limits;
 mod listen;
+mod load;
 mod metrics;
 mod quick;
+mod registry;
 mod routes;
 mod serve;
 mod snapshot;
@@ -31,7 +35,9 @@ mod worker;
 
 pub use access::{AccessConfig, ListChange, ListError, ListReport};
 pub use activation::GivenSockets;
-pub use config::{Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, TrackerConfig, default_addresses};
+pub use config::{
+    Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, KeyError, TrackerConfig, default_addresses,
+};
 pub use error::TrackerError;
 pub use fleet::StoreUrl;
 pub use serve::Tracker;

@@ -139,7 +139,7 @@ impl Tracker {
             tokio::select! {
                 () = &mut shutdown => break false,
                 () = &mut ended => break true,
-                _ = expiry.tick() => self.state.expire(),
+                _ = expiry.tick() => self.state.tick(),
             }
         };
         self.state.metrics.set_ready(false);

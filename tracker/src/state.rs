@@ -3,7 +3,6 @@
 //! The swarms are in several stores, each behind a lock of its own that is held for one announce and never across an
 //! await: threads meet at a lock only when they have the same store's swarms to look at.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,20 +10,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metainfo::{InfoHash, percent_encode};
-use rand::SeedableRng;
 use rand::rngs::SysRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tracker_proto::Time;
-use tracker_proto::fleet::{Outbox, Told};
+use tracker_proto::fleet::{COME_BACK, Outbox, Told};
 use tracker_proto::http::{Event, ScrapeReply, ScrapeStats};
+use tracker_proto::pace::Wait;
 use tracker_proto::swarm::{
-    Announce, BusySwarm, Families, HashKey, Hearsay, Learned, Limits, PeerSink, SnapshotCursor,
-    SnapshotWriter, SwarmRecord, SwarmStore, largest, shard_of,
+    Announce, BusySwarm, Families, HashKey, Hearsay, Learned, PeerSink, SnapshotCursor, SnapshotWriter,
+    SwarmRecord, SwarmStore, largest, shard_of,
 };
+use tracker_proto::{Time, swarm};
 
 use crate::access::Gate;
+use crate::clock::Clock;
 use crate::fleet::Fleet;
+use crate::limits::{self, Limits};
+use crate::load::Load;
 use crate::metrics::{Metrics, Totals};
+use crate::registry::Registry;
 use crate::{Access, ListReport, TrackerConfig, TrackerError};
 
 /// Stores for each thread that answers: few enough that a large swarm has room in one, and enough that two
@@ -32,7 +36,7 @@ use crate::{Access, ListReport, TrackerConfig, TrackerError};
 const SHARDS_PER_WORKER: usize = 4;
 /// The most stores, however many threads there are.
 const MAX_SHARDS: usize = 64;
-/// In how many calls of [`State::expire`] all peers are looked at: a minute's, when it is called every second.
+/// In how many calls of [`State::tick`] all peers are looked at: a minute's, when it is called every second.
 const EXPIRY_CALLS: usize = 60;
 
 /// The state of one tracker.
@@ -43,13 +47,20 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     /// The fleet that it is one of, if any.
     pub(crate) fleet: Option<Fleet>,
-    started: Instant,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) load: Load,
+    /// What it calls itself in its replies.
+    pub(crate) id: TrackerId,
     /// When the swarms were last written to disk.
     saved: Mutex<Option<Instant>>,
     key: HashKey,
     shards: Vec<Mutex<Shard>>,
     registry: RwLock<Registry>,
 }
+
+/// The name of one run of a tracker, as hexadecimal digits: clients send it back (BEP 3's `tracker id`).
+pub(crate) type TrackerId = [u8; 8];
 
 /// The swarms whose info-hashes fall to one store.
 #[derive(Debug)]
@@ -65,21 +76,8 @@ pub(crate) struct Shard {
 pub(crate) struct Announced {
     /// The swarm as it is now.
     pub(crate) stats: ScrapeStats,
-    /// Whether the peer is new and the fleet was just asked for others: it should come back for them soon.
-    pub(crate) come_back: bool,
-}
-
-/// The torrents of one's own.
-#[derive(Debug, Default)]
-struct Registry {
-    torrents: BTreeMap<String, Torrent>,
-    hashes: BTreeSet<InfoHash>,
-}
-
-#[derive(Debug, Clone)]
-struct Torrent {
-    file: Bytes,
-    info_hash: InfoHash,
+    /// When it is to come back: soon where it is new and the fleet was just asked for others.
+    pub(crate) wait: Wait,
 }
 
 /// How much a tracker has to do.
@@ -102,14 +100,7 @@ impl TrackerHandle {
     /// `/t/NAME.torrent`. `name` is without `.torrent`; one that is registered already is replaced, and its swarm is
     /// served no longer unless another name has it too.
     pub fn register(&self, name: &str, torrent: Bytes, info_hash: InfoHash) -> String {
-        let mut registry = self.state.registry_mut();
-        let replaced = registry.torrents.insert(name.to_owned(), Torrent { file: torrent, info_hash });
-        if let Some(old) = replaced.map(|torrent| torrent.info_hash)
-            && registry.torrents.values().all(|torrent| torrent.info_hash != old)
-        {
-            registry.hashes.remove(&old);
-        }
-        registry.hashes.insert(info_hash);
+        self.state.registry_mut().insert(name, torrent, info_hash);
         torrent_path(name)
     }
 
@@ -151,23 +142,39 @@ impl State {
         let key = HashKey::generate(&mut rng);
         let count =
             config.http_workers.clamp(1, MAX_SHARDS).saturating_mul(SHARDS_PER_WORKER).min(MAX_SHARDS);
-        let limits = Limits { memory: config.max_memory, ..Limits::for_interval(config.interval) };
-        let fleet = config.store.clone().map(|url| Fleet::new(url, &limits));
+        let bounds =
+            swarm::Limits { memory: config.max_memory, ..swarm::Limits::for_interval(config.interval) };
+        let fleet = config.store.clone().map(|url| Fleet::new(url, &bounds));
+        let crowding = limits::crowding(&config);
         let shard = |rng: &mut ChaCha8Rng| Shard {
-            store: SwarmStore::new(limits.shared_by(count), key),
+            store: SwarmStore::new(bounds.shared_by(count), key).with_crowding(crowding.clone()),
             rng: ChaCha8Rng::from_rng(rng),
             outbox: fleet.is_some().then(|| Fleet::outbox(count)),
         };
         let shards = (0..count).map(|_| Mutex::new(shard(&mut rng))).collect();
         let gate = Gate::new(config.lists.clone())?;
         let metrics = Metrics::new(config.metrics.is_some());
-        let (started, saved, registry) = (Instant::now(), Mutex::default(), RwLock::default());
-        Ok(Self { config, gate, metrics, fleet, started, saved, key, shards, registry })
+        let limits = Limits::new(&config, &mut rng);
+        let id = tracker_id(&mut rng);
+        Ok(Self {
+            config,
+            gate,
+            metrics,
+            fleet,
+            clock: Clock::start(),
+            limits,
+            load: Load::new(),
+            id,
+            saved: Mutex::default(),
+            key,
+            shards,
+            registry: RwLock::default(),
+        })
     }
 
     /// How long it runs.
     pub(crate) fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        self.now().saturating_since(Time::ZERO)
     }
 
     /// Says that the swarms are on disk as they are now.
@@ -182,7 +189,7 @@ impl State {
 
     /// To be read with a store's lock held: read before, two threads could bring their times to it in the wrong order.
     pub(crate) fn now(&self) -> Time {
-        Time::ZERO + self.started.elapsed()
+        self.clock.now()
     }
 
     fn shard(&self, info_hash: &InfoHash) -> &Mutex<Shard> {
@@ -199,7 +206,7 @@ impl State {
     }
 
     fn serves(&self, info_hash: &InfoHash) -> bool {
-        self.config.access == Access::Open || self.registry().hashes.contains(info_hash)
+        self.config.access == Access::Open || self.registry().contains(info_hash)
     }
 
     /// Enters the peer and gives others to `out`; `None` when this tracker does not serve the swarm. The store is locked
@@ -217,8 +224,11 @@ impl State {
         let now = self.now();
         let stats = store.announce_into(now, rng, announce, families, out);
         let asked = outbox.as_mut().is_some_and(|outbox| outbox.tell(now, announce, &stats));
+        let wait = Wait::choose(self.config.interval, self.load.stretch(), rng);
         let answers = || self.fleet.as_ref().is_some_and(Fleet::is_up);
-        Some(Announced { stats, come_back: asked && announce.event == Event::Started && answers() })
+        // The fleet will have answered by then.
+        let comes_back = asked && announce.event == Event::Started && answers();
+        Some(Announced { stats, wait: if comes_back { wait.at_most(COME_BACK) } else { wait } })
     }
 
     /// Moves what the fleet is to be told to `out`, at most `most` of it, and of each store as much as of the others.
@@ -255,7 +265,7 @@ impl State {
     /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.
     pub(crate) fn scrape(&self, info_hashes: &[InfoHash]) -> ScrapeReply {
         let known = |hash: &InfoHash| {
-            let registered = || self.registry().hashes.contains(hash).then(ScrapeStats::default);
+            let registered = || self.registry().contains(hash).then(ScrapeStats::default);
             lock(self.shard(hash)).store.scrape(hash).or_else(registered)
         };
         ScrapeReply { files: info_hashes.iter().filter_map(|hash| Some((*hash, known(hash)?))).collect() }
@@ -340,7 +350,11 @@ impl State {
         largest(self.shards.iter().flat_map(|shard| lock(shard).store.busiest()))
     }
 
-    pub(crate) fn expire(&self) {
+    /// Forgets some of those who are silent, and looks how much there is to do. To be called every second.
+    pub(crate) fn tick(&self) {
+        if self.config.longer_under_load {
+            self.load.observe(self.now());
+        }
         for shard in &self.shards {
             let store = &mut lock(shard).store;
             let budget = store.work() / EXPIRY_CALLS + 1000;
@@ -350,16 +364,23 @@ impl State {
 
     /// The bytes of a registered torrent's file.
     pub(crate) fn torrent(&self, name: &str) -> Option<Bytes> {
-        self.registry().torrents.get(name).map(|torrent| torrent.file.clone())
+        self.registry().file(name)
     }
 
     /// Name and numbers of every registered torrent.
     pub(crate) fn torrents(&self) -> Vec<(String, ScrapeStats)> {
-        let stats = |torrent: &Torrent| {
-            lock(self.shard(&torrent.info_hash)).store.scrape(&torrent.info_hash).unwrap_or_default()
-        };
-        self.registry().torrents.iter().map(|(name, torrent)| (name.clone(), stats(torrent))).collect()
+        let stats = |hash: &InfoHash| lock(self.shard(hash)).store.scrape(hash).unwrap_or_default();
+        self.registry().iter().map(|(name, hash)| (name.to_owned(), stats(hash))).collect()
     }
+}
+
+fn tracker_id(rng: &mut impl Rng) -> TrackerId {
+    let mut random = rng.next_u32();
+    [(); 8].map(|()| {
+        let digit = b"0123456789abcdef"[(random % 16) as usize];
+        random /= 16;
+        digit
+    })
 }
 
 /// Who is on the other side of a connection, and which of our addresses it came in on.

@@ -24,6 +24,9 @@ pub const MIN_INTERVAL_DIVISOR: u32 = 6;
 /// A `min interval` is not shorter than this.
 pub const LEAST_MIN_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Nobody is told to stay away for longer, or he would be forgotten before he came back.
+const LONGEST: Duration = Duration::from_secs(30 * 60 * 60);
+
 /// What it is moved by a second is this part of what is missing: it follows load that lasts for half a minute, not what
 /// passes.
 const INERTIA: u32 = 32;
@@ -85,7 +88,13 @@ impl Wait {
         let jitter = seconds.saturating_mul(JITTER_PERCENT.into()) / 100;
         let seconds = rng.random_range(seconds - jitter..=seconds.saturating_add(jitter));
         let least = Duration::from_secs(least.as_secs());
-        Self { interval: Duration::from_secs(seconds).max(least), least }
+        Self { interval: Duration::from_secs(seconds).max(least).min(LONGEST), least: least.min(LONGEST) }
+    }
+
+    /// The same for a client that is to be back by then.
+    #[must_use]
+    pub fn at_most(self, most: Duration) -> Self {
+        Self { interval: self.interval.min(most), least: self.least.min(most) }
     }
 }
 
@@ -151,6 +160,15 @@ mod tests {
             let wait = Wait::choose(Duration::from_secs(60), Stretch::default(), &mut rng);
             assert!((60..=66).contains(&wait.interval.as_secs()) && wait.least.as_secs() == 60, "{wait:?}");
         }
+    }
+
+    #[test]
+    fn the_longest_waits_are_shorter_than_the_longest_memory() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let stretch = Stretch::from_millionths(u32::MAX);
+        let wait = Wait::choose(Duration::from_secs(24 * 3600), stretch, &mut rng);
+        assert_eq!(wait.interval, LONGEST);
+        assert!(LONGEST < crate::swarm::MAX_PEER_LIFETIME);
     }
 
     proptest! {

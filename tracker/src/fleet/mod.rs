@@ -103,6 +103,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use metainfo::InfoHash;
+    use tracker_proto::fleet::COME_BACK;
     use tracker_proto::http::Event;
     use tracker_proto::swarm::{Announce, Families};
 
@@ -145,7 +146,8 @@ mod tests {
     fn a_new_peer_is_told_to_come_back_soon_only_if_the_store_was_asked() {
         let (state, mut peers) = (state(), Vec::new());
         let mut comes_back = |swarm, event| {
-            state.announce_into(&announce(swarm, event), Families::Both, &mut peers).unwrap().come_back
+            let announced = state.announce_into(&announce(swarm, event), Families::Both, &mut peers);
+            announced.unwrap().wait.interval <= COME_BACK
         };
         assert!(!comes_back(1, Event::Started), "the store does not answer");
         state.fleet.as_ref().unwrap().is_up.store(true, Ordering::Relaxed);
@@ -159,7 +161,7 @@ mod tests {
     fn a_tracker_of_no_fleet_keeps_nothing_for_one() {
         let state = State::new(TrackerConfig::open()).unwrap();
         let announced = state.announce_into(&announce(1, Event::Started), Families::Both, &mut Vec::new());
-        assert!(!announced.unwrap().come_back);
+        assert!(announced.unwrap().wait.interval > COME_BACK);
         let mut told = Vec::new();
         state.take_told(usize::MAX, &mut told);
         assert_eq!((told, state.totals().fleet), (Vec::new(), None));

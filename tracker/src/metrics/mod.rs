@@ -54,6 +54,8 @@ pub(crate) enum Outcome {
     Invalid,
     /// The operator's rules do not allow it.
     Refused,
+    /// Too many come from there.
+    Limited,
 }
 
 impl Protocol {
@@ -66,8 +68,12 @@ impl Kind {
 }
 
 impl Outcome {
-    pub(crate) const ALL: [(Self, &str); 3] =
-        [(Self::Answered, "answered"), (Self::Invalid, "invalid"), (Self::Refused, "refused")];
+    pub(crate) const ALL: [(Self, &str); 4] = [
+        (Self::Answered, "answered"),
+        (Self::Invalid, "invalid"),
+        (Self::Refused, "refused"),
+        (Self::Limited, "limited"),
+    ];
 }
 
 const CELLS: usize = Protocol::ALL.len() * Kind::ALL.len() * Outcome::ALL.len();

@@ -136,26 +136,27 @@ fn h56_a_forwarding_header_of_a_trusted_network_is_left_to_the_router_and_any_ot
 fn the_rules_of_who_may_hold_on_the_short_way() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("list");
-    let refused = |config: TrackerConfig, reason| {
+    let never = Some(std::time::Duration::MAX);
+    let refused = |config: TrackerConfig, reason, retry_in| {
         let mut bench = Bench::of(config);
         let (next, output) = bench.give(announce(1001, "").as_bytes());
-        let failure = tracker_proto::http::encode_failure(reason, None);
+        let failure = tracker_proto::http::encode_failure(reason, retry_in);
         assert_eq!((next, bodies(&output, false), bench.peers()), (Next::Keep, vec![failure], 0));
         bench
     };
     std::fs::write(&file, HASH.to_string()).unwrap();
     let mut denying = TrackerConfig::open();
     denying.lists.deny_hashes = Some(file.clone());
-    refused(denying, "this tracker does not serve that torrent");
+    refused(denying, "this tracker does not serve that torrent", never);
     std::fs::write(&file, "127.0.0.0/8").unwrap();
     let mut denying = TrackerConfig::open();
     denying.lists.deny_networks = Some(file.clone());
-    refused(denying, "this tracker does not serve your network");
+    refused(denying, "this tracker does not serve your network", None);
     std::fs::write(&file, "0123456789abcdef").unwrap();
     let mut private = TrackerConfig::open();
     private.lists.passkeys = Some(file);
     let reason = "this tracker needs a passkey: download the torrent again from where you got it";
-    let mut bench = refused(private, reason);
+    let mut bench = refused(private, reason, never);
     let keyed = announce(1001, "").replace("/announce", "/0123456789abcdef/announce");
     assert_eq!(bench.give(keyed.as_bytes()).0, Next::Elsewhere(0));
 }

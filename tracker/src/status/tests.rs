@@ -62,7 +62,7 @@ async fn the_page_holds_its_numbers_without_scripts() {
     let bench = Bench::new();
     bench.swarm(0xab, 1200);
     bench.swarm(0xcd, 6);
-    bench.state.expire();
+    bench.state.tick();
     let page = bench.text("/").await;
     assert!(!page.contains("{{") && !page.contains("}}"), "a place is not filled");
     for text in [
@@ -103,7 +103,7 @@ async fn the_data_are_the_numbers_the_busiest_swarms_and_the_points_of_a_span() 
     for number in 1..=30 {
         bench.swarm(number, number.into());
     }
-    bench.state.expire();
+    bench.state.tick();
     let status = bench.json("/status.json").await;
     assert_eq!(status["peers"]["all"], 30 * 31 / 2);
     assert_eq!(status["swarms"], 30);

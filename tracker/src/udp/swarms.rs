@@ -7,11 +7,12 @@ use metainfo::InfoHash;
 use tracker_proto::access;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{self, IPV4_LENGTH, IPV6_LENGTH};
-use tracker_proto::fleet::COME_BACK;
 use tracker_proto::http::ScrapeStats;
 use tracker_proto::swarm::{Announce, Families, PeerSink};
 use tracker_proto::udp::{Refusal, Swarms, UrlData};
 
+use crate::limits::TOO_OFTEN;
+use crate::metrics::Outcome;
 use crate::state::State;
 
 /// What one packet is answered from.
@@ -21,17 +22,23 @@ pub(super) struct View<'a> {
     pub(super) local: IpAddr,
     /// Where it came from.
     pub(super) from: IpAddr,
-    /// Whether the operator's rules did not allow what it asks for.
-    pub(super) refused: bool,
-    /// Whether the fleet was just asked for more peers.
-    pub(super) come_back: bool,
+    /// What comes of it, if nothing is wrong with the packet.
+    pub(super) outcome: Outcome,
+    /// When to come back.
+    wait: Duration,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(super) fn new(state: &'a State, from: IpAddr, local: IpAddr) -> Self {
+        Self { state, local, from, outcome: Outcome::Answered, wait: state.config.interval }
+    }
+
     fn judge(&mut self, passkey: Option<&[u8]>, info_hash: &InfoHash) -> Result<(), Refusal> {
         let judged = self.state.gate.judge(self.from.to_canonical(), passkey, info_hash);
-        self.refused |= judged.is_err();
-        judged.map_err(|refusal| Refusal(refusal.reason()))
+        judged.map_err(|refusal| {
+            self.outcome = Outcome::Refused;
+            Refusal(refusal.reason())
+        })
     }
 }
 
@@ -44,8 +51,7 @@ fn passkey(path: &[u8]) -> Option<&[u8]> {
 
 impl Swarms for View<'_> {
     fn interval(&self) -> Duration {
-        let interval = self.state.config.interval;
-        if self.come_back { interval.min(COME_BACK) } else { interval }
+        self.wait
     }
 
     fn announce(
@@ -54,6 +60,10 @@ impl Swarms for View<'_> {
         url_data: UrlData<'_>,
         peers: &mut Vec<u8>,
     ) -> Result<ScrapeStats, Refusal> {
+        if self.state.limits.admit(self.state.clock.lately(), self.from).is_err() {
+            self.outcome = Outcome::Limited;
+            return Err(Refusal(TOO_OFTEN));
+        }
         // Who has no passkey sends none: nothing is copied for a tracker that asks for none.
         let path = if self.state.gate.is_private() { url_data.to_vec() } else { Vec::new() };
         self.judge(passkey(&path), &announce.info_hash)?;
@@ -67,10 +77,11 @@ impl Swarms for View<'_> {
             advertise: self.state.config.advertise,
             is_elsewhere: !own.ip().is_loopback(),
         };
-        let announced = self.state.announce_into(announce, Families::Own, &mut peers);
-        self.refused |= announced.is_none();
-        let announced = announced.ok_or(Refusal(access::Refusal::Torrent.reason()))?;
-        self.come_back = announced.come_back;
+        let Some(announced) = self.state.announce_into(announce, Families::Own, &mut peers) else {
+            self.outcome = Outcome::Refused;
+            return Err(Refusal(access::Refusal::Torrent.reason()));
+        };
+        self.wait = announced.wait.interval;
         Ok(announced.stats)
     }
 
@@ -154,7 +165,7 @@ mod tests {
             out.clear();
             let (info_hash, event) = (InfoHash::new([1; 20]), Event::Started);
             let announce = Announce { info_hash, address, left: 1, event, numwant: None };
-            View { state: &state, local, from: announce.address.ip(), refused: false, come_back: false }
+            View::new(&state, announce.address.ip(), local)
                 .announce(&announce, UrlData::default(), &mut out)
                 .unwrap();
         }

@@ -102,13 +102,13 @@ impl Answerer {
             let joined = buffer.get(..meta.len).unwrap_or_default();
             for packet in joined.chunks(meta.stride.max(1)) {
                 let from = meta.addr.ip();
-                let mut view = View { state, local, from, refused: false, come_back: false };
+                let mut view = View::new(state, from, local);
                 outbox.push(bound, (meta.addr, local), |out| {
                     let started = state.metrics.start();
                     let Some(kind) = respond(packet, meta.addr, now, ids, &mut view, out) else {
                         return false;
                     };
-                    let (kind, outcome) = counted(kind, view.refused);
+                    let (kind, outcome) = counted(kind, view.outcome);
                     state.metrics.request(Protocol::Udp, kind, outcome, started);
                     true
                 });
@@ -119,15 +119,14 @@ impl Answerer {
 }
 
 /// As what an answer counts. An error is an announce that was refused, or a packet that is wrong.
-fn counted(kind: tracker_proto::udp::Kind, refused: bool) -> (Kind, Outcome) {
+fn counted(kind: tracker_proto::udp::Kind, outcome: Outcome) -> (Kind, Outcome) {
     use tracker_proto::udp::Kind as Answer;
     match kind {
         Answer::Announce => (Kind::Announce, Outcome::Answered),
-        Answer::Scrape if refused => (Kind::Scrape, Outcome::Refused),
-        Answer::Scrape => (Kind::Scrape, Outcome::Answered),
+        Answer::Scrape => (Kind::Scrape, outcome),
         Answer::Connect => (Kind::Other, Outcome::Answered),
-        Answer::Error if refused => (Kind::Announce, Outcome::Refused),
-        Answer::Error => (Kind::Other, Outcome::Invalid),
+        Answer::Error if outcome == Outcome::Answered => (Kind::Other, Outcome::Invalid),
+        Answer::Error => (Kind::Announce, outcome),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod proxy;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use metainfo::InfoHash;
 
@@ -53,6 +54,15 @@ impl Refusal {
             }
             Self::Torrent => "this tracker does not serve that torrent",
             Self::Forwarder => "the proxy before this tracker does not say who asks",
+        }
+    }
+
+    /// When to ask again (BEP 31): never (`Duration::MAX`) where no time mends what is wrong, which is the torrent or the
+    /// announce URL; where the operator can mend it, that is not said.
+    pub const fn retry_in(self) -> Option<Duration> {
+        match self {
+            Self::Torrent | Self::NoPasskey | Self::WrongPasskey => Some(Duration::MAX),
+            Self::Network | Self::Forwarder => None,
         }
     }
 }

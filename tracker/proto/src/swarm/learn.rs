@@ -6,10 +6,11 @@ use metainfo::InfoHash;
 use rand::Rng;
 
 use super::clock::{Tick, ticks};
+use super::crowd::Keyed;
 use super::entry::{Entry, Role};
 use super::peers::{Peers, lifetime_ticks};
 use super::record::Swarm;
-use super::{HashKey, Measure, SwarmStore};
+use super::{Measure, SwarmStore};
 use crate::Time;
 use crate::compact::Compact;
 
@@ -83,7 +84,7 @@ impl SwarmStore {
 
 /// What holds for the one peer.
 struct Hearing<'a> {
-    key: &'a HashKey,
+    key: &'a Keyed,
     now: Tick,
     age: u16,
     role: Role,
@@ -98,6 +99,7 @@ impl Hearing<'_> {
         compact: [u8; L],
         rng: &mut impl Rng,
     ) -> Learned {
+        let entry = Entry { compact, heard: self.now.before(self.age) };
         let known = peers.find(self.key, &compact).and_then(|at| peers.entries().get(at));
         match known {
             // A tick is as exact as ages are.
@@ -105,12 +107,15 @@ impl Hearing<'_> {
                 return Learned::Known;
             }
             Some(_) => {}
-            None if peers.len() >= self.limit || peers.growth(self.limit) > self.room => {
+            // Nobody goes for hearsay.
+            None if peers.len() >= self.limit
+                || peers.growth(self.limit) > self.room
+                || peers.crowded_out(self.key, entry).is_some() =>
+            {
                 return Learned::LeftOut;
             }
             None => {}
         }
-        let entry = Entry { compact, heard: self.now.before(self.age) };
         peers.enter(self.key, entry, self.role, self.limit, rng);
         Learned::News
     }
@@ -121,7 +126,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::{Announce, Limits};
+    use super::super::{Announce, HashKey, Limits};
     use super::*;
     use crate::http::Event;
 
