@@ -149,7 +149,10 @@ impl PeerSink for Peers<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tracker_proto::http::Event;
+    use tracker_proto::PeerId;
+    use tracker_proto::connection_id::ConnectionIds;
+    use tracker_proto::http::{AnnounceRequest, Event};
+    use tracker_proto::udp::{self, TransactionId};
 
     use super::*;
     use crate::TrackerConfig;
@@ -197,6 +200,34 @@ mod tests {
     fn somebody_on_this_machine_is_given_loopback() {
         let peers = ["127.0.0.1:1", "127.0.0.2:1"];
         assert_eq!(given(&peers, "127.0.0.1:9", None), addresses(&peers));
+    }
+
+    #[test]
+    fn h60_who_announces_too_often_gets_less_than_he_sent_and_counts_nothing() {
+        let config = TrackerConfig { limit_announces: "1/min".parse().ok(), ..TrackerConfig::open() };
+        let state = State::new(config).unwrap();
+        let (from, ids) = ("203.0.113.5:1".parse::<SocketAddr>().unwrap(), ConnectionIds::new(&[1; 16]));
+        let now = Duration::from_secs(1_700_000_000);
+        let connection = ids.issue(from.ip(), now);
+        let ask = |port| {
+            let request = AnnounceRequest::new(InfoHash::new([1; 20]), PeerId([1; 20]), port);
+            let announce = udp::Announce::from(&request);
+            let packet = udp::Request::Announce { connection, announce: &announce, url_data: b"" }
+                .encode(TransactionId(7));
+            let mut view = View::new(&state, from.ip(), "192.0.2.1".parse().unwrap());
+            let mut out = Vec::new();
+            let kind = udp::respond(&packet, from, now, &ids, &mut view, &mut out);
+            (kind, view.outcome, out, packet.len())
+        };
+        let (kind, outcome, reply, _) = ask(1001);
+        assert_eq!((kind, outcome), (Some(udp::Kind::Announce), Outcome::Answered));
+        let interval = u32::from_be_bytes(reply[8..12].try_into().unwrap());
+        assert!((1620..=1980).contains(&interval), "{interval}");
+        let (kind, outcome, reply, asked) = ask(1002);
+        assert_eq!((kind, outcome), (Some(udp::Kind::Error), Outcome::Limited));
+        assert_eq!(&reply[8..], TOO_OFTEN.as_bytes());
+        assert!(reply.len() < asked, "{} for {asked}", reply.len());
+        assert_eq!(state.totals().peers, 1);
     }
 
     #[test]
