@@ -60,6 +60,35 @@ async fn whoever_has_the_files_it_chose_announces_what_it_lacks_and_no_completio
 }
 
 #[tokio::test]
+async fn a_trackers_id_is_sent_back_to_it_also_when_later_replies_do_not_name_it() {
+    let sample = Sample::single(300_000, 16_384);
+    let seed = seeder(&sample).await;
+    let [high, low] = seed.port().to_be_bytes();
+    let (address, paths) = server(move |n, _, stream: &mut TcpStream| {
+        let id = if n == 0 { &b"10:tracker id4:a&\xff%"[..] } else { b"" };
+        let body = [b"d8:intervali1800e5:peers6:\x7f\0\0\x01", &[high, low][..], id, b"e"].concat();
+        respond(stream, "200 OK", "", &body);
+    });
+    let (leecher, dir) = (session(), tempdir().unwrap());
+    let trackers = vec![format!("http://{address}/announce")];
+    let add = AddTorrent { trackers, ..sample.download(dir.path(), &[]) };
+    let id = leecher.add(add).await.unwrap();
+    until(&leecher, id, |stats| stats.state == State::Seeding).await;
+    end(&[&leecher, &seed]).await;
+    // An announce that the end overtook may have said nothing.
+    let mut events = paths.iter().filter(|path| !path.is_empty()).map(|path| {
+        let id = path.split('&').find_map(|pair| pair.strip_prefix("trackerid=")).map(str::to_owned);
+        (path.contains("event=stopped"), id)
+    });
+    assert_eq!(events.next(), Some((false, None)));
+    let last = events.find(|(is_last, id)| {
+        assert_eq!(id.as_deref(), Some("a%26%FF%25"));
+        *is_last
+    });
+    assert!(last.is_some());
+}
+
+#[tokio::test]
 async fn h46_what_a_tracker_says_is_shown_and_the_next_tier_is_asked() {
     let sample = Sample::single(300_000, 16_384);
     let no = b"d14:failure reason13:not my swarm!e";
