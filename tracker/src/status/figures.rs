@@ -213,6 +213,10 @@ fn details(state: &State, listening: &Listening, counts: &Counts, totals: &Total
         refused.map(|((_, _, reason), count)| format!("{} for {reason}", grouped(count))).collect();
     add("Refused", if refused.is_empty() { "nobody".to_owned() } else { refused.join(", ") }, false);
     add("Connections", format!("{open} open, {accepted} accepted"), false);
+    let longer = state.load.stretch().millionths() / 10_000;
+    if longer > 0 {
+        add("Interval", format!("{longer} % longer, because the processors are busy"), true);
+    }
     // Three in a row failed, or the disk hangs.
     let is_late = |age| age > state.config.snapshot_interval.saturating_mul(3);
     let (snapshot, is_late) = match (totals.snapshot_age, &state.config.state_dir) {

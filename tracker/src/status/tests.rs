@@ -17,7 +17,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let metrics = Some(([127, 0, 0, 1], 0).into());
-        let state = State::new(TrackerConfig { metrics, ..TrackerConfig::open() }).unwrap();
+        // Its peers are all at two addresses.
+        let limit_swarm_peers = None;
+        let config = TrackerConfig { metrics, limit_swarm_peers, ..TrackerConfig::open() };
+        let state = State::new(config).unwrap();
         let http = vec![([192, 0, 2, 1], 6969).into()];
         Self { state, status: Status::new(Listening { http, udp: Vec::new() }) }
     }
