@@ -67,14 +67,11 @@ fn who_is_refused_takes_nothing_from_his_neighbours() {
 
 #[test]
 fn a_flood_from_thousands_of_networks_refuses_fewer_than_one_innocent_in_a_thousand() {
-    let limit = limit("50/s");
-    // What 150,000 announces a second can keep empty, and a few more.
+    let limit = limit("1/s");
+    // What 150,000 announces a second can keep empty at the default rate, and a few more.
     let attacker = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + n * 256));
-    let taken = (0..3_200).map(|n| admitted(&limit, START, attacker(n), 3001)).sum::<usize>();
-    assert!(
-        (9_590_000..=9_600_000).contains(&taken),
-        "{taken}: all but those who share both cells with others"
-    );
+    let taken = (0..3_200).map(|n| admitted(&limit, START, attacker(n), 61)).sum::<usize>();
+    assert!((191_800..=192_000).contains(&taken), "{taken}: all but those who share both cells with others");
     let innocent = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0x6400_0000 + n * 256 + 7));
     let refused = (0..20_000).filter(|&n| limit.admit(START, innocent(n)).is_err()).count();
     assert!(refused < 20, "{refused} of 20,000");

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::record::Swarm;
-use super::super::{Announce, Limits, MIN_MEMORY, SwarmStore};
+use super::super::{Announce, Hearsay, Learned, Limits, MIN_MEMORY, Role, SwarmStore};
 use super::*;
 use crate::Time;
 use crate::access::Networks;
@@ -196,6 +196,23 @@ fn who_takes_a_place_of_his_own_makes_no_swarm_go_from_a_full_store() {
         bench.announce(v4(192, 0, 2, 3, port));
     }
     assert_eq!((bench.store.evicted().swarms, bench.store.bytes()), before);
+}
+
+#[test]
+fn nobody_goes_for_a_peer_that_another_tracker_has_heard_of() {
+    let mut bench = Bench::new(4);
+    (1..=4).for_each(|port| drop(bench.announce(v4(192, 0, 2, 1, port))));
+    let mut learn = |d, port| {
+        let hearsay = Hearsay {
+            info_hash: SWARM,
+            address: v4(192, 0, 2, d, port),
+            role: Role::Seed,
+            age: Duration::from_secs(60),
+        };
+        bench.store.learn(bench.now, &mut bench.rng, &hearsay, None)
+    };
+    assert_eq!([learn(1, 5), learn(2, 5), learn(1, 1)], [Learned::LeftOut, Learned::News, Learned::Known]);
+    assert_eq!(bench.store.peer_count(), 5);
 }
 
 proptest! {
