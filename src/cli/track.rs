@@ -21,7 +21,7 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) udp: Vec<SocketAddr>,
 
-    /// What the swarms may take in memory; at the ceiling those longest silent go first.
+    /// What the tracker may take in memory; at the ceiling the swarms that were silent longest go first.
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256MiB")]
     pub(crate) max_memory: u64,
 

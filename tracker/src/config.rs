@@ -12,8 +12,8 @@ use crate::{AccessConfig, StoreUrl};
 /// The port that HTTP trackers use by custom.
 pub const DEFAULT_PORT: u16 = 6969;
 
-/// What the swarms may take when nothing else is said: two million of one or two peers, or twenty million peers in
-/// large ones.
+/// What a tracker may take when nothing else is said. Of it swarms get some 160 MiB: room for more than a million of one or two
+/// peers, or for ten million peers in large ones.
 pub const DEFAULT_MAX_MEMORY: usize = 256 << 20;
 
 /// Every IPv4 and every IPv6 address, with the same port. Port 0 means one that is free in both families.
@@ -66,7 +66,8 @@ pub struct TrackerConfig {
     /// Threads that answer HTTP, each with a listener on every address; one alone is no thread but runs where the
     /// tracker does.
     pub http_workers: usize,
-    /// The most bytes that the swarms may take; see [`Limits::memory`](tracker_proto::swarm::Limits::memory).
+    /// The most bytes that the process may take: swarms get what the most connections and the program itself leave, at
+    /// least a quarter; see [`Limits::memory`](tracker_proto::swarm::Limits::memory).
     pub max_memory: usize,
     /// The folder in which the swarms are kept for the next start, if they are to be.
     pub state_dir: Option<PathBuf>,

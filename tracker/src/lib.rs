@@ -22,6 +22,7 @@ mod gathering;
 mod limits;
 mod listen;
 mod load;
+mod memory;
 mod metrics;
 mod quick;
 mod registry;

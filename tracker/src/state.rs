@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::limits::{self, Limits};
 use crate::load::Load;
+use crate::memory;
 use crate::metrics::{Metrics, Totals};
 use crate::registry::Registry;
 use crate::{Access, ListReport, TrackerConfig, TrackerError};
@@ -142,8 +143,10 @@ impl State {
         let key = HashKey::generate(&mut rng);
         let count =
             config.http_workers.clamp(1, MAX_SHARDS).saturating_mul(SHARDS_PER_WORKER).min(MAX_SHARDS);
-        let bounds =
-            swarm::Limits { memory: config.max_memory, ..swarm::Limits::for_interval(config.interval) };
+        let bounds = swarm::Limits {
+            memory: memory::for_swarms(&config),
+            ..swarm::Limits::for_interval(config.interval)
+        };
         let fleet = config.store.clone().map(|url| Fleet::new(url, &bounds));
         let crowding = limits::crowding(&config);
         let shard = |rng: &mut ChaCha8Rng| Shard {
@@ -259,7 +262,7 @@ impl State {
 
     /// The bytes that one store may take.
     pub(crate) fn memory_of_a_store(&self) -> usize {
-        self.config.max_memory / self.shards.len().max(1)
+        memory::for_swarms(&self.config) / self.shards.len().max(1)
     }
 
     /// What is known of these swarms. A registered one that nobody has announced yet is known to be empty.
@@ -316,7 +319,7 @@ impl State {
     /// What the metrics tell of the swarms.
     pub(crate) fn totals(&self) -> Totals {
         let none = Totals {
-            limit: self.config.max_memory,
+            limit: memory::for_swarms(&self.config),
             stale_lists: self.gate.is_stale(),
             snapshot_age: self.snapshot_age(),
             refusals: self.gate.refusals(),
