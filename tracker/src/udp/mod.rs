@@ -3,8 +3,7 @@
 //! Purpose: to answer as many packets as the machine can. An answer takes a few microseconds, less than it takes to wake
 //! another thread, so each worker does all of it: it reads a batch of packets, answers them, and sleeps in the
 //! kernel when there are none. Each has sockets of its own on every address, among which the kernel spreads the
-//! clients, and reads those of the others while it is awake; nothing is handed over between threads, and the
-//! asynchronous runtime is not involved.
+//! clients; nothing is handed over between threads, and the asynchronous runtime is not involved.
 //!
 //! Invariant: a packet costs its answer and nothing after that. No state is kept for a client, and none waits for one:
 //! an answer that the kernel has no room for is lost, as packets are.
@@ -57,11 +56,9 @@ impl UdpServer {
         let (stop, stopping) = UnixStream::pair()?;
         let stopped = Arc::new(AtomicBool::new(false));
         let mut running = Running { stopped: Arc::clone(&stopped), stop: Some(stop), threads: Vec::new() };
-        let sockets: Arc<[Sockets]> = self.sockets.into();
-        for n in 0..sockets.len() {
+        for (n, sockets) in self.sockets.into_iter().enumerate() {
             let (state, stopped) = (Arc::clone(state), Arc::clone(&stopped));
-            let mut worker =
-                Worker::new((Arc::clone(&sockets), n), self.ids.clone(), state, stopping.try_clone()?);
+            let mut worker = Worker::new(sockets, self.ids.clone(), state, stopping.try_clone()?);
             let run = move || {
                 // A packet that finds a bug costs that packet, not the tracker.
                 while !stopped.load(Ordering::Relaxed) {

@@ -1,7 +1,4 @@
 //! One thread that reads packets and answers them.
-//!
-//! It sleeps for its own sockets, and once awake looks at those of the others too: a thread that the system has put
-//! aside for one that is busy would keep its packets waiting for milliseconds.
 
 use std::io::{self, IoSliceMut};
 use std::os::unix::net::UnixStream;
@@ -28,10 +25,7 @@ const READ_BYTES: usize = 64 << 10;
 
 /// See the module.
 pub(super) struct Worker {
-    /// Those of all workers.
-    sockets: Arc<[Sockets]>,
-    /// Which of them are its own.
-    own: usize,
+    sockets: Sockets,
     stopping: UnixStream,
     answerer: Answerer,
     buffers: Vec<Vec<u8>>,
@@ -40,15 +34,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(
-        (sockets, own): (Arc<[Sockets]>, usize),
-        ids: ConnectionIds,
-        state: Arc<State>,
-        stopping: UnixStream,
-    ) -> Self {
+    pub(super) fn new(sockets: Sockets, ids: ConnectionIds, state: Arc<State>, stopping: UnixStream) -> Self {
         Self {
             sockets,
-            own,
             stopping,
             answerer: Answerer { ids, state, clock: Calendar::start(), outbox: Outbox::new() },
             buffers: (0..BATCH_SIZE).map(|_| vec![0; READ_BYTES]).collect(),
@@ -59,11 +47,9 @@ impl Worker {
 
     /// Answers until `stopped`.
     pub(super) fn run(&mut self, stopped: &AtomicBool) {
-        let sockets = Arc::clone(&self.sockets);
-        let (before, own_first) = sockets.split_at(self.own.min(sockets.len()));
         while !stopped.load(Ordering::Relaxed) {
             let mut drained = true;
-            for bound in own_first.iter().chain(before).flat_map(|sockets| &sockets.0) {
+            for bound in &self.sockets.0 {
                 let mut slices: Vec<_> =
                     self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
                 let read = bound.batches.recv(UdpSockRef::from(&bound.socket), &mut slices, &mut self.metas);
@@ -91,8 +77,7 @@ impl Worker {
 
     /// Until there is a packet or the end.
     fn sleep(&self) -> io::Result<()> {
-        let own = self.sockets.get(self.own).into_iter().flat_map(|sockets| &sockets.0);
-        let sockets = own.map(|bound| PollFd::new(&bound.socket, PollFlags::IN));
+        let sockets = self.sockets.0.iter().map(|bound| PollFd::new(&bound.socket, PollFlags::IN));
         let stopping = PollFd::new(&self.stopping, PollFlags::IN);
         let mut all: Vec<_> = sockets.chain(Some(stopping)).collect();
         poll(&mut all, None)?;
