@@ -77,7 +77,8 @@ pub struct TrackerConfig {
     pub store: Option<StoreUrl>,
     /// The addresses to answer UDP on (BEP 15); a port 0 becomes one that is free.
     pub udp: Vec<SocketAddr>,
-    /// Threads that answer UDP, each with a socket on every address.
+    /// Threads that answer UDP, each with a socket on every address. Best one less than there are cores: the system
+    /// needs as long to carry packets as we do to answer them.
     pub udp_workers: usize,
     /// The key of UDP's connection ids, where several trackers are to accept each other's; else one is made up.
     pub connection_key: Option<ConnectionKey>,
@@ -106,15 +107,16 @@ impl TrackerConfig {
     /// A tracker for everybody on the default port of every address, over HTTP and UDP: an announce every half hour, the field's
     /// custom, and 2,048 connections, which take at most 64 MiB.
     pub fn open() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             http: default_addresses(DEFAULT_PORT),
-            http_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            http_workers: cores,
             max_memory: DEFAULT_MAX_MEMORY,
             state_dir: None,
             snapshot_interval: Duration::from_secs(60),
             store: None,
             udp: default_addresses(DEFAULT_PORT),
-            udp_workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            udp_workers: cores.saturating_sub(1).max(1),
             connection_key: None,
             metrics: None,
             interval: Duration::from_secs(30 * 60),
