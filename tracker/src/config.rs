@@ -63,8 +63,8 @@ impl std::fmt::Debug for ConnectionKey {
 pub struct TrackerConfig {
     /// The addresses to listen on. Those with port 0 share one port, as far as they are different addresses.
     pub http: Vec<SocketAddr>,
-    /// Threads that answer HTTP, each with a listener on every address; one alone is no thread but runs where the
-    /// tracker does.
+    /// Threads that answer HTTP, each with a listener on every address. Best one less than there are cores: the system
+    /// needs as long to carry requests as we do to answer them.
     pub http_workers: usize,
     /// The most bytes that the process may take: swarms get what the most connections and the program itself leave, at
     /// least a quarter; see [`Limits::memory`](tracker_proto::swarm::Limits::memory).
@@ -77,8 +77,7 @@ pub struct TrackerConfig {
     pub store: Option<StoreUrl>,
     /// The addresses to answer UDP on (BEP 15); a port 0 becomes one that is free.
     pub udp: Vec<SocketAddr>,
-    /// Threads that answer UDP, each with a socket on every address. Best one less than there are cores: the system
-    /// needs as long to carry packets as we do to answer them.
+    /// Threads that answer UDP, each with a socket on every address. Best as many as for HTTP.
     pub udp_workers: usize,
     /// The key of UDP's connection ids, where several trackers are to accept each other's; else one is made up.
     pub connection_key: Option<ConnectionKey>,
@@ -107,16 +106,16 @@ impl TrackerConfig {
     /// A tracker for everybody on the default port of every address, over HTTP and UDP: an announce every half hour, the field's
     /// custom, and 2,048 connections, which take at most 64 MiB.
     pub fn open() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1));
         Self {
             http: default_addresses(DEFAULT_PORT),
-            http_workers: cores,
+            http_workers: workers,
             max_memory: DEFAULT_MAX_MEMORY,
             state_dir: None,
             snapshot_interval: Duration::from_secs(60),
             store: None,
             udp: default_addresses(DEFAULT_PORT),
-            udp_workers: cores.saturating_sub(1).max(1),
+            udp_workers: workers,
             connection_key: None,
             metrics: None,
             interval: Duration::from_secs(30 * 60),

@@ -115,20 +115,16 @@ impl Tracker {
         let max_connections = self.state.config.max_connections.div_ceil(workers.max(1));
         let start = |listeners| {
             let (state, router, stopping) = (Arc::clone(&self.state), router.clone(), stopping.clone());
-            Worker::new(listeners, max_connections, state, router, stopping, workers > 1)
+            Worker::new(listeners, max_connections, state, router, stopping)
         };
-        let mut workers: Vec<_> = self.http.listeners.into_iter().map(start).collect();
+        let threads: Vec<_> = self.http.listeners.into_iter().map(start).filter_map(on_a_thread).collect();
         let ended = async move {
-            match (workers.pop(), workers.is_empty()) {
-                (None, _) => std::future::pending().await,
-                (Some(only), true) => drop(said(only.run().await)),
-                (last, _) => {
-                    let threads: Vec<_> = workers.into_iter().chain(last).filter_map(on_a_thread).collect();
-                    for thread in threads {
-                        // An error says that it is over, and no more is to be known.
-                        let _ = thread.await;
-                    }
-                }
+            if !answers_http {
+                std::future::pending().await
+            }
+            for thread in threads {
+                // An error says that it is over, and no more is to be known.
+                let _ = thread.await;
             }
         };
         let mut ended = pin!(ended);
