@@ -65,7 +65,11 @@ pub(crate) fn install(screen: &Screen, file: Option<File>, json: bool, level: Le
 impl<S: Subscriber> Layer<S> for Lines {
     /// What is below it costs a comparison, and is not even put together.
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::from_level(self.level))
+        let least = match &self.sink {
+            Sink::Screen(_) => self.level,
+            Sink::File { .. } => self.level.max(Level::INFO),
+        };
+        Some(LevelFilter::from_level(least))
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -74,9 +78,13 @@ impl<S: Subscriber> Layer<S> for Lines {
         // Other people's libraries are heard only when much is asked for, and of them only what may matter.
         let ours =
             ["shoal", "peer", "tracker", "storage", "metainfo"].iter().any(|name| target.starts_with(name));
-        let is_on_screen = target == SAID && matches!(self.sink, Sink::Screen(_));
-        if is_on_screen || level > self.level || (!ours && (level > Level::WARN || self.level < Level::DEBUG))
-        {
+        let was_said = target == SAID;
+        let is_wanted = match &self.sink {
+            Sink::Screen(_) => !was_said && level <= self.level,
+            // What the screen was told is kept whatever the level.
+            Sink::File { .. } => was_said || level <= self.level,
+        };
+        if !is_wanted || (!ours && (level > Level::WARN || self.level < Level::DEBUG)) {
             return;
         }
         let mut line = Line::default();

@@ -248,10 +248,35 @@ fn trackers_of_a_fleet_that_share_a_key_accept_each_others_connection_ids() {
 }
 
 #[test]
+fn h75_a_second_tracker_on_one_state_says_so_and_stops_and_h74_what_is_no_snapshot_is_kept_aside() {
+    let folder = tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("tracker.snapshot"), "garbage").unwrap();
+    let arguments = ["tracker", "--http", "127.0.0.1:0", "--state-dir", "state"];
+    let mut first = start(folder.path(), &arguments);
+    first.line();
+    let told = first.object(|object| object["event"] == "warning");
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("it is cut short") && message.ends_with("tracker.snapshot.bad"), "{message}");
+    assert_eq!(std::fs::read(state.join("tracker.snapshot.bad")).unwrap(), b"garbage");
+
+    let (status, lines) = start(folder.path(), &arguments).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(lines.iter().any(|line| line.contains("another tracker keeps its swarms there")), "{lines:?}");
+    first.signal("TERM");
+    assert_eq!(first.end().0.code(), Some(0));
+    let mut next = start(folder.path(), &arguments);
+    next.line();
+    next.signal("TERM");
+    assert_eq!(next.end().0.code(), Some(0));
+}
+
+#[test]
 fn a_log_is_kept_as_json_where_results_are() {
     let folder = tempdir().unwrap();
     let arguments =
-        ["tracker", "--http", "127.0.0.1:0", "--json", "-v", "--log-file", "log", "--state-dir", "state"];
+        ["tracker", "--http", "127.0.0.1:0", "--json", "--log-file", "log", "--state-dir", "state"];
     let tracker = start(folder.path(), &arguments);
     let snapshot = folder.path().join("state/tracker.snapshot");
     let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
@@ -267,7 +292,7 @@ fn a_log_is_kept_as_json_where_results_are() {
     assert_eq!((&started["level"], &started["target"]), (&"INFO".into(), &"shoal::said".into()));
     assert!(started["time"].as_str().unwrap().starts_with("20"), "{started}");
     assert!(told("the tracker ended with 0 peers in 0 swarms").is_some(), "{lines:?}");
-    assert!(lines.iter().all(|line| line["level"] != "DEBUG"), "once -v is not twice: {lines:?}");
+    assert!(lines.iter().all(|line| line["target"] == "shoal::said"), "-v was not given: {lines:?}");
 }
 
 #[test]
@@ -310,6 +335,14 @@ fn what_a_tracker_cannot_be_told_is_named() {
     let outcome = inside(folder.path()).run(&["tracker", "--passkeys", "none.txt"]);
     assert_eq!(outcome.exit, Exit::Error);
     assert!(outcome.stderr.contains("none.txt: No such file or directory"), "{outcome:?}");
+    for (option, value, told) in [
+        ("--http", "localhost:6969", "write an IP address and a port, like 0.0.0.0:6969 or [::]:6969"),
+        ("--max-memory", "256", "a tracker takes 32MiB at least; write it like 256MiB"),
+    ] {
+        let outcome = inside(folder.path()).run(&["tracker", option, value]);
+        assert_eq!(outcome.exit, Exit::Usage);
+        assert!(outcome.stderr.contains(told), "{outcome:?}");
+    }
     let outcome = inside(folder.path()).run(&["tracker", "--trust", "10.0.0.1/8"]);
     assert_eq!(outcome.exit, Exit::Usage);
     assert!(outcome.stderr.contains("the network of 10.0.0.1/8 is 10.0.0.0/8"), "{outcome:?}");

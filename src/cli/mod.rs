@@ -80,7 +80,7 @@ pub(crate) struct GlobalArgs {
     /// Say more; twice, much more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Write the log to this file instead of stderr, with --json as JSON, an object a line.
+    /// Keep what is said in this file as well, and the log there instead of on stderr; with --json an object a line.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
     /// Print results as JSON.

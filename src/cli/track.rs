@@ -14,15 +14,15 @@ use super::values;
 /// `shoal tracker`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrackerArgs {
-    /// Serve HTTP on this address; give it again for more [default: port 6969 on every address, unless --udp is given].
-    #[arg(long, value_name = "ADDR")]
+    /// Serve HTTP on this IP:PORT; give it again for more [default: port 6969 on every address, unless --udp is given].
+    #[arg(long, value_name = "ADDR", value_parser = values::listening)]
     pub(crate) http: Vec<SocketAddr>,
-    /// Serve UDP on this address; give it again for more [default: port 6969 on every address, unless --http is given].
-    #[arg(long, value_name = "ADDR")]
+    /// Serve UDP on this IP:PORT; give it again for more [default: port 6969 on every address, unless --http is given].
+    #[arg(long, value_name = "ADDR", value_parser = values::listening)]
     pub(crate) udp: Vec<SocketAddr>,
 
     /// What the tracker may take in memory; at the ceiling the swarms that were silent longest go first.
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256MiB")]
+    #[arg(long, value_name = "SIZE", value_parser = memory, default_value = "256MiB")]
     pub(crate) max_memory: u64,
 
     /// Keep the swarms in this folder, for the next start.
@@ -36,8 +36,8 @@ pub(crate) struct TrackerArgs {
     // A file's value, which may hold a password, is not for --help.
     #[arg(long, value_name = "URL", hide_default_value = true)]
     pub(crate) store: Option<String>,
-    /// Serve a status page, /metrics for Prometheus, /health and /ready on this address of your own.
-    #[arg(long, value_name = "ADDR")]
+    /// Serve a status page, /metrics for Prometheus, /health and /ready on this IP:PORT of your own.
+    #[arg(long, value_name = "ADDR", value_parser = values::listening)]
     pub(crate) metrics: Option<SocketAddr>,
     /// Ask clients to announce this often, give or take a tenth, and up to half as long again while all cores are busy.
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "30m")]
@@ -48,13 +48,23 @@ pub(crate) struct TrackerArgs {
     /// Take this file's key for UDP connection ids: 32 hexadecimal digits, the same for all trackers of a fleet.
     #[arg(long, value_name = "FILE")]
     pub(crate) udp_key: Option<PathBuf>,
+    /// Print a configuration file with every key and its default, and do nothing else.
+    #[arg(long)]
+    pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Print a configuration file with every key and its default, and do nothing else.
-    #[arg(long)]
-    pub(crate) print_config: bool,
+}
+
+/// What a tracker takes before anybody asks it anything, and something for those who do.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+fn memory(text: &str) -> Result<u64, String> {
+    match values::size(text)? {
+        enough if enough >= LEAST_MEMORY => Ok(enough),
+        _ => Err("a tracker takes 32MiB at least; write it like 256MiB".to_owned()),
+    }
 }
 
 /// Who may use a tracker. All files are read again on SIGHUP.
@@ -89,6 +99,7 @@ pub(crate) struct AccessArgs {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Let an IPv4 address or IPv6 /64 announce this often, a minute's worth at once, and a /24 or /48 16 times as often; or 'none'.
+    /// Not loopback, nor --trust networks.
     #[arg(long, value_name = "RATE", value_parser = announce_rate, default_value = "50/s")]
     pub(crate) limit_announces: Limit<AnnounceRate>,
     /// Let an IPv4 address have this many peers in a swarm, a /24 or IPv6 /48 4 times as many, a /64 a quarter; or 'none'.

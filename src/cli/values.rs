@@ -51,6 +51,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     whole.checked_mul(unit).and_then(|bytes| bytes.checked_add(part)).ok_or_else(wrong)
 }
 
+/// An address to listen on: `0.0.0.0:6969`, `[::]:6969`.
+pub(crate) fn listening(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "write an IP address and a port, like 0.0.0.0:6969 or [::]:6969".to_owned();
+    text.parse().map_err(wrong)
+}
+
 /// Bytes a second: `10MB/s`, `500KiB`, `2.5M`; the `/s` may be left out.
 pub(crate) fn rate(text: &str) -> Result<NonZeroU64, String> {
     let trimmed = text.trim();

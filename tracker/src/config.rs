@@ -64,7 +64,7 @@ pub struct TrackerConfig {
     /// The addresses to listen on. Those with port 0 share one port, as far as they are different addresses.
     pub http: Vec<SocketAddr>,
     /// Threads that answer HTTP, each with a listener on every address. Best one less than there are cores: the system
-    /// needs as long to carry requests as we do to answer them.
+    /// needs as long to carry requests as we do to answer them. With 0 it is answered where the tracker runs.
     pub http_workers: usize,
     /// The most bytes that the process may take: swarms get what the most connections and the program itself leave, at
     /// least a quarter; see [`Limits::memory`](tracker_proto::swarm::Limits::memory).
@@ -133,7 +133,7 @@ impl TrackerConfig {
     /// 256 connections, because it shares its process's descriptors with a peer. HTTP alone, as its link says.
     pub fn embedded() -> Self {
         Self {
-            http_workers: 1,
+            http_workers: 0,
             udp: Vec::new(),
             interval: Duration::from_secs(60),
             // The processor time that a peer takes beside it says nothing of the tracker.

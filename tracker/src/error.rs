@@ -55,6 +55,12 @@ pub enum TrackerError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another tracker keeps its state there.
+    #[error("{}: another tracker keeps its swarms there; choose another with --state-dir", folder.display())]
+    StateInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A list of who may use it cannot be read.
     #[error(transparent)]
     List(#[from] ListError),

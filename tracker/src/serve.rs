@@ -1,5 +1,6 @@
 //! The tracker as a whole: its sockets, its workers and what is to be done at intervals.
 
+use std::fs::File;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -34,6 +35,8 @@ pub struct Tracker {
     udp: UdpServer,
     metrics: Option<MetricsServer>,
     state: Arc<State>,
+    /// Keeps other trackers out of the state's folder until this one has ended.
+    _lock: Option<File>,
 }
 
 impl Tracker {
@@ -53,9 +56,7 @@ impl Tracker {
         // What it is told is read before it is seen to run.
         let state = Arc::new(State::new(config)?);
         let config = &state.config;
-        if let Some(folder) = &config.state_dir {
-            snapshot::prepare(folder)?;
-        }
+        let lock = config.state_dir.as_deref().map(snapshot::prepare).transpose()?;
         // Without HTTP there has to be UDP or a socket that is there already: something to answer on.
         let workers = config.http_workers.max(1);
         let mut http = match config.http.is_empty() && !(config.udp.is_empty() && given.is_empty()) {
@@ -65,7 +66,7 @@ impl Tracker {
         listen::adopt(&mut http, given.http, workers)?;
         let udp = UdpServer::bind(config, given.udp)?;
         let metrics = config.metrics.map(MetricsServer::bind).transpose()?;
-        Ok(Self { http, udp, metrics, state })
+        Ok(Self { http, udp, metrics, state, _lock: lock })
     }
 
     /// The addresses listened on over HTTP, with the ports that were found for those that were asked for with port 0.
@@ -111,16 +112,23 @@ impl Tracker {
         let router = router(Arc::clone(&self.state));
         let (stop, stopping) = watch::channel(());
         let workers = self.http.listeners.len();
-        let answers_http = workers > 0;
+        let (answers_http, has_threads) = (workers > 0, self.state.config.http_workers > 0);
         let max_connections = self.state.config.max_connections.div_ceil(workers.max(1));
         let start = |listeners| {
             let (state, router, stopping) = (Arc::clone(&self.state), router.clone(), stopping.clone());
-            Worker::new(listeners, max_connections, state, router, stopping)
+            Worker::new(listeners, max_connections, state, router, stopping, has_threads)
         };
-        let threads: Vec<_> = self.http.listeners.into_iter().map(start).filter_map(on_a_thread).collect();
+        let workers: Vec<_> = self.http.listeners.into_iter().map(start).collect();
         let ended = async move {
             if !answers_http {
                 std::future::pending().await
+            }
+            let (threads, here): (Vec<_>, Vec<_>) = match has_threads {
+                true => (workers.into_iter().filter_map(on_a_thread).collect(), Vec::new()),
+                false => (Vec::new(), workers),
+            };
+            for worker in here {
+                said(worker.run().await);
             }
             for thread in threads {
                 // An error says that it is over, and no more is to be known.

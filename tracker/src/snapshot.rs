@@ -7,7 +7,7 @@
 //! The format is [`tracker_proto::swarm::SnapshotWriter`]'s. All of it happens on a thread of its own, which waits for
 //! the disk and keeps nobody else waiting.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,9 +30,20 @@ pub(crate) struct Keeper {
     ended: oneshot::Receiver<()>,
 }
 
-/// Makes the folder if it is not there.
-pub(crate) fn prepare(folder: &Path) -> Result<(), TrackerError> {
-    fs::create_dir_all(folder).map_err(|source| TrackerError::StateDir { folder: folder.to_owned(), source })
+/// The file in the folder that a running tracker holds locked.
+const LOCK: &str = "lock";
+
+/// Makes the folder if it is not there, and keeps other trackers out of it for as long as what is given lives.
+pub(crate) fn prepare(folder: &Path) -> Result<File, TrackerError> {
+    let failed = |source| TrackerError::StateDir { folder: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let lock = options.write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(TrackerError::StateInUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
 }
 
 impl Keeper {
@@ -76,7 +87,19 @@ fn load(state: &State, path: &Path) {
     match read(state, path) {
         Ok(peers) => tracing::info!("{}: {peers} peers are known from before", path.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!("{}: {error}; the swarms begin with what could be read", path.display()),
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "it is cut short".to_owned(),
+                _ => error.to_string(),
+            };
+            // The next one takes its place: somebody may want to look at it, or a newer tracker to read it.
+            let kept = path.with_extension("snapshot.bad");
+            let kept = match fs::rename(path, &kept) {
+                Ok(()) => format!(", and it is kept as {}", kept.display()),
+                Err(_) => String::new(),
+            };
+            tracing::warn!("{}: {why}; the swarms begin with what could be read{kept}", path.display());
+        }
     }
 }
 

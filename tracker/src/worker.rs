@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     listeners: Vec<TcpListener>,
     shared: Arc<Shared>,
     connections: Connections,
+    /// Whether nothing else runs on its thread, so that it may sleep.
+    has_its_thread: bool,
 }
 
 impl Worker {
@@ -47,12 +49,14 @@ impl Worker {
         state: Arc<State>,
         router: Router,
         stopping: watch::Receiver<()>,
+        has_its_thread: bool,
     ) -> Self {
         let scratch = Mutex::new(Scratch::new(BUFFER_BYTES));
         Self {
             listeners,
             shared: Arc::new(Shared { state, router, scratch, stopping }),
             connections: Connections::new(max_connections),
+            has_its_thread,
         }
     }
 
@@ -61,13 +65,14 @@ impl Worker {
         let listeners = self.listeners.into_iter().map(listen).collect::<io::Result<Vec<_>>>()?;
         let mut stopping = self.shared.stopping.clone();
         let mut batch = Vec::with_capacity(BATCH);
-        let mut gathering = Gathering::new(FOR_CONNECTIONS);
+        let mut gathering = self.has_its_thread.then(|| Gathering::new(FOR_CONNECTIONS));
         loop {
             let mut accepted = tokio::select! {
                 _ = stopping.changed() => break,
                 accepted = poll_fn(|cx| poll_accept(&listeners, &mut batch, cx)) => accepted,
             };
-            if accepted.is_ok()
+            if let Some(gathering) = &mut gathering
+                && accepted.is_ok()
                 && batch.len() < BATCH
                 && let Some(wait) = gathering.wait(Instant::now())
             {

@@ -35,7 +35,7 @@ impl Running {
     async fn local(max_connections: usize) -> Self {
         let http = vec!["127.0.0.1:0".parse().unwrap()];
         let udp = Vec::new();
-        Self::start(TrackerConfig { http, http_workers: 1, udp, max_connections, ..TrackerConfig::open() })
+        Self::start(TrackerConfig { http, http_workers: 0, udp, max_connections, ..TrackerConfig::open() })
             .await
     }
 

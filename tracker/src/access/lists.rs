@@ -84,7 +84,10 @@ impl fmt::Display for ListReport {
         match &self.outcome {
             Ok(ListChange { entries, new, gone }) => {
                 let file = display_safe(&self.file.to_string_lossy());
-                write!(f, "{file}: {entries} entries, {new} new, {gone} gone")
+                {
+                    let noun = if *entries == 1 { "entry" } else { "entries" };
+                    write!(f, "{file}: {entries} {noun}, {new} new, {gone} gone")
+                }
             }
             Err(error) => write!(f, "{error}; the list before stays in force"),
         }

@@ -118,7 +118,7 @@ mod tests {
 
     fn state() -> State {
         let store = Some("redis://127.0.0.1:1".parse().unwrap());
-        State::new(TrackerConfig { store, http_workers: 1, ..TrackerConfig::open() }).unwrap()
+        State::new(TrackerConfig { store, http_workers: 0, ..TrackerConfig::open() }).unwrap()
     }
 
     #[test]

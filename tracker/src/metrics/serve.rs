@@ -112,10 +112,7 @@ pub(crate) fn answer<B>(state: &State, status: &Status, request: &Request<B>) ->
         "/ready" if state.metrics.is_ready() => text(StatusCode::OK, "ready\n"),
         "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         _ => status.answer(state, request.uri(), request.headers()).unwrap_or_else(|| {
-            text(
-                StatusCode::NOT_FOUND,
-                "There are a page at /, /status.json, /metrics, /health and /ready.\n",
-            )
+            text(StatusCode::NOT_FOUND, "There is a page at /, /status.json, /metrics, /health and /ready.\n")
         }),
     }
 }

@@ -149,7 +149,10 @@ async fn the_operators_address_tells_metrics_health_and_readiness() {
     let (status, page) = get("/metrics").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(value(&page, "shoal_tracker_ready").as_deref(), Some("1"));
-    assert_eq!(value(&page, "shoal_tracker_store_limit_bytes"), Some((256u32 << 20).to_string()));
+    assert_eq!(
+        value(&page, "shoal_tracker_store_limit_bytes"),
+        Some(crate::memory::for_swarms(&state.config).to_string())
+    );
     assert_eq!(value(&page, "shoal_store_up"), None, "there is none");
     assert_eq!(get("/announce").await.0, StatusCode::NOT_FOUND);
     let post = ask(Method::POST, "/metrics");
