@@ -23,6 +23,8 @@ pub enum Event {
         id: TorrentId,
         /// Bytes that are there and right.
         done_bytes: u64,
+        /// Bytes of pieces that were hashed to know that: none that the journal of an earlier run proves.
+        hashed_bytes: u64,
     },
     /// The last piece came, and the files are as they should be.
     Complete {

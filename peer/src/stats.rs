@@ -23,6 +23,8 @@ pub struct TorrentStats {
     pub done_bytes: u64,
     /// How much has been hashed so far, while checking, as a share of `total_bytes`.
     pub checked_bytes: u64,
+    /// Bytes of pieces that were hashed before it started, as [`crate::Event::Started`] tells.
+    pub hashed_bytes: u64,
     /// Bytes of content that come in a second.
     pub down_rate: u64,
     /// Bytes of content that go out a second.

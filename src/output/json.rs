@@ -31,6 +31,8 @@ struct Happened<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info_hash_v1: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashed_bytes: Option<u64>,
     message: &'a str,
 }
 
@@ -56,7 +58,15 @@ pub(crate) fn progress(view: &View) -> String {
 /// An event other than `progress`, about a torrent if there is one.
 pub(crate) fn event(event: &'static str, view: Option<&View>, message: &str) -> String {
     let info_hash_v1 = view.map(|view| view.info_hash.as_str()).filter(|hash| !hash.is_empty());
-    encode(&Happened { event, name: view.map(|view| view.raw_name.as_str()), info_hash_v1, message })
+    // How much of what was there had to be hashed is known now, and of interest once.
+    let hashed_bytes = view.filter(|_| event == "started").map(|view| view.hashed);
+    encode(&Happened {
+        event,
+        name: view.map(|view| view.raw_name.as_str()),
+        info_hash_v1,
+        hashed_bytes,
+        message,
+    })
 }
 
 /// One line of JSON that is safe on a terminal too: what [`metainfo::display_safe`] would not let through (beyond

@@ -20,6 +20,8 @@ pub(crate) struct View {
     pub(crate) phase: Phase,
     /// Bytes that are there and right; while checking or making, bytes hashed.
     pub(crate) done: u64,
+    /// Bytes that were hashed before it started.
+    pub(crate) hashed: u64,
     /// Bytes in all.
     pub(crate) total: u64,
     /// Files that were chosen, and files in all, unless all are.
@@ -81,6 +83,7 @@ impl View {
             info_hash: String::new(),
             phase,
             done,
+            hashed: 0,
             total,
             selected: None,
             down,
@@ -111,6 +114,7 @@ impl View {
             info_hash: stats.info_hash.to_string(),
             phase,
             done,
+            hashed: stats.hashed_bytes,
             total: stats.total_bytes,
             selected: stats.selected_files,
             down: stats.down_rate,
@@ -136,6 +140,7 @@ impl View {
             info_hash: String::new(),
             phase,
             done,
+            hashed: 0,
             total,
             selected: None,
             down,
@@ -193,6 +198,7 @@ pub(crate) mod tests {
             info_hash: "00".repeat(20),
             phase: Phase::Downloading,
             done: 1_288_490_189,
+            hashed: 0,
             total: 2_040_109_466,
             selected: None,
             down: 12_897_485,

@@ -7,6 +7,7 @@
 //! all reads for a link go through one reader, so that they come back in order. The queues have no limit of their own,
 //! because the engine takes budget before it asks for a block or a read.
 
+mod batches;
 mod buffers;
 mod digest;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod inbox;
 mod pieces;
 mod queue;
 mod reader;
+mod syncer;
 mod writer;
 
 use std::io;
@@ -24,13 +26,15 @@ use std::thread::JoinHandle;
 
 use metainfo::Info;
 use peer_proto::{Block, LinkId};
-use storage::Storage;
+use storage::{Journal, Storage};
+use tokio::sync::oneshot;
 
 use crate::AddTorrent;
 
 pub(crate) use buffers::{BlockBuffer, BlockPool, BlockShare, Run, RunPool};
 pub(crate) use inbox::{Inbox, ReadDone, Results};
 use queue::Queue;
+use syncer::SyncJob;
 
 /// What the disk threads need of one torrent, for as long as it runs: after a pause there is a new one, so that late
 /// results of the old are not taken for its own.
@@ -40,6 +44,8 @@ pub(crate) struct TorrentDisk {
     pub(crate) key: u32,
     /// Its files.
     pub(crate) storage: Arc<Storage>,
+    /// Where its pieces are told of, while it is not complete.
+    pub(crate) journal: Option<Arc<Journal>>,
     /// Whose info has its piece hashes.
     pub(crate) add: Arc<AddTorrent>,
     /// Where results go.
@@ -66,9 +72,15 @@ enum WriteJob {
         disk: Arc<TorrentDisk>,
         piece: u32,
     },
-    /// The pieces of this torrent that are under way are given up.
-    Forget {
-        key: u32,
+    /// A piece is not there any more: others' bytes may be written in its place after this.
+    Lost {
+        disk: Arc<TorrentDisk>,
+        piece: u32,
+    },
+    /// The pieces of this torrent that are under way are given up, and what there is is brought to the disk.
+    End {
+        disk: Arc<TorrentDisk>,
+        done: oneshot::Sender<()>,
     },
 }
 
@@ -83,11 +95,12 @@ pub(crate) struct ReadJob {
     pub(crate) blocks: Vec<Block>,
 }
 
-/// The threads. They end, with their work done, when this is dropped.
+/// The threads. They end, with their work done, when this is dropped, except that nobody waits for a sync.
 #[derive(Debug)]
 pub(crate) struct DiskThreads {
     writers: Vec<Arc<Queue<WriteJob>>>,
     readers: Vec<Arc<Queue<ReadJob>>>,
+    syncer: Arc<Queue<SyncJob>>,
     runs: Arc<RunPool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -96,14 +109,23 @@ impl DiskThreads {
     /// Starts `count` writers and as many readers.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         let runs = Arc::new(RunPool::default());
-        let mut this =
-            Self { writers: Vec::new(), readers: Vec::new(), runs: Arc::clone(&runs), threads: Vec::new() };
+        let syncer = Arc::new(Queue::default());
+        let mut this = Self {
+            writers: Vec::new(),
+            readers: Vec::new(),
+            syncer: Arc::clone(&syncer),
+            runs: Arc::clone(&runs),
+            threads: Vec::new(),
+        };
+        // Nobody waits for its end: a disk may take its time, and all that is lost is that it was synced.
+        let queue = Arc::clone(&syncer);
+        std::thread::Builder::new().name("disk-sync".to_owned()).spawn(move || syncer::run(&queue))?;
         let held = Arc::new(AtomicUsize::new(0));
         for n in 0..count.max(1) {
             let queue = Arc::new(Queue::default());
             this.writers.push(Arc::clone(&queue));
-            let held = Arc::clone(&held);
-            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue, held))?;
+            let (held, syncer) = (Arc::clone(&held), Arc::clone(&syncer));
+            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue, held, &syncer))?;
             let queue = Arc::new(Queue::default());
             this.readers.push(Arc::clone(&queue));
             let runs = Arc::clone(&runs);
@@ -138,9 +160,17 @@ impl DiskThreads {
         self.to_writer(disk, [WriteJob::Digest { disk: Arc::clone(disk), piece }]);
     }
 
-    /// Gives up the pieces of a torrent that are under way.
-    pub(crate) fn forget(&self, disk: &TorrentDisk) {
-        self.to_writer(disk, [WriteJob::Forget { key: disk.key }]);
+    /// A piece is lost: its journal must not claim it when it is written again.
+    pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, piece: u32) {
+        self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), piece }]);
+    }
+
+    /// Gives up the pieces of a torrent that are under way, and syncs what there is. The answer comes when that is done,
+    /// which takes as long as the disk does.
+    pub(crate) fn end(&self, disk: &Arc<TorrentDisk>) -> oneshot::Receiver<()> {
+        let (done, ended) = oneshot::channel();
+        self.to_writer(disk, [WriteJob::End { disk: Arc::clone(disk), done }]);
+        ended
     }
 
     /// Reads now what needs no waiting: adjacent blocks that are in memory already.
@@ -165,6 +195,7 @@ impl Drop for DiskThreads {
     fn drop(&mut self) {
         self.writers.iter().for_each(|queue| queue.close());
         self.readers.iter().for_each(|queue| queue.close());
+        self.syncer.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so; the others still end in order.
             let _ = thread.join();

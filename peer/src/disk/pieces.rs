@@ -84,6 +84,8 @@ pub(super) struct Pieces {
     held_by_all: Arc<AtomicUsize>,
     /// When blocks came last.
     last_came: Option<Instant>,
+    /// Pieces that were right, for their journals.
+    right: Vec<(Arc<TorrentDisk>, u32)>,
 }
 
 impl Pieces {
@@ -97,7 +99,13 @@ impl Pieces {
             held: 0,
             held_by_all,
             last_came: None,
+            right: Vec::new(),
         }
+    }
+
+    /// Takes the pieces that turned out right since the last call, of torrents that have a journal.
+    pub(super) fn take_right(&mut self) -> std::vec::Drain<'_, (Arc<TorrentDisk>, u32)> {
+        self.right.drain(..)
     }
 
     /// Takes adjacent blocks of a piece that are on disk now. Whether they make it whole: its last block then counts
@@ -164,7 +172,10 @@ impl Pieces {
         }
         self.count_held();
         for piece in pieces {
-            piece.tell();
+            let (disk, index) = (Arc::clone(&piece.disk), piece.index);
+            if piece.tell() && disk.journal.is_some() {
+                self.right.push((disk, index));
+            }
         }
     }
 
@@ -250,20 +261,22 @@ impl Piece {
         Some(next)
     }
 
-    /// Tells the torrent whether the piece is right, and that its last block is written.
-    fn tell(self) {
+    /// Tells the torrent whether the piece is right, and that its last block is written. Whether it is.
+    fn tell(self) -> bool {
         let Self { disk, index, sha, failed, .. } = self;
-        disk.inbox.add(|results| match failed {
-            Some(error) => {
+        if let Some(error) = failed {
+            disk.inbox.add(|results| {
                 results.lost += 1;
                 results.failed.get_or_insert(error);
-            }
-            None => {
-                let good = disk.info().piece_hash(index).is_some_and(|due| *due.as_bytes() == sha.finish());
-                results.written += 1;
-                results.pieces.push((index, good));
-            }
+            });
+            return false;
+        }
+        let good = disk.info().piece_hash(index).is_some_and(|due| *due.as_bytes() == sha.finish());
+        disk.inbox.add(|results| {
+            results.written += 1;
+            results.pieces.push((index, good));
         });
+        good
     }
 }
 

@@ -16,7 +16,15 @@ pub(super) fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> A
     let options = StorageOptions { access, ..StorageOptions::default() };
     let storage = Storage::new(root, &sample.torrent.info, options).unwrap();
     let add = Arc::new(AddTorrent::download(sample.torrent.clone(), root));
-    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), add, inbox: Inbox::default() })
+    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), journal: None, add, inbox: Inbox::default() })
+}
+
+/// The same to write, with a journal.
+pub(super) fn journaled(sample: &Sample, root: &std::path::Path, key: u32) -> Arc<TorrentDisk> {
+    let disk = Arc::into_inner(disk(sample, root, Access::ReadWrite)).unwrap();
+    let info = &sample.torrent.info;
+    let journal = Journal::begin(&disk.storage, info, |_| false, |_| false).unwrap();
+    Arc::new(TorrentDisk { key, journal: Some(Arc::new(journal)), ..disk })
 }
 
 /// Gathers results until `done`.
@@ -75,7 +83,7 @@ async fn pieces_are_right_in_whatever_order_and_company_their_blocks_come() {
         pieces.sort_unstable();
         assert_eq!(pieces, (0..8).map(|piece| (piece, true)).collect::<Vec<_>>(), "order {order}");
         sample.assert_complete_in(dir.path());
-        threads.forget(&disk);
+        threads.end(&disk).await.unwrap();
     }
 }
 

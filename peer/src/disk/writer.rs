@@ -10,17 +10,20 @@ use std::time::Instant;
 
 use metainfo::Block;
 
+use super::batches::Batches;
 use super::digest::digest;
 use super::pieces::Pieces;
 use super::queue::Queue;
+use super::syncer::SyncJob;
 use super::{BlockBuffer, TorrentDisk, WriteJob};
 use crate::limits::WRITE_RUN;
 
 type ToWrite = (Arc<TorrentDisk>, Block, BlockBuffer);
 
 /// Takes jobs until the queue is closed.
-pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>) {
+pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>, syncer: &Queue<SyncJob>) {
     let mut pieces = Pieces::new(held);
+    let mut batches = Batches::default();
     let mut jobs = VecDeque::new();
     let mut blocks: Vec<ToWrite> = Vec::new();
     let mut due = None;
@@ -36,16 +39,44 @@ pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>) {
                     });
                     disk.inbox.add(|results| results.digests.push((piece, digests.ok())));
                 }
-                WriteJob::Forget { key } => {
+                WriteJob::Lost { disk, piece } => {
                     write_all(&mut blocks, &mut pieces);
-                    pieces.forget(key);
+                    pieces.hash_whole();
+                    // What it claimed before comes before this.
+                    gather(&mut pieces, &mut batches);
+                    batches.flush(disk.key);
+                    if let Some(journal) = &disk.journal {
+                        journal.lost(&disk.storage, piece);
+                    }
+                }
+                WriteJob::End { disk, done } => {
+                    write_all(&mut blocks, &mut pieces);
+                    pieces.forget(disk.key);
+                    gather(&mut pieces, &mut batches);
+                    batches.flush(disk.key);
+                    if disk.journal.as_ref().is_some_and(|journal| journal.is_kept()) {
+                        syncer.push_all([SyncJob::End(disk, done)]);
+                    } else {
+                        // Whoever waited may have given up.
+                        let _ = done.send(());
+                    }
                 }
             }
         }
         write_all(&mut blocks, &mut pieces);
-        due = pieces.settle(Instant::now());
+        let hashes = pieces.settle(Instant::now());
+        gather(&mut pieces, &mut batches);
+        let told = |disk: &Arc<TorrentDisk>| syncer.push_all([SyncJob::Written(Arc::clone(disk))]);
+        due = [hashes, batches.settle(Instant::now(), told)].into_iter().flatten().min();
     }
     pieces.hash_whole();
+    gather(&mut pieces, &mut batches);
+    batches.flush_all();
+}
+
+fn gather(pieces: &mut Pieces, batches: &mut Batches) {
+    let now = Instant::now();
+    pieces.take_right().for_each(|(disk, piece)| batches.add(disk, piece, now));
 }
 
 /// Writes run by run, and leaves `blocks` empty.
@@ -74,6 +105,9 @@ fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces) {
     let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
     #[cfg(test)]
     super::gate::pass(&disk.add.root);
+    if let Some(journal) = &disk.journal {
+        journal.resume();
+    }
     let parts: Vec<&[u8]> = run.iter().map(|(_, _, buffer)| buffer.as_slice()).collect();
     match disk.storage.write(disk.info().geometry().block_offset(first), &parts) {
         Ok(()) => {

@@ -55,6 +55,7 @@ pub(crate) fn first_stats(magnet: &Magnet) -> TorrentStats {
         selected_files: None,
         done_bytes: 0,
         checked_bytes: 0,
+        hashed_bytes: 0,
         down_rate: 0,
         up_rate: 0,
         uploaded: 0,

@@ -296,11 +296,15 @@ impl<'a> Active<'a> {
         }
     }
 
-    /// The last piece is there: files get their lengths, empty ones are made, and the marker goes.
+    /// The last piece is there: files get their lengths, empty ones are made, and journal and marker go.
     pub(super) fn start_finishing(&mut self) {
         let (disk, marker) = (Arc::clone(self.disk), self.marker.clone());
         self.finishing.spawn_blocking(move || {
             disk.storage.finish()?;
+            if let Some(journal) = &disk.journal {
+                // Without its marker nobody believes it.
+                journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
             Ok(marker.and_then(|marker| marker.remove().err()))
         });
     }

@@ -10,6 +10,9 @@ use super::active::Active;
 /// How long the disk is waited for.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// And how long until it has what was written, besides what the trackers took meanwhile.
+const LAST_SYNC: Duration = Duration::from_secs(3);
+
 impl Active<'_> {
     /// Ends in order: no more connections, what came is written, trackers are told.
     pub(super) async fn wind_down(&mut self) {
@@ -17,6 +20,7 @@ impl Active<'_> {
         let shared = Arc::clone(&self.context.shared);
         shared.close_swarm(self.disk.info().info_hash());
         self.submit_writes();
+        let ended = shared.disk.end(self.disk);
         self.publish_last();
         self.engine.handle_shutdown(now);
         while let Some(action) = self.engine.poll_action() {
@@ -32,7 +36,8 @@ impl Active<'_> {
         // A tracker that is slow now forgets us by itself later.
         let _ = tokio::time::timeout(stop, self.announces.stop(now, standing)).await;
         let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
-        shared.disk.forget(self.disk);
+        // A disk that takes longer is synced later or never: the next run then hashes what was written last.
+        let _ = tokio::time::timeout(LAST_SYNC, ended).await;
         self.publish_totals();
     }
 

@@ -69,10 +69,14 @@ impl Active<'_> {
             self.fail(&error);
         }
         for read in results.reads {
-            if let Some(error) = self.links.take_read(now, &mut self.engine, read)
-                && let Some(news) = self.unreadable.news(&error.to_string())
-            {
-                self.context.warn(news);
+            let pieces: Vec<u32> = read.blocks.iter().map(|block| block.piece).collect();
+            if let Some(error) = self.links.take_read(now, &mut self.engine, read) {
+                for piece in pieces.into_iter().filter(|piece| !self.engine.have().get(*piece)) {
+                    self.context.shared.disk.lost(self.disk, piece);
+                }
+                if let Some(news) = self.unreadable.news(&error.to_string()) {
+                    self.context.warn(news);
+                }
             }
         }
         self.publisher.changed();

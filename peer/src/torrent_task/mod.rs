@@ -94,6 +94,7 @@ pub(crate) fn first_stats(add: &AddTorrent) -> TorrentStats {
         selected_files: add.select.as_ref().map(|_| choice::selection(add).counts(info)),
         done_bytes: 0,
         checked_bytes: 0,
+        hashed_bytes: 0,
         down_rate: 0,
         up_rate: 0,
         uploaded: 0,
@@ -150,8 +151,8 @@ pub(crate) async fn run(mut context: Context) {
                 break;
             }
         };
-        let Prepared { storage, mut have, mut marker } = prepared;
-        context.tell_started(&have);
+        let Prepared { storage, mut have, mut marker, journal, hashed } = prepared;
+        context.tell_started(&have, hashed);
         loop {
             if std::mem::take(&mut context.rest_first) {
                 context.set_state(State::Paused);
@@ -162,11 +163,15 @@ pub(crate) async fn run(mut context: Context) {
             let disk = Arc::new(TorrentDisk {
                 key: context.shared.next_key(),
                 storage: Arc::clone(&storage),
+                journal: journal.clone(),
                 add: Arc::clone(&context.add),
                 inbox: Inbox::default(),
             });
             let exit;
             Left { exit, have, marker } = Active::new(&mut context, &disk, have, marker).run().await;
+            if let (Exit::Stopped | Exit::Restart, Some(journal)) = (&exit, &journal) {
+                journal.close();
+            }
             match exit {
                 Exit::Stopped => break 'restart,
                 Exit::Restart => continue 'restart,
@@ -256,9 +261,10 @@ impl Context {
         }
     }
 
-    fn tell_started(&self, have: &Bitfield) {
+    fn tell_started(&self, have: &Bitfield, hashed_bytes: u64) {
         let done_bytes = choice::bytes(&self.add, have.iter_ones());
-        self.shared.tell(Event::Started { id: self.id, done_bytes });
+        self.stats.send_modify(|stats| stats.hashed_bytes = hashed_bytes);
+        self.shared.tell(Event::Started { id: self.id, done_bytes, hashed_bytes });
     }
 
     /// Waits, doing nothing, until told to go on; `false` if told to end.

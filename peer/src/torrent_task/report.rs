@@ -111,6 +111,7 @@ impl Active<'_> {
             selected_files: self.context.stats.borrow().selected_files,
             done_bytes: done_bytes.min(total_bytes),
             checked_bytes: total_bytes,
+            hashed_bytes: self.context.stats.borrow().hashed_bytes,
             down_rate,
             up_rate,
             uploaded: totals.uploaded,

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use metainfo::{Info, display_safe};
 use peer_proto::Bitfield;
 use storage::{
-    Access, Cancel, CheckReport, FileReport, Found, Roots, Storage, StorageError, StorageErrorKind,
-    StorageOptions, Survey,
+    Access, Cancel, CheckReport, FileReport, Found, Journal, Proof, Roots, Storage, StorageError,
+    StorageErrorKind, StorageOptions, Survey,
 };
 
 use super::choice::{selection, wanted};
@@ -27,6 +27,10 @@ pub(super) struct Prepared {
     pub(super) have: Bitfield,
     /// While a wanted piece is missing.
     pub(super) marker: Option<Arc<Marker>>,
+    /// With the marker, unless it cannot be written.
+    pub(super) journal: Option<Arc<Journal>>,
+    /// Bytes that were hashed to know what is there.
+    pub(super) hashed: u64,
 }
 
 /// Why it cannot.
@@ -53,19 +57,15 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
         let options = StorageOptions { access, follow_symlinks, max_open_files: means.config.max_open_files };
         Storage::among(means.roots, &add.root, info, options).map_err(disk)
     };
-    let (storage, have, marker) = match add.purpose {
+    match add.purpose {
         Purpose::Seed => {
             let storage = storage(Access::ReadOnly)?;
             let have = to_seed(&storage, add, means)?;
-            (storage, have, None)
+            let hashed = if add.verify == Verify::Trust { 0 } else { info.geometry().total() };
+            Ok(Prepared { storage: Arc::new(storage), have, marker: None, journal: None, hashed })
         }
-        Purpose::Download => {
-            let mut storage = storage(Access::ReadWrite)?;
-            let (have, marker) = to_download(&mut storage, add, means)?;
-            (storage, have, marker)
-        }
-    };
-    Ok(Prepared { storage: Arc::new(storage), have, marker })
+        Purpose::Download => to_download(storage(Access::ReadWrite)?, add, means),
+    }
 }
 
 /// The data must be there and right.
@@ -123,11 +123,7 @@ fn fault(report: &FileReport) -> Option<String> {
 }
 
 /// What is there is kept where it is right.
-fn to_download(
-    storage: &mut Storage,
-    add: &AddTorrent,
-    means: &Means<'_>,
-) -> Result<(Bitfield, Option<Arc<Marker>>), Unprepared> {
+fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, Unprepared> {
     let info = &add.torrent.info;
     // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
     let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
@@ -135,31 +131,46 @@ fn to_download(
         warn(info, means, &warning);
     }
     let mut claimed = marker.found;
-    match to_go_on(storage, add, means, &marker, &mut claimed) {
-        Ok((have, true)) => {
-            remove(&marker, means);
-            Ok((have, None))
+    match to_go_on(&mut storage, add, means, &marker, &mut claimed) {
+        Ok(there) => {
+            let (have, hashed) = (there.have, there.hashed);
+            let (marker, journal) = if there.finished {
+                remove(&storage, info, &marker, means);
+                (None, None)
+            } else {
+                let journal = begin_journal(&storage, info, means, &have, &there.synced);
+                (Some(Arc::new(marker)), journal)
+            };
+            Ok(Prepared { storage: Arc::new(storage), have, marker, journal, hashed })
         }
-        Ok((have, false)) => Ok((have, Some(Arc::new(marker)))),
         Err(error) => {
             // Nothing was written: a marker that was not there before would claim what is not ours.
             if !claimed {
-                remove(&marker, means);
+                remove(&storage, info, &marker, means);
             }
             Err(error)
         }
     }
 }
 
-/// Which pieces are there, and whether those are all that are wanted. From when the marker claims the data for us,
-/// `claimed` is true.
+/// What is there of a download.
+struct There {
+    have: Bitfield,
+    /// Pieces of it that are known to be on the disk.
+    synced: Vec<bool>,
+    hashed: u64,
+    /// Whether those are all that are wanted.
+    finished: bool,
+}
+
+/// Which pieces are there. From when the marker claims the data for us, `claimed` is true.
 fn to_go_on(
     storage: &mut Storage,
     add: &AddTorrent,
     means: &Means<'_>,
     marker: &Marker,
     claimed: &mut bool,
-) -> Result<(Bitfield, bool), Unprepared> {
+) -> Result<There, Unprepared> {
     let info = &add.torrent.info;
     if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
         warn(info, means, &warning);
@@ -171,7 +182,14 @@ fn to_go_on(
         return Err(failed(FailureKind::Disk, text));
     }
     let wanted = wanted(add);
-    let mut have = decide(storage, add, means, (&survey, &wanted), marker.found)?;
+    let proof = look(storage, add, means, &survey, marker.found)?;
+    let mut have = Bitfield::new(info.geometry().piece_count());
+    for (piece, _) in (0..).zip(&proof.pieces).filter(|(_, good)| **good) {
+        have.set(piece);
+    }
+    if wanted.has_any_not_in(&have) {
+        enough_space(storage, info)?;
+    }
     if storage.is_unsettled() || wanted.has_any_not_in(&have) {
         marker.claim(info).map_err(|error| in_use(info, error))?;
         *claimed = true;
@@ -183,37 +201,65 @@ fn to_go_on(
     if finished {
         storage.finish().map_err(disk)?;
     }
-    Ok((have, finished))
+    Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished })
 }
 
-/// Which pieces are there; or why the download must not go on.
-fn decide(
+/// Which pieces are there: hashed, as far as the journal of an earlier run does not prove them. Or why the download must
+/// not go on.
+fn look(
     storage: &Storage,
     add: &AddTorrent,
     means: &Means<'_>,
-    (survey, wanted): (&Survey, &Bitfield),
+    survey: &Survey,
     ours: bool,
-) -> Result<Bitfield, Unprepared> {
+) -> Result<Proof, Unprepared> {
     let info = &add.torrent.info;
-    let mut have = Bitfield::new(info.geometry().piece_count());
-    let report = check(storage, info, means)?;
-    for (piece, _) in (0..).zip(&report.pieces).filter(|(_, good)| **good) {
-        have.set(piece);
+    // Without our marker a journal says nothing of what is there now.
+    if ours {
+        let (past, wrong) = storage.past(info);
+        if let Some(wrong) = wrong {
+            warn(info, means, &wrong);
+        }
+        if let Some(past) = past {
+            return past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk);
+        }
     }
+    let report = check(storage, info, means)?;
     if !ours && !add.overwrite {
         refuse_strange_files(storage, info, survey, &report)?;
     }
-    if wanted.has_any_not_in(&have)
-        && let Some(short) = storage.missing_space().map_err(disk)?
-    {
-        let (needed, free) = (human(short.needed), human(short.free));
-        let text = format!(
-            "{} needs {needed}, {free} are free; free some space or choose another folder",
-            display_safe(info.name())
-        );
-        return Err(failed(FailureKind::Disk, text));
+    let synced = vec![false; report.pieces.len()];
+    Ok(Proof { pieces: report.pieces, synced, hashed: report.hashed })
+}
+
+fn enough_space(storage: &Storage, info: &Info) -> Result<(), Unprepared> {
+    let Some(short) = storage.missing_space().map_err(disk)? else { return Ok(()) };
+    let (needed, free) = (human(short.needed), human(short.free));
+    let text = format!(
+        "{} needs {needed}, {free} are free; free some space or choose another folder",
+        display_safe(info.name())
+    );
+    Err(failed(FailureKind::Disk, text))
+}
+
+/// A download goes on without its journal: it only costs time at the next start.
+fn begin_journal(
+    storage: &Storage,
+    info: &Info,
+    means: &Means<'_>,
+    have: &Bitfield,
+    synced: &[bool],
+) -> Option<Arc<Journal>> {
+    let is_synced = |piece| {
+        usize::try_from(piece).ok().and_then(|at: usize| synced.get(at)).is_some_and(|synced| *synced)
+    };
+    match Journal::begin(storage, info, |piece| have.get(piece), is_synced) {
+        Ok(journal) => Some(Arc::new(journal)),
+        Err(error) => {
+            warn(info, means, &format!("{error}; what is there will be hashed again at the next start"));
+            None
+        }
     }
-    Ok(have)
 }
 
 /// What is somebody else's stays as it is.
@@ -235,15 +281,21 @@ fn refuse_strange_files(
 }
 
 fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    storage::check(storage, info, threads, means.cancel, means.progress).map_err(disk)
+    storage::check(storage, info, threads(), means.cancel, means.progress).map_err(disk)
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 fn warn(info: &Info, means: &Means<'_>, warning: &str) {
     (means.warn)(format!("{}: {warning}", display_safe(info.name())));
 }
 
-fn remove(marker: &Marker, means: &Means<'_>) {
+fn remove(storage: &Storage, info: &Info, marker: &Marker, means: &Means<'_>) {
+    if let Err(error) = storage.remove_journal(info) {
+        (means.warn)(error.to_string());
+    }
     if let Err(error) = marker.remove() {
         (means.warn)(format!("cannot remove the marker of the download: {error}"));
     }

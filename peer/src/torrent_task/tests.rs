@@ -38,7 +38,7 @@ fn disk(context: &Context) -> Arc<TorrentDisk> {
     let options = storage::StorageOptions { access: storage::Access::ReadWrite, ..Default::default() };
     let storage = storage::Storage::new(&context.add.root, &context.add.torrent.info, options).unwrap();
     let add = Arc::clone(&context.add);
-    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), add, inbox: Inbox::default() })
+    Arc::new(TorrentDisk { key: 0, storage: Arc::new(storage), journal: None, add, inbox: Inbox::default() })
 }
 
 /// What was told since it was asked last.

@@ -24,6 +24,8 @@ pub struct CheckReport {
     pub pieces: Vec<bool>,
     /// One a file, in the torrent's order.
     pub files: Vec<FileReport>,
+    /// Bytes of pieces that were hashed.
+    pub hashed: u64,
 }
 
 impl CheckReport {
@@ -88,25 +90,41 @@ fn check_surveyed(
     cancel: &Cancel,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<CheckReport, StorageError> {
-    let geometry = storage.geometry();
-    let pieces = Mutex::new(vec![false; geometry.piece_count() as usize]);
-    let unreadable = Mutex::new(vec![None; storage.file_count()]);
     let wanted = readable(storage, survey);
-    let checking = Checking { storage, info, wanted: &wanted, pieces: &pieces, unreadable: &unreadable };
-    digest_pieces(&checking, geometry, threads, cancel, progress)?;
-    let mut pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let size = |piece| u64::from(storage.geometry().piece_size(piece));
+    let asked = (0..).zip(&wanted).filter(|(_, wanted)| **wanted).map(|(piece, _)| piece);
+    let aside = storage.aside().into_iter().flat_map(crate::aside::Aside::used_pieces);
+    let hashed = asked.chain(aside).map(size).sum();
+    let (mut pieces, unreadable) = check_pieces(storage, info, &wanted, threads, cancel, progress)?;
     for piece in storage.check_aside(info, threads, cancel)? {
         if let Some(right) = pieces.get_mut(piece as usize) {
             *right = true;
         }
     }
-    let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
     let files = report(storage, survey, &pieces, unreadable);
-    Ok(CheckReport { pieces, files })
+    Ok(CheckReport { pieces, files, hashed })
+}
+
+/// Hashes these pieces, which are readable. Answers which are right, and for each file why it could not be read.
+pub(crate) fn check_pieces(
+    storage: &Storage,
+    info: &Info,
+    wanted: &[bool],
+    threads: usize,
+    cancel: &Cancel,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(Vec<bool>, Vec<Option<String>>), StorageError> {
+    let geometry = storage.geometry();
+    let pieces = Mutex::new(vec![false; geometry.piece_count() as usize]);
+    let unreadable = Mutex::new(vec![None; storage.file_count()]);
+    let checking = Checking { storage, info, wanted, pieces: &pieces, unreadable: &unreadable };
+    digest_pieces(&checking, geometry, threads, cancel, progress)?;
+    let pieces = pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((pieces, unreadable.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Which pieces have all their bytes in their files on disk.
-fn readable(storage: &Storage, survey: &Survey) -> Vec<bool> {
+pub(crate) fn readable(storage: &Storage, survey: &Survey) -> Vec<bool> {
     let geometry = storage.geometry();
     let mut wanted = vec![true; geometry.piece_count() as usize];
     for (file, found) in survey.files.iter().enumerate() {

@@ -314,6 +314,10 @@ impl Storage {
         &self.root
     }
 
+    pub(crate) fn links(&self) -> Links {
+        self.links
+    }
+
     pub(crate) fn geometry(&self) -> Geometry {
         self.info.geometry()
     }

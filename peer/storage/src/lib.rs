@@ -2,7 +2,7 @@
 //!
 //! Purpose: everything that touches the file system for `create`, `verify` and the peer. [`walk()`] lists what goes
 //! into a torrent and [`hash_files`] digests it; [`Storage`] is the content of one torrent beneath a root folder,
-//! and [`check()`] tells which of its pieces are right.
+//! and [`check()`] tells which of its pieces are right; a [`Journal`] keeps what need not be hashed again.
 //!
 //! Invariant: nothing outside the root folder is ever created, written or cut. Files are opened beneath the root
 //! without following links, and only regular files are read or written (see `open`).
@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod finish;
 mod hasher;
+mod journal;
 mod open;
 mod parts;
 mod place;
@@ -37,6 +38,7 @@ pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};
 pub use files::{Access, DEFAULT_OPEN_FILES, Storage, StorageOptions};
 pub use hasher::hash_files;
+pub use journal::{Journal, Past, Proof};
 pub use roots::Roots;
 pub use survey::{Found, Survey};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};

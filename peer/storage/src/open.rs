@@ -22,6 +22,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Obstacle, StorageError};
+use crate::journal::Identity;
 use crate::survey::Found;
 
 /// What to do about symbolic links.
@@ -157,6 +158,17 @@ impl Root {
             FileType::Symlink => Found::InTheWay(Obstacle::SymbolicLink),
             _ => Found::InTheWay(Obstacle::Special),
         })
+    }
+
+    /// What tells the regular file that stands at a path from any other; `None` if none does, or nobody can tell.
+    pub(crate) fn identity(&self, relative: &Path, links: Links) -> Option<Identity> {
+        let stat = match links {
+            _ if !stays_beneath(relative) => return None,
+            Links::Follow => rustix::fs::statat(&self.folder, relative, AtFlags::empty()),
+            Links::Refuse => self.stat_beneath(relative),
+        };
+        let stat = stat.ok().filter(|stat| FileType::from_raw_mode(stat.st_mode).is_file())?;
+        Some(Identity::of(&stat))
     }
 
     /// Writes the folders that lead to this file to disk, so that a new name in them survives a power cut.

@@ -1,0 +1,361 @@
+//! The journal of a download that runs, as a file.
+//!
+//! Invariants: what it holds in memory is what its file says, or less. After an append that failed nothing more is
+//! appended, because nobody could read past a torn record: the whole journal is written anew at the next sync. A new
+//! one takes the name only when all of it is on the disk; the one before is kept under another name.
+//!
+//! It is used by two threads: one tells what was written, the other syncs. Neither waits for the other's disk, except
+//! while a journal that has grown is written anew.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metainfo::Info;
+
+use super::Paths;
+use super::ledger::Ledger;
+use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use crate::error::StorageError;
+use crate::files::Storage;
+use crate::open::{Links, Purpose, Root};
+
+/// Bytes appended to a journal, beyond twice what it had when it was written anew, after which it is again.
+const GROWN: u64 = 1024 * 1024;
+
+/// The journal of a download. It belongs to one [`Storage`], which is handed to each call.
+pub struct Journal {
+    head: Head,
+    boot: BootId,
+    paths: Paths,
+    inner: Mutex<Inner>,
+    /// Another run may have begun its own: this one's name is not its any more.
+    closed: AtomicBool,
+}
+
+struct Inner {
+    ledger: Ledger,
+    /// `None` once an append has failed, until it is written anew.
+    file: Option<Arc<File>>,
+    /// Bytes in the file, and those that it had when it was written anew.
+    end: u64,
+    first: u64,
+    /// How many pieces were lost.
+    losses: u64,
+    /// Whether it says that the run has ended.
+    ended: bool,
+    /// The download is complete: nothing is told any more.
+    removed: bool,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.paths.now).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Begins a run with these pieces, of which those may be on the disk already. What was said before is replaced.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin(
+        storage: &Storage,
+        info: &Info,
+        has: impl Fn(u32) -> bool,
+        synced: impl Fn(u32) -> bool,
+    ) -> Result<Self, StorageError> {
+        let head = storage.journal_head(info);
+        let mut ledger = Ledger::new(&head);
+        for piece in (0..head.pieces).filter(|piece| has(*piece) && storage.may_claim(*piece)) {
+            ledger.mark(piece, Mark::Written);
+            if synced(piece) {
+                ledger.mark(piece, Mark::Synced);
+            }
+        }
+        for (file, identity) in (0..).zip(storage.identities()) {
+            if let Some(identity) = identity {
+                ledger.set_file(file, identity);
+            }
+        }
+        // What is on the disk is not known of these.
+        let unsynced = ledger.unsynced();
+        storage.must_sync(unsynced.iter().copied());
+        let inner = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: false };
+        let journal = Self {
+            head,
+            boot: BootId::now(),
+            paths: Paths::of(info),
+            inner: Mutex::new(inner),
+            closed: AtomicBool::new(false),
+        };
+        journal.write_anew(&mut journal.lock(), storage.root())?;
+        Ok(journal)
+    }
+
+    /// Before anything is written after [`Journal::end`]; costs nothing otherwise.
+    pub fn resume(&self) {
+        let mut inner = self.lock();
+        if inner.ended {
+            inner.ended = false;
+            let mut bytes = Vec::new();
+            encode_run(self.boot, &mut bytes);
+            inner.append(&bytes);
+        }
+    }
+
+    /// These pieces were hashed right, and all of their bytes were written.
+    pub fn written(&self, storage: &Storage, pieces: &[u32]) {
+        let pieces: Vec<u32> = pieces.iter().copied().filter(|piece| storage.may_claim(*piece)).collect();
+        let files = new_files(storage, &self.lock().ledger, &pieces);
+        let mut bytes = Vec::new();
+        encode_files(&files, &mut bytes);
+        encode_pieces(Mark::Written, pieces.iter().copied(), &mut bytes);
+        let mut inner = self.lock();
+        files.into_iter().for_each(|(file, identity)| inner.ledger.set_file(file, identity));
+        pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Written));
+        inner.append(&bytes);
+    }
+
+    /// A piece is not there any more, and others' bytes may be written in its place. It is not claimed after a power
+    /// cut either.
+    pub fn lost(&self, storage: &Storage, piece: u32) {
+        let mut bytes = Vec::new();
+        encode_pieces(Mark::Lost, [piece], &mut bytes);
+        let file = {
+            let mut inner = self.lock();
+            inner.losses += 1;
+            inner.ledger.mark(piece, Mark::Lost);
+            inner.append(&bytes);
+            inner.file.clone()
+        };
+        if !file.is_some_and(|file| file.sync_data().is_ok()) {
+            self.give_up(storage);
+        }
+        // It claims the piece too.
+        if let Err(error) = storage.root().remove(&self.paths.old) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Whether the download goes on, as far as it knows.
+    pub fn is_kept(&self) -> bool {
+        !self.lock().removed
+    }
+
+    /// Whether anything is written that is not known to be on the disk.
+    pub fn is_behind(&self) -> bool {
+        let inner = self.lock();
+        !inner.removed && (inner.file.is_none() || !inner.ledger.unsynced().is_empty())
+    }
+
+    /// Brings what was written to the disk, and then says so.
+    ///
+    /// # Errors
+    /// If the disk fails. What was to be synced is in doubt then: it is not claimed any more, by no later call either.
+    pub fn sync(&self, storage: &Storage) -> Result<(), StorageError> {
+        let (pieces, losses) = {
+            let inner = self.lock();
+            if inner.removed {
+                return Ok(());
+            }
+            (inner.ledger.unsynced(), inner.losses)
+        };
+        if let Err(error) = storage.sync() {
+            self.doubt(storage);
+            return Err(error);
+        }
+        let mut bytes = Vec::new();
+        encode_pieces(Mark::Synced, pieces.iter().copied(), &mut bytes);
+        let file = {
+            let mut inner = self.lock();
+            // A piece that was lost meanwhile may have been written again, and not synced: the next time tells.
+            if inner.removed || inner.losses != losses {
+                return Ok(());
+            }
+            pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Synced));
+            if inner.file.is_none() || inner.end - inner.first > GROWN + 2 * inner.first {
+                return self.write_anew(&mut inner, storage.root());
+            }
+            inner.append(&bytes);
+            inner.file.clone()
+        };
+        match file.map(|file| file.sync_data()) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(error)) => {
+                self.give_up(storage);
+                Err(StorageError::io("sync", &storage.root().path().join(&self.paths.now), error))
+            }
+        }
+    }
+
+    /// The run ends in order: all is brought to the disk, and it is said how the files are. Nothing may be written
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn end(&self, storage: &Storage) -> Result<(), StorageError> {
+        self.sync(storage)?;
+        let files: Vec<_> =
+            (0..).zip(storage.identities()).filter_map(|(file, now)| Some((file, now?))).collect();
+        let mut bytes = Vec::new();
+        encode_files(&files, &mut bytes);
+        encode_clean(&mut bytes);
+        let file = {
+            let mut inner = self.lock();
+            if inner.removed || inner.ended || !inner.ledger.unsynced().is_empty() {
+                return Ok(());
+            }
+            inner.append(&bytes);
+            inner.ended = inner.file.is_some();
+            inner.file.clone()
+        };
+        let synced = file.map_or(Ok(()), |file| file.sync_data());
+        synced.map_err(|error| StorageError::io("sync", &storage.root().path().join(&self.paths.now), error))
+    }
+
+    /// The run is over, whatever a disk that hangs is still at: nothing takes the journal's name any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The download is complete: it is removed, and tells nothing any more.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove(&self, storage: &Storage) -> Result<(), StorageError> {
+        let mut inner = self.lock();
+        inner.removed = true;
+        inner.file = None;
+        self.paths.remove(storage.root())
+    }
+
+    /// What is not known to be on the disk is in doubt.
+    fn doubt(&self, storage: &Storage) {
+        let mut bytes = Vec::new();
+        let file = {
+            let mut inner = self.lock();
+            let pieces = inner.ledger.unsynced();
+            encode_pieces(Mark::Doubtful, pieces.iter().copied(), &mut bytes);
+            pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Doubtful));
+            inner.append(&bytes);
+            inner.file.clone()
+        };
+        if !file.is_some_and(|file| file.sync_data().is_ok()) {
+            self.give_up(storage);
+        }
+    }
+
+    /// It cannot take back what it claims: then it must claim nothing.
+    fn give_up(&self, storage: &Storage) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = self.remove(storage) {
+            tracing::warn!("the journal of the download is wrong and cannot be removed: {error}");
+        }
+    }
+
+    fn write_anew(&self, inner: &mut Inner, root: &Root) -> Result<(), StorageError> {
+        let mut bytes = self.head.encode();
+        encode_files(&inner.ledger.files(), &mut bytes);
+        encode_run(self.boot, &mut bytes);
+        let synced: Vec<u32> = inner.ledger.synced().collect();
+        let unsynced = inner.ledger.unsynced();
+        encode_pieces(Mark::Written, synced.iter().copied(), &mut bytes);
+        encode_pieces(Mark::Synced, synced.iter().copied(), &mut bytes);
+        encode_pieces(Mark::Written, unsynced.iter().copied(), &mut bytes);
+        encode_pieces(Mark::Doubtful, inner.ledger.doubtful(), &mut bytes);
+        // One that claims nothing may as well be gone after a power cut.
+        let claims = !synced.is_empty() || !unsynced.is_empty();
+        let failed = |error| StorageError::io("write", &root.path().join(&self.paths.now), error);
+        let (file, _) = root.file(&self.paths.new, Purpose::Create, Links::Refuse)?;
+        file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
+        if claims {
+            file.sync_data().map_err(failed)?;
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return root.remove(&self.paths.new);
+        }
+        if root.identity(&self.paths.now, Links::Refuse).is_some() {
+            root.rename(&self.paths.now, &self.paths.old)?;
+        }
+        root.rename(&self.paths.new, &self.paths.now)?;
+        if claims {
+            root.sync_folder(Path::new(""))?;
+        }
+        inner.end = bytes.len() as u64;
+        inner.first = inner.end;
+        inner.file = Some(Arc::new(file));
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Appends whole records. If that fails, the download goes on and will be hashed.
+    fn append(&mut self, bytes: &[u8]) {
+        let Some(file) = self.file.as_ref().filter(|_| !bytes.is_empty()) else { return };
+        match file.write_all_at(bytes, self.end) {
+            Ok(()) => self.end += bytes.len() as u64,
+            Err(error) => {
+                tracing::warn!("cannot write the journal of the download: {error}");
+                self.file = None;
+            }
+        }
+    }
+}
+
+impl Paths {
+    /// Removes all that there is.
+    pub(super) fn remove(&self, root: &Root) -> Result<(), StorageError> {
+        [&self.now, &self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
+    }
+}
+
+impl Storage {
+    /// Removes what there is of a journal of this torrent.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_journal(&self, info: &Info) -> Result<(), StorageError> {
+        Paths::of(info).remove(self.root())
+    }
+
+    /// The files of these pieces are to be synced, whoever wrote them.
+    fn must_sync(&self, pieces: impl Iterator<Item = u32>) {
+        let geometry = self.geometry();
+        let files: BTreeSet<usize> = pieces
+            .flat_map(|piece| {
+                let size = u64::from(geometry.piece_size(piece));
+                self.spans(geometry.piece_offset(piece), size).map(|span| span.file)
+            })
+            .filter(|file| self.identity(*file).is_some())
+            .collect();
+        self.unsynced().written.extend(files);
+    }
+}
+
+/// The files of these pieces that the journal does not know yet.
+fn new_files(storage: &Storage, ledger: &Ledger, pieces: &[u32]) -> Vec<(u32, Identity)> {
+    let geometry = storage.geometry();
+    let mut files = BTreeSet::new();
+    for &piece in pieces {
+        let size = u64::from(geometry.piece_size(piece));
+        for span in storage.spans(geometry.piece_offset(piece), size) {
+            if let Ok(file) = u32::try_from(span.file)
+                && !ledger.knows_file(file)
+            {
+                files.insert(file);
+            }
+        }
+    }
+    let known = files.into_iter().filter_map(|file| Some((file, storage.identity(file as usize)?)));
+    known.collect()
+}

@@ -1,0 +1,200 @@
+//! What is there of an earlier run, by its journal, and by hashing what that does not prove.
+//!
+//! Invariant: where a piece is wrong that should be right, nothing is believed of the files that it has bytes of: all of
+//! them is hashed.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use metainfo::Info;
+
+use super::Paths;
+use super::ledger::{Ledger, Now, Plan};
+use super::record::{BootId, HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless, decode};
+use crate::cancel::Cancel;
+use crate::check::{check_pieces, readable};
+use crate::error::StorageError;
+use crate::files::Storage;
+use crate::open::{Links, Purpose};
+
+/// The journal of an earlier run.
+#[derive(Debug)]
+pub struct Past {
+    ledger: Ledger,
+    plan: Plan,
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Pieces that are there and right.
+    pub pieces: Vec<bool>,
+    /// Those of them that are known to be on the disk.
+    pub synced: Vec<bool>,
+    /// Bytes of pieces that were hashed to find that out.
+    pub hashed: u64,
+}
+
+impl Storage {
+    /// What the journal of an earlier run of this torrent says; `None` if there is none. If the newest cannot be used, the
+    /// one before it is, which says less. The text says what is wrong with one that is there.
+    pub fn past(&self, info: &Info) -> (Option<Past>, Option<String>) {
+        let (paths, head) = (Paths::of(info), self.journal_head(info));
+        let mut wrong = None;
+        for path in [&paths.now, &paths.old] {
+            match self.read_journal(path, &head) {
+                Ok(Some((ledger, changed))) => {
+                    let plan = self.plan(&ledger, changed);
+                    return (Some(Past { ledger, plan }), wrong);
+                }
+                Ok(None) => {}
+                Err(what) => {
+                    wrong.get_or_insert_with(|| {
+                        format!("the journal of an earlier run {what}; the data is checked")
+                    });
+                }
+            }
+        }
+        (None, wrong)
+    }
+
+    fn read_journal(&self, path: &std::path::Path, head: &Head) -> Result<Option<(Ledger, Moment)>, String> {
+        let (file, metadata) = match self.root().file(path, Purpose::Read, Links::Refuse) {
+            Ok(opened) => opened,
+            Err(error) if error.io_kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("cannot be read: {error}")),
+        };
+        if metadata.len() > MAX_JOURNAL {
+            return Err("is too large to be one".to_owned());
+        }
+        let mut bytes = Vec::new();
+        // One that was begun and not written claims nothing.
+        let read = file.take(MAX_JOURNAL).read_to_end(&mut bytes);
+        read.map_err(|error| format!("cannot be read: {error}"))?;
+        let mut ledger = Ledger::new(head);
+        match decode(head, &bytes, |record| ledger.apply(&record)) {
+            Ok(_) => {
+                let identity = self.root().identity(path, Links::Refuse);
+                Ok(Some((ledger, identity.map_or(Moment::default(), |identity| identity.modified))))
+            }
+            Err(Useless::Damaged) if bytes.len() < HEAD => Err("is cut short".to_owned()),
+            Err(Useless::Damaged) => Err("is damaged".to_owned()),
+            Err(Useless::OtherTorrent) => Err("is of another torrent".to_owned()),
+            Err(Useless::OtherVersion) => Err("is from another version of shoal".to_owned()),
+        }
+    }
+
+    fn plan(&self, ledger: &Ledger, journal: Moment) -> Plan {
+        let identities: Vec<Option<Identity>> = self.identities();
+        let spans = self.piece_spans();
+        let now = Now {
+            boot: BootId::now(),
+            journal,
+            files: &identities,
+            spans: &spans,
+            piece_length: self.geometry().piece_length(),
+        };
+        let mut plan = ledger.plan(&now);
+        // Of these a part lies aside: they are always hashed (see `check_aside`).
+        for piece in self.aside().into_iter().flat_map(crate::aside::Aside::used_pieces) {
+            for flags in [&mut plan.proven, &mut plan.hash, &mut plan.due, &mut plan.synced] {
+                if let Some(flag) = flags.get_mut(piece as usize) {
+                    *flag = false;
+                }
+            }
+        }
+        plan
+    }
+}
+
+impl Past {
+    /// The pieces that it claims, synced ones first: what a checker hashes to find a false one.
+    #[must_use]
+    pub fn claims(&self) -> (Vec<u32>, Vec<u32>) {
+        (self.ledger.synced().collect(), self.ledger.unsynced())
+    }
+
+    /// Hashes what must be, on up to `threads` threads, and writes again what the disk may have wrong. `progress` is told
+    /// as by [`crate::check()`].
+    ///
+    /// # Errors
+    /// If the work was cancelled, or the disk fails.
+    pub fn prove(
+        mut self,
+        storage: &Storage,
+        info: &Info,
+        threads: usize,
+        cancel: &Cancel,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Proof, StorageError> {
+        let (geometry, spans) = (storage.geometry(), storage.piece_spans());
+        let there = readable(storage, &storage.survey()?);
+        let size = |piece| u64::from(geometry.piece_size(piece));
+        let mut right = vec![false; there.len()];
+        let mut hashed = 0;
+        let mut todo = self.plan.hash.clone();
+        while todo.contains(&true) {
+            let asked: Vec<bool> = todo.iter().zip(&there).map(|(todo, there)| *todo && *there).collect();
+            hashed += ones(&asked).map(size).sum::<u64>();
+            let (good, _) = check_pieces(storage, info, &asked, threads, cancel, progress)?;
+            ones(&good).for_each(|piece| set(&mut right, piece, true));
+            let wrong = ones(&todo).filter(|piece| is(&self.plan.due, *piece) && !is(&good, *piece));
+            let files = wrong.flat_map(|piece| storage.spans(geometry.piece_offset(piece), size(piece)));
+            let suspect: BTreeSet<usize> = files.map(|span| span.file).collect();
+            todo = vec![false; there.len()];
+            for piece in suspect.into_iter().flat_map(|file| spans.get(file).cloned().unwrap_or(0..0)) {
+                if !is(&self.plan.hash, piece) {
+                    set(&mut todo, piece, true);
+                }
+                self.plan.must_hash(piece);
+            }
+        }
+        for piece in ones(&self.plan.proven).filter(|piece| is(&there, *piece)) {
+            set(&mut right, piece, true);
+        }
+        if let Some(aside) = storage.aside() {
+            hashed += aside.used_pieces().map(size).sum::<u64>();
+            let good = storage.check_aside(info, threads, cancel)?;
+            good.into_iter().for_each(|piece| set(&mut right, piece, true));
+        }
+        for &piece in &self.plan.doubtful {
+            if is(&right, piece) {
+                storage.write_again(piece)?;
+            }
+        }
+        let synced = self.plan.synced.iter().zip(&right).map(|(synced, right)| *synced && *right).collect();
+        Ok(Proof { pieces: right, synced, hashed })
+    }
+}
+
+impl Storage {
+    /// Writes what a piece has to where it is, so that the next sync brings it to the disk.
+    fn write_again(&self, piece: u32) -> Result<(), StorageError> {
+        let mut buffer = vec![0; 256 * 1024];
+        let (mut at, mut left) =
+            (self.geometry().piece_offset(piece), self.geometry().piece_size(piece) as usize);
+        while left > 0 {
+            let length = left.min(buffer.len());
+            let part = buffer.get_mut(..length).unwrap_or_default();
+            self.read(at, part)?;
+            self.write(at, &[part])?;
+            at += length as u64;
+            left -= length;
+        }
+        Ok(())
+    }
+}
+
+fn ones(flags: &[bool]) -> impl Iterator<Item = u32> + '_ {
+    (0..).zip(flags).filter(|(_, flag)| **flag).map(|(piece, _)| piece)
+}
+
+fn is(flags: &[bool], piece: u32) -> bool {
+    flags.get(piece as usize).is_some_and(|flag| *flag)
+}
+
+fn set(flags: &mut [bool], piece: u32, value: bool) {
+    if let Some(flag) = flags.get_mut(piece as usize) {
+        *flag = value;
+    }
+}
