@@ -18,6 +18,7 @@ mod lifecycle;
 mod magnets;
 mod output;
 mod restart;
+mod resume;
 mod select;
 mod settings;
 mod show;

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Kills downloads with SIGKILL at random moments, checks what their journals claim, and has them go on to their end.
+
+run.py [--kills N] [--jobs N] [--seed N] [--program FILE]
+
+Each download is slowed by --limit-down, killed one to three times, and after each kill `check.py` hashes what the
+journal claims. Then it goes on: it must complete right, have hashed no more than the last 32 MiB and a sample a file,
+and leave nothing but the data. Prints how far the downloads were when they were killed. The seed reproduces the
+moments, as far as the machine does.
+"""
+import argparse
+import filecmp
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+CHECK = HERE / "check.py"
+MIB = 1 << 20
+
+# Bytes a second while a download may be killed, and bytes in all: about two seconds.
+RATE, SIZE = 8 * MIB, 16 * MIB
+PIECES = ("32KiB", "128KiB", "1MiB")
+# A batch of a journal is 4 MiB or 200 ms; what comes besides is on its way there.
+BATCH = 4 * MIB + RATE // 2
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--kills", type=int, default=100)
+parser.add_argument("--jobs", type=int, default=4)
+parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+parser.add_argument("--program", default=str(HERE.parent.parent / "target/release/shoal"))
+options = parser.parse_args()
+
+lock = threading.Lock()
+fractions, hashed, twice, failures = [], [], [], []
+left = options.kills
+
+
+def run(*args, cwd):
+    return subprocess.run([options.program, *args], cwd=cwd, check=True, capture_output=True, text=True)
+
+
+class Source:
+    """Files, their torrent, and who seeds them."""
+
+    def __init__(self, folder, piece, rng):
+        self.folder, self.name = folder, f"data-{piece}"
+        self.torrent = folder / f"{self.name}.torrent"
+        top = folder / self.name
+        top.mkdir()
+        for name, size in (("a", SIZE // 2 + 777), ("b", SIZE // 3), ("c", SIZE - SIZE // 2 - SIZE // 3)):
+            (top / name).write_bytes(rng.randbytes(size))
+        run("create", self.name, "-p", piece, cwd=folder)
+        self.piece = {"K": 1024, "M": MIB}[piece[-3]] * int(piece[:-3])
+        self.seed = subprocess.Popen(
+            [options.program, "seed", self.torrent, "--port", "0", "--bind", "127.0.0.1", "--progress", "json"],
+            cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for line in self.seed.stderr:
+            event = json.loads(line)
+            if event["event"] == "seeding":
+                self.port = event["message"].rsplit(" ", 1)[1]
+                break
+        threading.Thread(target=self.seed.stderr.read, daemon=True).start()
+
+    def download(self, target, *args):
+        return subprocess.Popen(
+            [options.program, "download", self.torrent, "-d", target, "--peer", f"127.0.0.1:{self.port}",
+             "--port", "0", "--bind", "127.0.0.1", "--progress", "json", *args],
+            cwd=target, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def check(source, target):
+    done = subprocess.run([sys.executable, CHECK, source.torrent, target], capture_output=True, text=True)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise AssertionError(f"the checker failed: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def one(source, rng):
+    """One download, killed up to three times."""
+    global left
+    with tempfile.TemporaryDirectory(prefix="shoal-crash-") as target:
+        target = pathlib.Path(target)
+        share = 0.0
+        for _ in range(rng.randint(1, 3)):
+            with lock:
+                if left == 0:
+                    return
+                left -= 1
+            running = source.download(target, "--limit-down", f"{RATE // 1024}KiB")
+            time.sleep(rng.uniform(0.05, 0.1 + (1 - share) * SIZE / RATE))
+            over = running.poll() is not None
+            running.kill()
+            running.stderr.read()
+            running.wait()
+            if over:
+                with lock:
+                    fractions.append(1.0)
+                break
+            found = check(source, target)
+            share = found["claimed"] / found["pieces"]
+            with lock:
+                fractions.append(share)
+                twice.append(found["unclaimed"] * source.piece)
+            assert not found["wrong"], f"false claims: {found}"
+            assert found["unclaimed"] * source.piece <= BATCH + source.piece, f"too much is fetched twice: {found}"
+        running = source.download(target)
+        events = [json.loads(line) for line in running.stderr]
+        assert running.wait() == 0, events[-3:]
+        started = [event["hashed_bytes"] for event in events if event["event"] == "started"]
+        with lock:
+            hashed.extend(started)
+        assert all(n <= 32 * MIB + 3 * source.piece for n in started), started
+        for name in "abc":
+            assert filecmp.cmp(source.folder / source.name / name, target / source.name / name, shallow=False), name
+        assert os.listdir(target) == [source.name], os.listdir(target)
+
+
+def work(sources, seed):
+    rng = random.Random(seed)
+    while left > 0 and not failures:
+        source = rng.choice(sources)
+        try:
+            one(source, rng)
+        except AssertionError as error:
+            with lock:
+                failures.append(f"{source.name}: {error}")
+
+
+def main():
+    rng = random.Random(options.seed)
+    print(f"seed {options.seed}, {options.kills} kills")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="shoal-crashes-") as folder:
+        sources = [Source(pathlib.Path(folder), piece, rng) for piece in PIECES]
+        try:
+            threads = [threading.Thread(target=work, args=(sources, rng.random())) for _ in range(options.jobs)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            for source in sources:
+                source.seed.kill()
+                source.seed.wait()
+    inside = sum(0.05 <= share <= 0.95 for share in fractions)
+    bars = [sum(int(min(share, 0.999) * 10) == tenth for share in fractions) for tenth in range(10)]
+    print(f"{len(fractions)} kills in {time.monotonic() - began:.0f} s, {inside} of them between 5% and 95%; "
+          f"by tenths: {bars}")
+    print(f"fetched twice, at most: {max(twice, default=0) / MIB:.1f} MiB of {SIZE / MIB:.0f}; "
+          f"hashed at a start, at most: {max(hashed, default=0) / MIB:.1f} MiB")
+    if inside < 0.6 * len(fractions):
+        failures.append("too few kills fell into the middle: the machine is too slow or too fast for these rates")
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+//! What is hashed when a download goes on: by its journal nothing, or little.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::support::data::{assert_same, noise, write};
+use crate::support::inside::inside;
+use crate::support::process::{Running, start};
+use crate::support::relay::Relay;
+
+const PIECE: usize = 65_536;
+
+/// No border of a file is one of a piece.
+const FILES: [(&str, usize); 3] = [("a.bin", 3_000_000), ("b.bin", 2_500_000), ("c.bin", 4_500_000)];
+
+const SIZE: u64 = 10_000_000;
+
+struct Source {
+    folder: TempDir,
+    _seed: Running,
+    port: u16,
+}
+
+fn source() -> Source {
+    let folder = tempdir().unwrap();
+    for (number, (path, length)) in (1..).zip(FILES) {
+        write(&folder.path().join("three").join(path), &noise(number, length));
+    }
+    inside(folder.path()).run(&["create", "three", "-p", "64KiB"]).done();
+    let mut seed = start(folder.path(), &["seed", "three.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+    let seeding = seed.event("seeding");
+    let port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    Source { folder, _seed: seed, port }
+}
+
+impl Source {
+    /// Starts a download that gets about half, and ends it in this way when that has come.
+    fn half(&self, target: &Path, signal: &str) {
+        self.part(target, signal, SIZE * 6 / 10, SIZE / 2);
+    }
+
+    /// Starts a download that gets so many bytes, and ends it in this way when so many are there.
+    fn part(&self, target: &Path, signal: &str, gate: u64, until: u64) {
+        let relay = Relay::start(self.port, gate);
+        let mut running = self.download(target, &relay, &["--sequential"]);
+        running.object(|object| {
+            object["event"] == "progress" && object["done_bytes"].as_u64().unwrap() > until
+        });
+        running.signal(signal);
+        running.finish();
+    }
+
+    fn download(&self, target: &Path, relay: &Relay, args: &[&str]) -> Running {
+        let torrent = self.folder.path().join("three.torrent").into_os_string().into_string().unwrap();
+        let peer = relay.address();
+        let args = [&["download", &torrent, "--port", "0", "--bind", "127.0.0.1", "--peer", &peer], args].concat();
+        start(target, &args)
+    }
+
+    /// Lets it go on to its end, which must be right. The bytes that it hashed at its start, and its warnings.
+    fn rest(&self, target: &Path) -> (u64, Vec<String>) {
+        let mut running = self.download(target, &Relay::start(self.port, u64::MAX), &[]);
+        let mut warnings = Vec::new();
+        let started = running.object(|object| {
+            if object["event"] == "warning" {
+                warnings.push(object["message"].as_str().unwrap().to_owned());
+            }
+            object["event"] == "started"
+        });
+        running.event("complete");
+        assert_eq!(running.finish().0, Some(0));
+        assert_same(&self.folder.path().join("three"), &target.join("three"));
+        let left: Vec<_> = fs::read_dir(target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["three"], "neither marker nor journal stays");
+        (number(&started, "hashed_bytes"), warnings)
+    }
+}
+
+fn number(object: &Value, key: &str) -> u64 {
+    object[key].as_u64().unwrap_or_else(|| panic!("no {key} in {object}"))
+}
+
+/// The journal in a folder.
+fn journal(target: &Path) -> PathBuf {
+    let entries = fs::read_dir(target).unwrap().map(|entry| entry.unwrap().path());
+    entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "journal")).unwrap()
+}
+
+#[test]
+fn a_download_that_ended_in_order_hashes_nothing_when_it_goes_on() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "INT");
+    source.part(target.path(), "TERM", SIZE * 2 / 10, SIZE * 6 / 10);
+    assert_eq!(source.rest(target.path()), (0, vec![]));
+}
+
+#[test]
+fn h73_a_download_that_was_killed_hashes_what_is_not_proven_and_is_right() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "KILL");
+    let (hashed, warnings) = source.rest(target.path());
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(hashed > 0 && hashed < SIZE * 7 / 10, "{hashed}");
+}
+
+/// Does this to a file between two runs of a download; how much the second hashes.
+fn hashed_after(change: impl Fn(&Path)) -> u64 {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "INT");
+    change(&target.path().join("three/a.bin"));
+    let (hashed, warnings) = source.rest(target.path());
+    assert_eq!(warnings, Vec::<String>::new());
+    hashed
+}
+
+#[test]
+fn h70_a_file_that_was_edited_between_two_runs_is_hashed_and_comes_right() {
+    let hashed = hashed_after(|path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[1_000_000] ^= 1;
+        fs::write(path, bytes).unwrap();
+    });
+    assert!((2_900_000..=3_000_000 + PIECE as u64).contains(&hashed), "that file and no other: {hashed}");
+}
+
+#[test]
+fn h70_a_file_that_was_replaced_by_a_copy_of_itself_is_hashed_and_stays() {
+    let hashed = hashed_after(|path| {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+    });
+    assert!((2_900_000..=3_000_000 + PIECE as u64).contains(&hashed), "{hashed}");
+}
+
+#[test]
+fn h70_a_file_that_was_cut_or_removed_between_two_runs_comes_again() {
+    let hashed = hashed_after(|path| File::options().write(true).open(path).unwrap().set_len(700_000).unwrap());
+    assert!(hashed <= 700_000, "what is not there is not hashed: {hashed}");
+    assert_eq!(hashed_after(|path| fs::remove_file(path).unwrap()), 0);
+}
+
+#[test]
+fn h74_a_journal_that_cannot_be_used_is_told_and_all_is_hashed() {
+    let source = source();
+    let spoils: [(&str, fn(Vec<u8>) -> Vec<u8>); 3] = [
+        ("is damaged", |mut bytes| {
+            bytes[60] ^= 1;
+            bytes
+        }),
+        ("is from another version of shoal", |mut bytes| {
+            bytes[8] = 9;
+            bytes
+        }),
+        ("is of another torrent", |mut bytes| {
+            bytes[12] ^= 1;
+            let sum = crc32(&bytes[..44]);
+            bytes[44..48].copy_from_slice(&sum.to_le_bytes());
+            bytes
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let target = tempdir().unwrap();
+        source.half(target.path(), "INT");
+        let path = journal(target.path());
+        fs::write(&path, spoil(fs::read(&path).unwrap())).unwrap();
+        let (hashed, warnings) = source.rest(target.path());
+        assert!(hashed > SIZE * 4 / 10, "{what}: {hashed}");
+        assert!(warnings.len() == 1 && warnings[0].contains(what), "{what}: {warnings:?}");
+    }
+}
+
+#[test]
+fn h74_a_journal_that_is_cut_anywhere_costs_time_and_nothing_else() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "KILL");
+    let path = journal(target.path());
+    let whole = fs::read(&path).unwrap();
+    // Each run begins its own journal, so each cut is of the first one, beside the data as it is by then.
+    for length in [0, 20, 48, 60, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let relay = Relay::start(source.port, 1000);
+        let mut running = source.download(target.path(), &relay, &[]);
+        running.event("started");
+        running.signal("KILL");
+        running.finish();
+    }
+    source.rest(target.path());
+}
+
+#[test]
+fn a_journal_without_its_marker_is_not_believed() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "INT");
+    let entries = fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().path());
+    let marker = entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "shoal")).unwrap();
+    fs::remove_file(marker).unwrap();
+    // What is no longer ours is judged by its bytes: some of each file are right.
+    let (hashed, _) = source.rest(target.path());
+    assert!(hashed > SIZE * 4 / 10, "{hashed}");
+}
+
+/// CRC-32 as in the journal, a bit at a time.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
