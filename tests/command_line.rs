@@ -76,7 +76,7 @@ fn a_limit_of_nothing_or_that_is_no_rate_is_refused_and_says_what_to_write() {
 #[test]
 fn flags_of_parts_that_are_not_there_yet_are_unknown() {
     let folder = tempdir().unwrap();
-    for flag in ["--dht", "--no-lsd", "--state-dir"] {
+    for flag in ["--dht", "--no-lsd"] {
         let outcome = inside(folder.path()).run(&["download", "x.torrent", flag]);
         assert_eq!(outcome.exit, Exit::Usage, "{flag}");
     }

@@ -46,9 +46,8 @@ impl Source {
     fn part(&self, target: &Path, signal: &str, gate: u64, until: u64) {
         let relay = Relay::start(self.port, gate);
         let mut running = self.download(target, &relay, &["--sequential"]);
-        running.object(|object| {
-            object["event"] == "progress" && object["done_bytes"].as_u64().unwrap() > until
-        });
+        running
+            .object(|object| object["event"] == "progress" && object["done_bytes"].as_u64().unwrap() > until);
         running.signal(signal);
         running.finish();
     }
@@ -56,7 +55,8 @@ impl Source {
     fn download(&self, target: &Path, relay: &Relay, args: &[&str]) -> Running {
         let torrent = self.folder.path().join("three.torrent").into_os_string().into_string().unwrap();
         let peer = relay.address();
-        let args = [&["download", &torrent, "--port", "0", "--bind", "127.0.0.1", "--peer", &peer], args].concat();
+        let args =
+            [&["download", &torrent, "--port", "0", "--bind", "127.0.0.1", "--peer", &peer], args].concat();
         start(target, &args)
     }
 
@@ -138,7 +138,8 @@ fn h70_a_file_that_was_replaced_by_a_copy_of_itself_is_hashed_and_stays() {
 
 #[test]
 fn h70_a_file_that_was_cut_or_removed_between_two_runs_comes_again() {
-    let hashed = hashed_after(|path| File::options().write(true).open(path).unwrap().set_len(700_000).unwrap());
+    let hashed =
+        hashed_after(|path| File::options().write(true).open(path).unwrap().set_len(700_000).unwrap());
     assert!(hashed <= 700_000, "what is not there is not hashed: {hashed}");
     assert_eq!(hashed_after(|path| fs::remove_file(path).unwrap()), 0);
 }
@@ -201,6 +202,78 @@ fn a_journal_without_its_marker_is_not_believed() {
     // What is no longer ours is judged by its bytes: some of each file are right.
     let (hashed, _) = source.rest(target.path());
     assert!(hashed > SIZE * 4 / 10, "{hashed}");
+}
+
+/// Seeds the three files of a folder; the event of when it does.
+fn seeded(folder: &Path) -> (Value, Running) {
+    let mut seed = start(folder, &["seed", "three.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+    (seed.event("seeding"), seed)
+}
+
+/// A folder with the three files and their torrent, which was seeded once.
+fn sealed() -> TempDir {
+    let Source { folder, _seed: seed, .. } = source();
+    seed.signal("TERM");
+    assert_eq!(seed.finish().0, Some(0));
+    folder
+}
+
+#[test]
+fn a_seed_that_starts_again_hashes_nothing() {
+    let folder = sealed();
+    for _ in 0..2 {
+        let (seeding, seed) = seeded(folder.path());
+        assert_eq!(number(&seeding, "hashed_bytes"), 0);
+        seed.signal("KILL");
+        seed.finish();
+    }
+    let state = ["seed", "three.torrent", "--port", "0", "--bind", "127.0.0.1", "--state-dir", "other"];
+    let mut elsewhere = start(folder.path(), &state);
+    assert_eq!(number(&elsewhere.event("seeding"), "hashed_bytes"), SIZE, "nothing is known of it there");
+}
+
+#[test]
+fn h70_a_seed_hashes_a_file_that_is_not_what_it_was_and_names_it_if_it_is_wrong() {
+    let folder = sealed();
+    let path = folder.path().join("three/b.bin");
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let (seeding, seed) = seeded(folder.path());
+    let hashed = number(&seeding, "hashed_bytes");
+    assert!((2_500_000..2_500_000 + 2 * PIECE as u64).contains(&hashed), "{hashed}");
+    drop(seed);
+    assert_eq!(number(&seeded(folder.path()).0, "hashed_bytes"), 0, "it is known again");
+    let mut wrong = bytes;
+    wrong[1_234_567] ^= 1;
+    fs::write(&path, &wrong).unwrap();
+    let mut refused = start(folder.path(), &["seed", "three.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+    let error = refused.event("error");
+    assert!(error["message"].as_str().unwrap().contains("b.bin"), "{error}");
+    assert_eq!(refused.finish().0, Some(3));
+}
+
+#[test]
+fn what_was_downloaded_is_neither_hashed_to_be_seeded_nor_to_be_downloaded_again() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.rest(target.path());
+    let mut again = source.download(target.path(), &Relay::start(source.port, u64::MAX), &[]);
+    assert_eq!(number(&again.event("started"), "hashed_bytes"), 0);
+    assert_eq!(again.finish().0, Some(0));
+    fs::copy(source.folder.path().join("three.torrent"), target.path().join("three.torrent")).unwrap();
+    assert_eq!(number(&seeded(target.path()).0, "hashed_bytes"), 0);
+}
+
+#[test]
+fn h72_a_seal_does_not_make_a_strangers_file_ours() {
+    let folder = sealed();
+    fs::write(folder.path().join("three/a.bin"), noise(77, 3_000_000)).unwrap();
+    let mut refused =
+        start(folder.path(), &["download", "three.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+    let error = refused.event("error");
+    assert!(error["message"].as_str().unwrap().contains("--overwrite"), "{error}");
+    assert_eq!(refused.finish().0, Some(3));
+    assert!(fs::read(folder.path().join("three/a.bin")).unwrap() == noise(77, 3_000_000));
 }
 
 /// CRC-32 as in the journal, a bit at a time.

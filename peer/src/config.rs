@@ -27,6 +27,8 @@ pub struct SessionConfig {
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
     pub disk_threads: usize,
+    /// Where is kept what need not be hashed again of complete torrents; `None` keeps nothing.
+    pub state_dir: Option<PathBuf>,
     /// What trackers and peers are told that we are: a name, a slash and a version.
     pub user_agent: String,
     /// How long strangers may take.
@@ -44,6 +46,7 @@ impl Default for SessionConfig {
             pex: true,
             max_open_files: storage::DEFAULT_OPEN_FILES,
             disk_threads: cores.clamp(1, 4),
+            state_dir: None,
             user_agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned(),
             deadlines: Deadlines::default(),
         }

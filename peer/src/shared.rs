@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ use metainfo::InfoHash;
 use peer_proto::{Allocator, PeerId, Time, Torrent, TorrentKey};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use storage::Roots;
+use storage::{Roots, Seals};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) disk: DiskThreads,
     /// Folders that torrents lie in.
     pub(crate) roots: Roots,
+    /// What is known of complete torrents.
+    pub(crate) seals: Option<Arc<Seals>>,
     pub(crate) blocks: Arc<BlockPool>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Connections of all torrents together.
@@ -61,6 +64,7 @@ impl Shared {
             peer_id: PeerId::generate(&mut rng),
             disk,
             roots: Roots::default(),
+            seals: config.state_dir.as_deref().and_then(open_seals),
             blocks: block_pool(config.max_peers),
             events: broadcast::channel(limits::EVENTS).0,
             links: Arc::new(Semaphore::new(config.max_peers)),
@@ -177,6 +181,15 @@ impl Shared {
     pub(crate) fn swarm(&self, hash: InfoHash) -> Option<mpsc::Sender<Handshaken>> {
         lock(&self.swarms).get(&hash).cloned()
     }
+}
+
+/// Without them all is hashed at each start, as it always was.
+fn open_seals(state_dir: &Path) -> Option<Arc<Seals>> {
+    let opened = Seals::open(&state_dir.join("seals"));
+    opened
+        .inspect_err(|error| tracing::warn!("what is complete will be hashed again: {error}"))
+        .ok()
+        .map(Arc::new)
 }
 
 /// The buffers for blocks. A link may hold one for a block that is still coming, for as long as its peer likes: however

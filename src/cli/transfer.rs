@@ -29,6 +29,10 @@ pub(crate) struct NetworkArgs {
     pub(crate) limit_up: Option<NonZeroU64>,
     #[command(flatten)]
     pub(crate) pex: Pair<PeerExchange>,
+    /// Keep in this folder what need not be hashed again of complete torrents [default: $XDG_STATE_HOME/shoal, or
+    /// ~/.local/state/shoal].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// When to stop seeding.

@@ -93,7 +93,7 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
             time: args.stop.seed_time,
             timeout: args.timeout,
         };
-        let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+        let mut transfers = Transfers::new(start(&args.network, context)?, rules, context);
         for torrent in &torrents {
             if let (name, true) = torrent.shown() {
                 context.screen.warn(&format!("{name}: web seeds are not used yet; only peers are asked"));
@@ -140,7 +140,7 @@ async fn list_found(magnet: &Magnet, args: &DownloadArgs, context: &mut Context<
         ..AddMagnet::new(magnet.clone(), &context.cwd)
     };
     let rules = Rules { timeout: args.timeout, ..Rules::default() };
-    let mut transfers = Transfers::new(start(&args.network)?, rules, context);
+    let mut transfers = Transfers::new(start(&args.network, context)?, rules, context);
     transfers.add(add).await?;
     let ended = transfers.find(context).await?;
     let Some(torrent) = found.get().filter(|_| ended == Exit::Done) else { return Ok(ended) };

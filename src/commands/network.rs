@@ -1,16 +1,18 @@
 //! The session that the options about the network ask for.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use metainfo::display_safe;
 use peer::{Limits, Listen, PortChoice, Session, SessionConfig, SessionError};
 
+use super::Context;
 use crate::cli::NetworkArgs;
 use crate::exit::{Exit, failure, reason};
 
 /// The session that these options ask for.
-pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
+pub(super) fn start(args: &NetworkArgs, context: &Context<'_>) -> Result<Session> {
     let mut listen = Listen::default();
     if let Some(name) = &args.bind {
         listen.addresses = addresses_of(name)?;
@@ -23,20 +25,32 @@ pub(super) fn start(args: &NetworkArgs) -> Result<Session> {
     let max_peers = usize::try_from(args.max_peers).unwrap_or(usize::MAX);
     let limits = Limits { up: args.limit_up, down: args.limit_down };
     let pex = args.pex.on;
-    Session::start(SessionConfig { listen, max_peers, limits, pex, ..SessionConfig::default() }).map_err(
-        |error| match error {
-            SessionError::Listen { address, source } => {
-                let hint = match source.kind() {
-                    std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
-                    std::io::ErrorKind::PermissionDenied => "; choose one above 1023 with --port",
-                    std::io::ErrorKind::AddrNotAvailable => "; choose one of this machine's with --bind",
-                    _ => "",
-                };
-                anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
-            }
-            other => anyhow!("{other}"),
-        },
-    )
+    let state_dir = match &args.state_dir {
+        Some(folder) => Some(context.cwd.join(folder)),
+        None => usual_state(context),
+    };
+    let config = SessionConfig { listen, max_peers, limits, pex, state_dir, ..SessionConfig::default() };
+    Session::start(config).map_err(|error| match error {
+        SessionError::Listen { address, source } => {
+            let hint = match source.kind() {
+                std::io::ErrorKind::AddrInUse => "; choose another with --port (0 = any)",
+                std::io::ErrorKind::PermissionDenied => "; choose one above 1023 with --port",
+                std::io::ErrorKind::AddrNotAvailable => "; choose one of this machine's with --bind",
+                _ => "",
+            };
+            anyhow!("cannot listen on {address}: {}{hint}", reason(&source))
+        }
+        other => anyhow!("{other}"),
+    })
+}
+
+/// `$XDG_STATE_HOME/shoal`, or that below `~/.local/state`; none for a user without a home.
+fn usual_state(context: &Context<'_>) -> Option<PathBuf> {
+    let set = |name: &str| (context.env)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // A relative XDG_STATE_HOME is to be ignored, says its specification.
+    let base = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let base = base.or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(base.join("shoal"))
 }
 
 /// The address that this is, or those of the network interface of this name.

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
     block_on(async {
         // Before an hour of hashing, not after it: the port may be taken.
-        let session = start(&args.network)?;
+        let session = start(&args.network, context)?;
         let mut several = Several::new(args.torrents.len(), |add: &AddTorrent| add.torrent.info_hash());
         for argument in &args.torrents {
             let named = match is_torrent(argument, context) {

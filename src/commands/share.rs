@@ -37,7 +37,7 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     let named = args.advertise.as_deref().map(host).transpose()?;
     block_on(async {
         // Before an hour of hashing, not after it: the port may be taken.
-        let session = start(&args.network)?;
+        let session = start(&args.network, context)?;
         let advertise = match &named {
             Some(host) => resolve(host, context).await?,
             None => None,

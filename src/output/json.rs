@@ -58,8 +58,8 @@ pub(crate) fn progress(view: &View) -> String {
 /// An event other than `progress`, about a torrent if there is one.
 pub(crate) fn event(event: &'static str, view: Option<&View>, message: &str) -> String {
     let info_hash_v1 = view.map(|view| view.info_hash.as_str()).filter(|hash| !hash.is_empty());
-    // How much of what was there had to be hashed is known now, and of interest once.
-    let hashed_bytes = view.filter(|_| event == "started").map(|view| view.hashed);
+    // How much of what was there had to be hashed is known by then, and of interest once.
+    let hashed_bytes = view.filter(|_| matches!(event, "started" | "seeding")).map(|view| view.hashed);
     encode(&Happened {
         event,
         name: view.map(|view| view.raw_name.as_str()),
@@ -129,6 +129,14 @@ mod tests {
         assert!(line.contains(r"a\u009b31m\u202eb\u007f日"), "{line}");
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["name"], "a\u{9b}31m\u{202e}b\u{7f}日");
+    }
+
+    #[test]
+    fn what_was_hashed_is_told_when_it_starts_and_at_no_other_time() {
+        let view = super::super::view::View { hashed: 5, ..download("a") };
+        let told = |name| event(name, Some(&view), "x").contains(r#""hashed_bytes":5"#);
+        let names = ["checking", "started", "complete", "seeding", "warning"];
+        assert_eq!(names.map(told), [false, true, false, true, false]);
     }
 
     #[test]

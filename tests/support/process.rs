@@ -15,7 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The program with this folder as its own, and no configuration of the user's.
 pub(crate) fn shoal(cwd: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
-    command.current_dir(cwd).env("XDG_CONFIG_HOME", "/nonexistent").env_remove("NO_COLOR");
+    command
+        .current_dir(cwd)
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"))
+        .env_remove("NO_COLOR");
     command
 }
 

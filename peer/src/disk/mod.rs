@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 
 use metainfo::Info;
 use peer_proto::{Block, LinkId};
-use storage::{Journal, Storage};
+use storage::{FilesThen, Journal, Seals, Storage};
 use tokio::sync::oneshot;
 
 use crate::AddTorrent;
@@ -163,6 +163,11 @@ impl DiskThreads {
     /// A piece is lost: its journal must not claim it when it is written again.
     pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, piece: u32) {
         self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), piece }]);
+    }
+
+    /// All of a torrent is there: that is known at the next start, and for good once it is synced, some time later.
+    pub(crate) fn seal(&self, disk: &Arc<TorrentDisk>, seals: Arc<Seals>, then: FilesThen) {
+        self.syncer.push_all([SyncJob::Seal(Arc::clone(disk), seals, then)]);
     }
 
     /// Gives up the pieces of a torrent that are under way, and syncs what there is. The answer comes when that is done,

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use storage::{FilesThen, Seals};
 use tokio::sync::oneshot;
 
 use super::TorrentDisk;
@@ -24,6 +25,8 @@ const SYNC_AFTER: Duration = Duration::from_secs(5);
 pub(super) enum SyncJob {
     /// Pieces were written.
     Written(Arc<TorrentDisk>),
+    /// All is there, and was when the files were so: once they are synced, that is known for good.
+    Seal(Arc<TorrentDisk>, Arc<Seals>, FilesThen),
     /// The torrent ends: all is synced, and the journal says so. Told when that is done, or has failed.
     End(Arc<TorrentDisk>, oneshot::Sender<()>),
 }
@@ -31,12 +34,18 @@ pub(super) enum SyncJob {
 /// Takes jobs until the queue is closed; what is not synced by then stays so.
 pub(super) fn run(queue: &Queue<SyncJob>) {
     let mut jobs = VecDeque::new();
-    let mut waiting: BTreeMap<u32, (Instant, Arc<TorrentDisk>)> = BTreeMap::new();
+    let mut waiting: BTreeMap<u32, (Instant, Waiting)> = BTreeMap::new();
     while queue.take_all(&mut jobs, waiting.values().map(|(due, _)| *due).min()) {
         for job in jobs.drain(..) {
             match job {
                 SyncJob::Written(disk) => {
-                    waiting.entry(disk.key).or_insert_with(|| (Instant::now() + SYNC_AFTER, disk));
+                    let due = Instant::now() + SYNC_AFTER;
+                    waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
+                }
+                SyncJob::Seal(disk, seals, then) => {
+                    // Not at once: a download that is all its process was for ends now, and must not wait for it.
+                    let seal = Some((seals, then));
+                    waiting.insert(disk.key, (Instant::now() + SYNC_AFTER, Waiting { disk, seal }));
                 }
                 SyncJob::End(disk, done) => {
                     waiting.remove(&disk.key);
@@ -47,9 +56,31 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
             }
         }
         let now = Instant::now();
-        if let Some((_, (_, disk))) = waiting.extract_if(.., |_, (due, _)| *due <= now).next() {
-            sync(&disk);
+        if let Some((_, (_, Waiting { disk, seal }))) =
+            waiting.extract_if(.., |_, (due, _)| *due <= now).next()
+        {
+            match seal {
+                None => sync(&disk),
+                Some((seals, then)) => seal_synced(&disk, &seals, &then),
+            }
         }
+    }
+}
+
+/// A torrent whose time is yet to come.
+struct Waiting {
+    disk: Arc<TorrentDisk>,
+    /// If it is complete.
+    seal: Option<(Arc<Seals>, FilesThen)>,
+}
+
+fn seal_synced(disk: &TorrentDisk, seals: &Seals, then: &FilesThen) {
+    let info = disk.info();
+    if let Err(error) = disk.storage.sync_all() {
+        tracing::warn!("what is complete will be hashed again: {error}");
+        seals.remove(&disk.storage, info).unwrap_or_else(|error| tracing::warn!("{error}"));
+    } else if let Err(error) = seals.save(&disk.storage, info, then, true) {
+        tracing::warn!("what is complete will be hashed again: {error}");
     }
 }
 

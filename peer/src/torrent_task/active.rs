@@ -299,11 +299,20 @@ impl<'a> Active<'a> {
     /// The last piece is there: files get their lengths, empty ones are made, and journal and marker go.
     pub(super) fn start_finishing(&mut self) {
         let (disk, marker) = (Arc::clone(self.disk), self.marker.clone());
+        let seals = self.context.shared.seals.clone().filter(|_| self.engine.is_complete());
+        let shared = Arc::clone(&self.context.shared);
         self.finishing.spawn_blocking(move || {
             disk.storage.finish()?;
             if let Some(journal) = &disk.journal {
                 // Without its marker nobody believes it.
                 journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
+            if let Some(seals) = seals {
+                let then = disk.storage.files_now();
+                match seals.save(&disk.storage, disk.info(), &then, false) {
+                    Ok(()) => shared.disk.seal(&disk, seals, then),
+                    Err(error) => tracing::warn!("what is complete will be hashed again: {error}"),
+                }
             }
             Ok(marker.and_then(|marker| marker.remove().err()))
         });

@@ -14,6 +14,7 @@ mod ending;
 mod intake;
 mod links;
 mod report;
+mod seeding;
 mod start;
 mod unreadable;
 
@@ -151,7 +152,7 @@ pub(crate) async fn run(mut context: Context) {
                 break;
             }
         };
-        let Prepared { storage, mut have, mut marker, journal, hashed } = prepared;
+        let Prepared { storage, mut have, mut marker, journal, hashed, mut unsynced } = prepared;
         context.tell_started(&have, hashed);
         loop {
             if std::mem::take(&mut context.rest_first) {
@@ -167,6 +168,9 @@ pub(crate) async fn run(mut context: Context) {
                 add: Arc::clone(&context.add),
                 inbox: Inbox::default(),
             });
+            if let (Some(then), Some(seals)) = (unsynced.take(), &context.shared.seals) {
+                context.shared.disk.seal(&disk, Arc::clone(seals), then);
+            }
             let exit;
             Left { exit, have, marker } = Active::new(&mut context, &disk, have, marker).run().await;
             if let (Exit::Stopped | Exit::Restart, Some(journal)) = (&exit, &journal) {
@@ -214,6 +218,7 @@ impl Context {
                 let means = Means {
                     config: &shared.config,
                     roots: &shared.roots,
+                    seals: shared.seals.as_deref(),
                     cancel: &cancel,
                     progress: &|bytes| {
                         checked.fetch_add(bytes, Ordering::Relaxed);

@@ -11,14 +11,15 @@ use std::sync::Arc;
 use metainfo::{Info, display_safe};
 use peer_proto::Bitfield;
 use storage::{
-    Access, Cancel, CheckReport, FileReport, Found, Journal, Proof, Roots, Storage, StorageError,
+    Access, Cancel, CheckReport, FilesThen, Journal, Proof, Roots, Seals, Storage, StorageError,
     StorageErrorKind, StorageOptions, Survey,
 };
 
 use super::choice::{selection, wanted};
 use super::claim::{Strange, strange_file};
+use super::seeding::to_seed;
 use crate::resume::{Marker, MarkerError};
-use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig, Verify};
+use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig};
 
 /// A torrent that can run.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) journal: Option<Arc<Journal>>,
     /// Bytes that were hashed to know what is there.
     pub(super) hashed: u64,
+    /// If all is there, and is not known to be on the disk: how the files were.
+    pub(super) unsynced: Option<FilesThen>,
 }
 
 /// Why it cannot.
@@ -44,6 +47,7 @@ pub(super) enum Unprepared {
 pub(super) struct Means<'a> {
     pub(super) config: &'a SessionConfig,
     pub(super) roots: &'a Roots,
+    pub(super) seals: Option<&'a Seals>,
     pub(super) cancel: &'a Cancel,
     pub(super) progress: &'a (dyn Fn(u64) + Sync),
     pub(super) warn: &'a dyn Fn(String),
@@ -60,65 +64,18 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
     match add.purpose {
         Purpose::Seed => {
             let storage = storage(Access::ReadOnly)?;
-            let have = to_seed(&storage, add, means)?;
-            let hashed = if add.verify == Verify::Trust { 0 } else { info.geometry().total() };
-            Ok(Prepared { storage: Arc::new(storage), have, marker: None, journal: None, hashed })
+            let (hashed, unsynced) = to_seed(&storage, add, means)?;
+            let have = Bitfield::full(info.geometry().piece_count());
+            Ok(Prepared { storage: Arc::new(storage), have, marker: None, journal: None, hashed, unsynced })
         }
         Purpose::Download => to_download(storage(Access::ReadWrite)?, add, means),
     }
 }
 
-/// The data must be there and right.
-fn to_seed(storage: &Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Bitfield, Unprepared> {
-    let info = &add.torrent.info;
-    let complete = Bitfield::full(info.geometry().piece_count());
-    if add.verify == Verify::Trust {
-        let survey = storage.survey().map_err(disk)?;
-        let wrong = survey.files.iter().enumerate().find_map(|(file, found)| {
-            let length = info.files().get(file).map_or(0, |entry| entry.length);
-            match found {
-                Found::Padding => None,
-                Found::Present { length: there, .. } if *there == length => None,
-                Found::Present { length: there, .. } => {
-                    Some((file, format!("has {there} bytes instead of {length}")))
-                }
-                Found::Missing => Some((file, "is missing".to_owned())),
-                Found::InTheWay(obstacle) => Some((file, obstacle.to_string())),
-            }
-        });
-        return match wrong {
-            None => Ok(complete),
-            Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
-        };
-    }
-    let report = check(storage, info, means)?;
-    let faults = || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, fault(report)?)));
-    // A file that only shares a piece with a wrong one is not the one to look at.
-    let unsure = |file: usize| matches!(report.files.get(file), Some(FileReport::Unsure(_)));
-    let wrong = faults().find(|(file, _)| !unsure(*file)).or_else(|| faults().next());
-    match wrong {
-        None => Ok(complete),
-        // A file that is too long, or an empty one that is missing: every byte that peers may ask for is there.
-        Some((file, what)) if report.pieces.iter().all(|good| *good) => {
-            (means.warn)(format!("{} {what}; it is seeded all the same", name(info, file)));
-            Ok(complete)
-        }
-        Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
-    }
-}
-
-fn fault(report: &FileReport) -> Option<String> {
-    match report {
-        FileReport::Ok => None,
-        FileReport::Missing => Some("is missing".to_owned()),
-        FileReport::InTheWay(obstacle) => Some(obstacle.to_string()),
-        FileReport::WrongLength { found } => Some(format!("has the wrong length ({found} bytes)")),
-        FileReport::Unreadable(why) => Some(format!("cannot be read: {why}")),
-        FileReport::BadPieces(pieces) => {
-            let first = pieces.first().copied().unwrap_or_default();
-            Some(format!("does not match the torrent: piece {first} is wrong"))
-        }
-        FileReport::Unsure(_) => Some("shares a piece with a file that is wrong".to_owned()),
+/// All was right when the files were so: the next start need not hash them, as long as they are.
+pub(super) fn seal(storage: &Storage, info: &Info, means: &Means<'_>, then: &FilesThen) {
+    if let Some(Err(error)) = means.seals.map(|seals| seals.save(storage, info, then, false)) {
+        tracing::warn!("what is complete will be hashed again: {error}");
     }
 }
 
@@ -131,9 +88,15 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
         warn(info, means, &warning);
     }
     let mut claimed = marker.found;
+    let then = storage.files_now();
     match to_go_on(&mut storage, add, means, &marker, &mut claimed) {
         Ok(there) => {
             let (have, hashed) = (there.have, there.hashed);
+            let complete = there.finished && have.iter_zeros().next().is_none();
+            let unsynced = (complete && !there.changed).then_some(then);
+            if let Some(then) = &unsynced {
+                seal(&storage, info, means, then);
+            }
             let (marker, journal) = if there.finished {
                 remove(&storage, info, &marker, means);
                 (None, None)
@@ -141,7 +104,7 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
                 let journal = begin_journal(&storage, info, means, &have, &there.synced);
                 (Some(Arc::new(marker)), journal)
             };
-            Ok(Prepared { storage: Arc::new(storage), have, marker, journal, hashed })
+            Ok(Prepared { storage: Arc::new(storage), have, marker, journal, hashed, unsynced })
         }
         Err(error) => {
             // Nothing was written: a marker that was not there before would claim what is not ours.
@@ -161,6 +124,8 @@ struct There {
     hashed: u64,
     /// Whether those are all that are wanted.
     finished: bool,
+    /// Whether any file was changed since it was looked at.
+    changed: bool,
 }
 
 /// Which pieces are there. From when the marker claims the data for us, `claimed` is true.
@@ -194,6 +159,7 @@ fn to_go_on(
         marker.claim(info).map_err(|error| in_use(info, error))?;
         *claimed = true;
     }
+    let changed = storage.is_unsettled();
     for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
         have.clear(piece);
     }
@@ -201,7 +167,7 @@ fn to_go_on(
     if finished {
         storage.finish().map_err(disk)?;
     }
-    Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished })
+    Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished, changed })
 }
 
 /// Which pieces are there: hashed, as far as the journal of an earlier run does not prove them. Or why the download must
@@ -214,22 +180,27 @@ fn look(
     ours: bool,
 ) -> Result<Proof, Unprepared> {
     let info = &add.torrent.info;
-    // Without our marker a journal says nothing of what is there now.
-    if ours {
+    // Without our marker a journal says nothing of what is there now, and with it no seal does.
+    let past = if ours {
         let (past, wrong) = storage.past(info);
         if let Some(wrong) = wrong {
             warn(info, means, &wrong);
         }
-        if let Some(past) = past {
-            return past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk);
-        }
-    }
-    let report = check(storage, info, means)?;
+        past
+    } else {
+        means.seals.and_then(|seals| seals.past(storage, info))
+    };
+    let proof = if let Some(past) = past {
+        past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk)?
+    } else {
+        let report = check(storage, info, means)?;
+        let synced = vec![false; report.pieces.len()];
+        Proof { pieces: report.pieces, synced, hashed: report.hashed }
+    };
     if !ours && !add.overwrite {
-        refuse_strange_files(storage, info, survey, &report)?;
+        refuse_strange_files(storage, info, survey, &proof.pieces)?;
     }
-    let synced = vec![false; report.pieces.len()];
-    Ok(Proof { pieces: report.pieces, synced, hashed: report.hashed })
+    Ok(proof)
 }
 
 fn enough_space(storage: &Storage, info: &Info) -> Result<(), Unprepared> {
@@ -267,9 +238,9 @@ fn refuse_strange_files(
     storage: &Storage,
     info: &Info,
     survey: &Survey,
-    report: &CheckReport,
+    pieces: &[bool],
 ) -> Result<(), Unprepared> {
-    let Some((file, strange)) = strange_file(info, survey, &report.pieces) else { return Ok(()) };
+    let Some((file, strange)) = strange_file(info, survey, pieces) else { return Ok(()) };
     let path = shown(&storage.full_path(file));
     let length = info.files().get(file).map_or(0, |entry| entry.length);
     Err(mismatch(match strange {
@@ -280,11 +251,11 @@ fn refuse_strange_files(
     }))
 }
 
-fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
+pub(super) fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
     storage::check(storage, info, threads(), means.cancel, means.progress).map_err(disk)
 }
 
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
@@ -302,7 +273,7 @@ fn remove(storage: &Storage, info: &Info, marker: &Marker, means: &Means<'_>) {
 }
 
 /// The name of a file as a user knows it.
-fn name(info: &Info, file: usize) -> String {
+pub(super) fn name(info: &Info, file: usize) -> String {
     info.files().get(file).map_or_else(String::new, |entry| display_safe(&entry.path.to_string()))
 }
 
@@ -315,12 +286,12 @@ fn failed(kind: FailureKind, message: String) -> Unprepared {
     Unprepared::Failed(Failure { kind, message })
 }
 
-fn mismatch(message: String) -> Unprepared {
+pub(super) fn mismatch(message: String) -> Unprepared {
     failed(FailureKind::DataMismatch, message)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn disk(error: StorageError) -> Unprepared {
+pub(super) fn disk(error: StorageError) -> Unprepared {
     match error.kind {
         StorageErrorKind::Interrupted => Unprepared::Cancelled,
         _ => failed(FailureKind::Disk, error.to_string()),

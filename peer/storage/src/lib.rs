@@ -38,7 +38,7 @@ pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};
 pub use files::{Access, DEFAULT_OPEN_FILES, Storage, StorageOptions};
 pub use hasher::hash_files;
-pub use journal::{Journal, Past, Proof};
+pub use journal::{FilesThen, Journal, Past, Proof, Seals};
 pub use roots::Roots;
 pub use survey::{Found, Survey};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};

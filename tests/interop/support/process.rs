@@ -61,6 +61,7 @@ impl Process {
             .args(command)
             .env("SHOAL_PROGRESS", "json")
             .env("XDG_CONFIG_HOME", "/nonexistent")
+            .env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"))
             .stdin(Stdio::null())
             .stdout(open(&stdout))
             .stderr(open(&stderr))

@@ -133,6 +133,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the run has ended in order.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.clean
+    }
+
     /// Sets what is known of a file.
     pub(crate) fn set_file(&mut self, file: u32, identity: Identity) {
         self.files.insert(file, identity);
@@ -190,10 +195,11 @@ impl Ledger {
             doubtful: self.doubtful().collect(),
         };
         plan.due.clone_from(&plan.proven);
-        // In another boot more may be there than could be told of.
-        if !same_boot && !self.clean {
-            for (piece, proven) in plan.proven.iter().enumerate().filter(|(_, proven)| !**proven) {
-                set(&mut plan.hash, piece, !proven);
+        if !same_boot {
+            for (piece, state) in self.pieces.iter().enumerate() {
+                // In another boot more may be there than could be told of.
+                let may_be = *state == State::Written || (*state == State::Nothing && !self.clean);
+                set(&mut plan.hash, piece, may_be);
             }
         }
         for &piece in &plan.doubtful {

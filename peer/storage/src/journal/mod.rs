@@ -7,12 +7,15 @@
 //! claimed as synced only after those bytes and then the claim were brought to the disk. A sync that failed is never
 //! made good by a later one. A piece of which a part lies aside (see `aside`) is not claimed at all.
 //!
+//! Complete data has none; `seal` keeps what is known of that.
+//!
 //! It decides nothing about when to sync, and whose data it is says the marker, not this.
 
 mod file;
 mod ledger;
 mod proof;
 mod record;
+mod seal;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -23,6 +26,7 @@ pub use file::Journal;
 pub use proof::{Past, Proof};
 pub(crate) use record::Identity;
 use record::{BootId, Head, Moment};
+pub use seal::{FilesThen, Seals};
 
 use crate::aside::name_beside;
 use crate::files::{Role, Storage};

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::path::Path;
 
 use metainfo::Info;
 
@@ -15,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::check::{check_pieces, readable};
 use crate::error::StorageError;
 use crate::files::Storage;
-use crate::open::{Links, Purpose};
+use crate::open::{Links, Purpose, Root};
 
 /// The journal of an earlier run.
 #[derive(Debug)]
@@ -42,11 +43,8 @@ impl Storage {
         let (paths, head) = (Paths::of(info), self.journal_head(info));
         let mut wrong = None;
         for path in [&paths.now, &paths.old] {
-            match self.read_journal(path, &head) {
-                Ok(Some((ledger, changed))) => {
-                    let plan = self.plan(&ledger, changed);
-                    return (Some(Past { ledger, plan }), wrong);
-                }
+            match read_journal(self.root(), path, &head) {
+                Ok(Some((ledger, changed))) => return (Some(self.past_of(ledger, changed)), wrong),
                 Ok(None) => {}
                 Err(what) => {
                     wrong.get_or_insert_with(|| {
@@ -58,30 +56,10 @@ impl Storage {
         (None, wrong)
     }
 
-    fn read_journal(&self, path: &std::path::Path, head: &Head) -> Result<Option<(Ledger, Moment)>, String> {
-        let (file, metadata) = match self.root().file(path, Purpose::Read, Links::Refuse) {
-            Ok(opened) => opened,
-            Err(error) if error.io_kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("cannot be read: {error}")),
-        };
-        if metadata.len() > MAX_JOURNAL {
-            return Err("is too large to be one".to_owned());
-        }
-        let mut bytes = Vec::new();
-        // One that was begun and not written claims nothing.
-        let read = file.take(MAX_JOURNAL).read_to_end(&mut bytes);
-        read.map_err(|error| format!("cannot be read: {error}"))?;
-        let mut ledger = Ledger::new(head);
-        match decode(head, &bytes, |record| ledger.apply(&record)) {
-            Ok(_) => {
-                let identity = self.root().identity(path, Links::Refuse);
-                Ok(Some((ledger, identity.map_or(Moment::default(), |identity| identity.modified))))
-            }
-            Err(Useless::Damaged) if bytes.len() < HEAD => Err("is cut short".to_owned()),
-            Err(Useless::Damaged) => Err("is damaged".to_owned()),
-            Err(Useless::OtherTorrent) => Err("is of another torrent".to_owned()),
-            Err(Useless::OtherVersion) => Err("is from another version of shoal".to_owned()),
-        }
+    /// What these records say of the files as they are now.
+    pub(super) fn past_of(&self, ledger: Ledger, changed: Moment) -> Past {
+        let plan = self.plan(&ledger, changed);
+        Past { ledger, plan }
     }
 
     fn plan(&self, ledger: &Ledger, journal: Moment) -> Plan {
@@ -108,6 +86,10 @@ impl Storage {
 }
 
 impl Past {
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The pieces that it claims, synced ones first: what a checker hashes to find a false one.
     #[must_use]
     pub fn claims(&self) -> (Vec<u32>, Vec<u32>) {
@@ -182,6 +164,36 @@ impl Storage {
             left -= length;
         }
         Ok(())
+    }
+}
+
+/// The records in a file, added up, and when it was changed last; `None` if there is none. Or what is wrong with it.
+pub(super) fn read_journal(
+    root: &Root,
+    path: &Path,
+    head: &Head,
+) -> Result<Option<(Ledger, Moment)>, String> {
+    let (file, metadata) = match root.file(path, Purpose::Read, Links::Refuse) {
+        Ok(opened) => opened,
+        Err(error) if error.io_kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot be read: {error}")),
+    };
+    if metadata.len() > MAX_JOURNAL {
+        return Err("is too large to be one".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_JOURNAL).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let mut ledger = Ledger::new(head);
+    match decode(head, &bytes, |record| ledger.apply(&record)) {
+        Ok(_) => {
+            let identity = root.identity(path, Links::Refuse);
+            Ok(Some((ledger, identity.map_or(Moment::default(), |identity| identity.modified))))
+        }
+        Err(Useless::Damaged) if bytes.len() < HEAD => Err("is cut short".to_owned()),
+        Err(Useless::Damaged) => Err("is damaged".to_owned()),
+        Err(Useless::OtherTorrent) => Err("is of another torrent".to_owned()),
+        Err(Useless::OtherVersion) => Err("is from another version of shoal".to_owned()),
     }
 }
 

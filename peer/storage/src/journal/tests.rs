@@ -581,3 +581,60 @@ fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
     let (synced, unsynced) = storage.past(&sample.info).0.unwrap().claims();
     assert_eq!((synced, unsynced), ((0..36).collect(), vec![]));
 }
+
+/// All pieces by the seal of a sample that was found complete, and what was hashed.
+fn unsealed(sample: &Sample, seals: &Seals) -> Option<(usize, u64)> {
+    let storage = sample.storage();
+    let proof = seals
+        .past(&storage, &sample.info)?
+        .prove(&storage, &sample.info, 2, &Cancel::new(), &|_| {})
+        .unwrap();
+    Some((ones(&proof.pieces).len(), proof.hashed))
+}
+
+#[test]
+fn complete_data_that_was_sealed_is_not_hashed_until_a_file_is_another() {
+    let (sample, state) = (Sample::new(), tempdir().unwrap());
+    let storage = sample.storage();
+    storage.write(0, &[&sample.content]).unwrap();
+    let seals = Seals::open(&state.path().join("seals")).unwrap();
+    assert!(seals.past(&storage, &sample.info).is_none());
+    seals.save(&storage, &sample.info, &storage.files_now(), false).unwrap();
+    assert!(!seals.past(&storage, &sample.info).unwrap().is_synced());
+    assert_eq!(unsealed(&sample, &seals), Some((36, 0)));
+    seals.save(&storage, &sample.info, &storage.files_now(), true).unwrap();
+    assert!(seals.past(&storage, &sample.info).unwrap().is_synced());
+    assert_eq!(unsealed(&sample, &seals), Some((36, 0)));
+    let mut bytes = fs::read(sample.path("b")).unwrap();
+    bytes[9] ^= 1;
+    fs::write(sample.path("b"), bytes).unwrap();
+    let (right, hashed) = unsealed(&sample, &seals).unwrap();
+    assert!(right == 35 && hashed <= LENGTHS[1] as u64 + 2 * PIECE as u64, "{right} {hashed}");
+    seals.remove(&storage, &sample.info).unwrap();
+    assert!(seals.past(&storage, &sample.info).is_none());
+}
+
+#[test]
+fn h74_a_seal_that_is_cut_or_spoilt_is_none() {
+    let (sample, state) = (Sample::new(), tempdir().unwrap());
+    let storage = sample.storage();
+    storage.write(0, &[&sample.content]).unwrap();
+    let seals = Seals::open(state.path()).unwrap();
+    seals.save(&storage, &sample.info, &storage.files_now(), true).unwrap();
+    let path = fs::read_dir(state.path()).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(seals.past(&storage, &sample.info).is_none(), "cut at {length}");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert!(seals.past(&storage, &sample.info).is_some());
+}
+
+#[test]
+fn in_another_boot_a_seal_of_data_that_was_never_synced_proves_nothing() {
+    let records = [Record::Run(BOOT), known(), written(0..100), Record::Clean];
+    let planned = plan(&ledger(&records), OTHER_BOOT, AS_BEFORE(), 16_384);
+    assert_eq!((ones(&planned.proven).len(), ones(&planned.hash).len()), (0, 100));
+    assert_eq!(ones(&plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384).proven).len(), 100);
+}

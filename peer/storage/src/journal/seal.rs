@@ -1,0 +1,183 @@
+//! Seals: that the data of a torrent is complete, so that seeding it again starts at once.
+//!
+//! Purpose: complete data has no journal beside it, for nothing of ours stays beside finished data. Its files, as they
+//! were when they were found right, are kept in the user's state folder instead: one record a torrent and folder, in the
+//! form of a journal that has ended in order.
+//!
+//! Invariants: a seal proves only files that are exactly what they were, and in another boot only once they were synced.
+//! The number of seals is bounded: the oldest go.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+
+use metainfo::Info;
+use sha1::{Digest, Sha1};
+
+use super::ledger::Ledger;
+use super::proof::{Past, read_journal};
+use super::record::{BootId, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use crate::error::StorageError;
+use crate::files::{Role, Storage};
+use crate::open::{Links, Purpose, Root};
+
+/// Seals kept when a session starts. A torrent of a few files takes some hundred bytes.
+const MAX_SEALS: usize = 10_000;
+
+/// How the files of a torrent are at one moment.
+#[derive(Clone, Debug)]
+pub struct FilesThen(Vec<Option<Identity>>);
+
+/// The seals of a user.
+#[derive(Debug)]
+pub struct Seals {
+    root: Root,
+}
+
+impl Seals {
+    /// Those in this folder, which is made if it is missing, for this user alone. Removes the oldest of too many.
+    ///
+    /// # Errors
+    /// If it cannot be made or opened.
+    pub fn open(folder: &Path) -> Result<Self, StorageError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| StorageError::io("make the folder", folder, error))?;
+        let seals = Self { root: Root::open(folder, false)? };
+        if let Err(error) = prune(folder, MAX_SEALS) {
+            tracing::warn!("cannot remove old records of complete torrents: {error}");
+        }
+        Ok(seals)
+    }
+
+    /// What is known of this data. Whatever is wrong with a seal, there is none then.
+    #[must_use]
+    pub fn past(&self, storage: &Storage, info: &Info) -> Option<Past> {
+        let name = name(storage, info)?;
+        match read_journal(&self.root, &name, &storage.journal_head(info)) {
+            Ok(Some((ledger, changed))) if ledger.is_clean() => Some(storage.past_of(ledger, changed)),
+            Ok(_) => None,
+            Err(wrong) => {
+                tracing::info!("the record of a complete torrent {wrong}; the data is checked");
+                None
+            }
+        }
+    }
+
+    /// All pieces are right, and the files were so before that was looked at; `synced` says whether they are on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written: then the data will be hashed.
+    pub fn save(
+        &self,
+        storage: &Storage,
+        info: &Info,
+        then: &FilesThen,
+        synced: bool,
+    ) -> Result<(), StorageError> {
+        let Some(name) = name(storage, info) else { return Ok(()) };
+        let files: Vec<_> = (0..).zip(&then.0).filter_map(|(file, then)| Some((file, (*then)?))).collect();
+        let head = storage.journal_head(info);
+        let mut bytes = head.encode();
+        encode_run(BootId::now(), &mut bytes);
+        encode_files(&files, &mut bytes);
+        encode_pieces(Mark::Written, 0..head.pieces, &mut bytes);
+        if synced {
+            encode_pieces(Mark::Synced, 0..head.pieces, &mut bytes);
+        }
+        encode_clean(&mut bytes);
+        // Two processes may seed the same data.
+        let new = name.with_added_extension(std::process::id().to_string());
+        let failed = |error| StorageError::io("write", &self.root.path().join(&name), error);
+        let (file, _) = self.root.file(&new, Purpose::Create, Links::Refuse)?;
+        file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
+        self.root.rename(&new, &name)
+    }
+
+    /// Nothing is known of this data any more.
+    ///
+    /// # Errors
+    /// If the seal cannot be removed.
+    pub fn remove(&self, storage: &Storage, info: &Info) -> Result<(), StorageError> {
+        name(storage, info).map_or(Ok(()), |name| self.root.remove(&name))
+    }
+}
+
+impl Ledger {
+    fn is_sealed(&self) -> bool {
+        self.is_clean() && self.unsynced().is_empty()
+    }
+}
+
+impl Past {
+    /// Whether all that it claims is on the disk.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.ledger().is_sealed()
+    }
+}
+
+impl Storage {
+    /// How the files are now. Asked before they are looked into, so that a change meanwhile is noticed next time.
+    #[must_use]
+    pub fn files_now(&self) -> FilesThen {
+        FilesThen(self.identities())
+    }
+
+    /// Brings all files to the disk, whoever wrote them.
+    ///
+    /// # Errors
+    /// If one cannot be opened, or the disk fails.
+    pub fn sync_all(&self) -> Result<(), StorageError> {
+        for file in (0..self.file_count()).filter(|file| self.role(*file) == Role::Content) {
+            let (handle, _) = self.open_to_read(file)?;
+            handle.sync_data().map_err(|error| StorageError::io("sync", &self.full_path(file), error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of the seal of this torrent in this folder, by whatever path; `None` if the folder is gone.
+fn name(storage: &Storage, info: &Info) -> Option<PathBuf> {
+    let folder = storage.root().path().canonicalize().ok()?;
+    let digest = Sha1::digest(folder.as_os_str().as_encoded_bytes());
+    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("{}-{short}.seal", info.info_hash()).into())
+}
+
+/// Removes the oldest files until `most` are left.
+fn prune(folder: &Path, most: usize) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        // Nothing that another program may have put here.
+        if metadata.is_file() && entry.file_name().as_encoded_bytes().windows(5).any(|part| part == b".seal")
+        {
+            files.push((metadata.modified()?, entry.path()));
+        }
+    }
+    files.sort_unstable();
+    let many = files.len().saturating_sub(most);
+    files.into_iter().take(many).try_for_each(|(_, path)| std::fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_seals_the_oldest_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for (age, name) in ["new.seal", "old.seal", "older.seal.77", "mine.txt"].iter().enumerate() {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let long = std::time::Duration::from_secs(1000 * age as u64);
+            file.set_modified(std::time::SystemTime::now() - long).unwrap();
+        }
+        prune(folder.path(), 1).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["mine.txt", "new.seal"]);
+    }
+}
