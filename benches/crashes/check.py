@@ -2,8 +2,9 @@
 """Hashes what the journal of a download claims: check.py TORRENT DIR
 
 It shares no code with shoal: it reads the torrent, the journal and the data by itself. Prints one line of JSON:
-pieces, claimed, synced (of those), wrong (claimed and not right: there must be none), unclaimed (right, and not
-claimed: they are fetched twice). Ends with 1 if any claim is false.
+pieces, claimed, synced (of those), wrong (claimed and not right: there must be none), wrong_synced (of those: none
+after a power cut either), unclaimed (right, and not claimed: they are fetched twice). Ends with 1 if any claim is
+false.
 """
 import hashlib
 import json
@@ -92,6 +93,7 @@ def main():
         "claimed": sum(claim is not None for claim in state),
         "synced": sum(claim == "synced" for claim in state),
         "wrong": wrong,
+        "wrong_synced": [n for n in wrong if state[n] == "synced"],
         "unclaimed": sum(good and not claim for claim, good in zip(state, right)),
     }))
     return 1 if wrong else 0

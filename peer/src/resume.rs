@@ -3,8 +3,9 @@
 //! Purpose: `.NAME.HASH.shoal` stands beside a download from before its first byte until it is complete. Its presence
 //! means that the data there may be overwritten where it is wrong; its lock means that another process is at it.
 //!
-//! Invariant: data is hashed again at every start all the same, so nothing that a marker says is ever taken for a
-//! piece. One that is corrupt, newer or of another torrent counts as none.
+//! Invariant: nothing that a marker says is ever taken for a piece: that is for hashes, and for the journal beside it
+//! (`storage::Journal`), which is believed only with its marker. One that is corrupt, newer or of another torrent counts
+//! as none.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -74,6 +75,11 @@ impl Marker {
             return Ok(());
         }
         write(&mut &self.locked, info).map_err(|error| MarkerError::Io(self.path.clone(), error))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The download is complete, or was never begun: nothing there is partial. Another's marker in its place is left.

@@ -20,6 +20,7 @@ mod syncer;
 mod writer;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -163,6 +164,11 @@ impl DiskThreads {
     /// A piece is lost: its journal must not claim it when it is written again.
     pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, piece: u32) {
         self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), piece }]);
+    }
+
+    /// Brings a marker to the disk, without anybody waiting for it.
+    pub(crate) fn sync_marker(&self, path: PathBuf) {
+        self.syncer.push_all([SyncJob::Marker(path)]);
     }
 
     /// All of a torrent is there: that is known at the next start, and for good once it is synced, some time later.

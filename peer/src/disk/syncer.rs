@@ -7,6 +7,9 @@
 //! Invariant: what fails here fails its torrent, as a write that failed would.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,8 @@ const SYNC_AFTER: Duration = Duration::from_secs(5);
 /// Work for the thread.
 #[derive(Debug)]
 pub(super) enum SyncJob {
+    /// A download begins: after a power cut its marker must say whose the files are that it has made.
+    Marker(PathBuf),
     /// Pieces were written.
     Written(Arc<TorrentDisk>),
     /// All is there, and was when the files were so: once they are synced, that is known for good.
@@ -38,6 +43,11 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
     while queue.take_all(&mut jobs, waiting.values().map(|(due, _)| *due).min()) {
         for job in jobs.drain(..) {
             match job {
+                SyncJob::Marker(path) => {
+                    // Whoever has removed it meanwhile needs it no more.
+                    sync_marker(&path)
+                        .unwrap_or_else(|error| tracing::info!("cannot sync the marker: {error}"));
+                }
                 SyncJob::Written(disk) => {
                     let due = Instant::now() + SYNC_AFTER;
                     waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
@@ -65,6 +75,12 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
             }
         }
     }
+}
+
+/// By its path: a handle that waits here would hold its lock.
+fn sync_marker(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_data()?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A torrent whose time is yet to come.

@@ -154,6 +154,9 @@ pub(crate) async fn run(mut context: Context) {
         };
         let Prepared { storage, mut have, mut marker, journal, hashed, mut unsynced } = prepared;
         context.tell_started(&have, hashed);
+        if let Some(marker) = &marker {
+            context.shared.disk.sync_marker(marker.path().to_owned());
+        }
         loop {
             if std::mem::take(&mut context.rest_first) {
                 context.set_state(State::Paused);
