@@ -144,10 +144,13 @@ fn h70_a_file_that_was_cut_or_removed_between_two_runs_comes_again() {
     assert_eq!(hashed_after(|path| fs::remove_file(path).unwrap()), 0);
 }
 
+/// What is made of a journal's bytes.
+type Spoil = fn(Vec<u8>) -> Vec<u8>;
+
 #[test]
 fn h74_a_journal_that_cannot_be_used_is_told_and_all_is_hashed() {
     let source = source();
-    let spoils: [(&str, fn(Vec<u8>) -> Vec<u8>); 3] = [
+    let spoils: [(&str, Spoil); 3] = [
         ("is damaged", |mut bytes| {
             bytes[60] ^= 1;
             bytes

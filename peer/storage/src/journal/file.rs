@@ -132,7 +132,7 @@ impl Journal {
             inner.append(&bytes);
             inner.file.clone()
         };
-        if !file.is_some_and(|file| file.sync_data().is_ok()) {
+        if file.is_none_or(|file| file.sync_data().is_err()) {
             self.give_up(storage);
         }
         // It claims the piece too.
@@ -244,7 +244,7 @@ impl Journal {
             inner.append(&bytes);
             inner.file.clone()
         };
-        if !file.is_some_and(|file| file.sync_data().is_ok()) {
+        if file.is_none_or(|file| file.sync_data().is_err()) {
             self.give_up(storage);
         }
     }

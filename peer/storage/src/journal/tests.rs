@@ -154,12 +154,16 @@ fn known() -> Record {
     Record::Files(vec![(0, identity(10)), (1, identity(11))])
 }
 
+fn marked(mark: Mark, pieces: std::ops::Range<u32>) -> Record {
+    Record::Pieces(mark, vec![pieces])
+}
+
 fn written(pieces: std::ops::Range<u32>) -> Record {
-    Record::Pieces(Mark::Written, vec![pieces])
+    marked(Mark::Written, pieces)
 }
 
 fn synced(pieces: std::ops::Range<u32>) -> Record {
-    Record::Pieces(Mark::Synced, vec![pieces])
+    marked(Mark::Synced, pieces)
 }
 
 const BOOT: BootId = BootId([1; 16]);
@@ -264,7 +268,7 @@ fn a_file_that_was_changed_after_the_journal_was_is_hashed_wholly() {
 
 #[test]
 fn h69_what_a_failed_sync_left_in_doubt_is_claimed_only_when_it_was_written_again() {
-    let doubt = Record::Pieces(Mark::Doubtful, vec![0..40]);
+    let doubt = marked(Mark::Doubtful, 0..40);
     let records = [Record::Run(BOOT), known(), written(0..40), doubt.clone(), synced(0..40)];
     let planned = plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384);
     assert_eq!((ones(&planned.due), planned.doubtful.len()), (vec![], 40));
@@ -276,7 +280,7 @@ fn h69_what_a_failed_sync_left_in_doubt_is_claimed_only_when_it_was_written_agai
 
 #[test]
 fn a_piece_that_was_lost_is_not_claimed() {
-    let lost = Record::Pieces(Mark::Lost, vec![5..6]);
+    let lost = marked(Mark::Lost, 5..6);
     let records = [Record::Run(BOOT), known(), written(0..40), synced(0..40), lost.clone()];
     assert!(!plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384).due[5]);
     let records = [Record::Run(BOOT), known(), written(5..6), lost, synced(5..6)];
@@ -347,6 +351,10 @@ impl Sample {
     }
 }
 
+/// Something done to the files of a sample, and to a journal of these bytes.
+type Edit = fn(&Sample);
+type Spoil = fn(&Path, &[u8]);
+
 fn begin(sample: &Sample, storage: &Storage) -> Journal {
     Journal::begin(storage, &sample.info, |_| false, |_| false).unwrap()
 }
@@ -393,7 +401,7 @@ fn h73_a_download_that_was_killed_has_what_its_journal_says_and_no_more() {
 
 #[test]
 fn a_file_that_was_edited_replaced_cut_or_removed_is_hashed_wholly_and_believed_no_further() {
-    let edits: [(&str, fn(&Sample)); 5] = [
+    let edits: [(&str, Edit); 5] = [
         ("edited", |sample| {
             let path = sample.path("c");
             let mut bytes = fs::read(&path).unwrap();
@@ -475,7 +483,7 @@ fn where_a_sample_is_wrong_its_whole_file_is_hashed() {
 
 #[test]
 fn h74_a_journal_that_cannot_be_used_is_told_and_the_one_before_it_is_used() {
-    let spoil: [(&str, fn(&Path, &[u8])); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("is damaged", |path, bytes| {
             let mut bytes = bytes.to_vec();
             bytes[HEAD + 12] ^= 1;
