@@ -1,0 +1,5 @@
+//! [`fuzz::access`] under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::access::target(data));

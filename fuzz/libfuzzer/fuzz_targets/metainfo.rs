@@ -1,0 +1,5 @@
+//! [`fuzz::metainfo`] under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::metainfo::target(data));
