@@ -88,10 +88,12 @@ impl Pex {
             let left = MAX_PEX_ENTRIES.saturating_sub(dropped.len());
             dropped.extend(entries(&reader, key, length)?.take(left));
         }
-        Ok(Self {
-            added: added.into_iter().flatten().collect(),
-            dropped: dropped.into_iter().flatten().collect(),
-        })
+        let mut added: Vec<PexPeer> = added.into_iter().flatten().collect();
+        let mut dropped: Vec<SocketAddr> = dropped.into_iter().flatten().collect();
+        // An IPv4 address may be written as an IPv6 one, and is taken for what it is.
+        added.sort_by_key(|peer| peer.address.is_ipv6());
+        dropped.sort_by_key(SocketAddr::is_ipv6);
+        Ok(Self { added, dropped })
     }
 
     /// The payload: all four lists, empty ones too, as the BEP wants at least one and some clients expect each.
@@ -199,6 +201,19 @@ mod tests {
         let read =
             Pex::parse(b"d5:added12:\x01\x02\x03\x04\0\0\x05\x06\x07\x08\0\x017:added.f2:\x02\x10e").unwrap();
         assert_eq!(read.added, [peer("5.6.7.8:1", 0x10)]);
+    }
+
+    #[test]
+    fn an_ipv4_address_among_ipv6_ones_is_read_with_the_other_ipv4_ones() {
+        let payload =
+            b"d5:added6:\x01\x02\x03\x04\0\x016:added636:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x02\
+            \0\0\0\0\0\0\0\0\0\0\xff\xff\x05\x06\x07\x08\0\x038:added6.f2:\x10\x02e";
+        let read = Pex::parse(payload).unwrap();
+        assert_eq!(
+            read.added,
+            [peer("1.2.3.4:1", 0), peer("5.6.7.8:3", 0x02), peer("[2001:db8::1]:2", 0x10)]
+        );
+        assert_eq!(Pex::parse(&read.to_bytes()), Ok(read));
     }
 
     #[test]
