@@ -137,3 +137,20 @@ targets! {
     udp: 20_000, 2_000;
     wire: 10_000, 1_000;
 }
+
+#[test]
+fn the_stories_of_the_engine_reach_what_they_are_to_test() {
+    let (seeds, mut random) = (seeds("link"), Generator(2));
+    let mut stories: Vec<Vec<u8>> = (0..300).map(|_| mutate(&seeds, &mut random)).collect();
+    stories.extend((0..100).map(|_| (0..2000).map(|_| random.byte()).collect()));
+    let seen = stories
+        .iter()
+        .map(|story| fuzz::link::story(story))
+        .fold(fuzz::link::Seen::default(), fuzz::link::Seen::and);
+    let fuzz::link::Seen { good, bad, banned, closed, served, refused, compared } = seen;
+    println!("{seen:?}");
+    assert!(
+        [good, bad, banned, closed, served, refused, compared].iter().all(|&times| times >= 20),
+        "{seen:?}"
+    );
+}

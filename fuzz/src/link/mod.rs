@@ -8,6 +8,7 @@
 
 mod model;
 mod peers;
+mod seen;
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use peer_proto::candidates::Source;
 use peer_proto::{Bitfield, Limits, LinkId};
 
 use self::model::{HOSTS, Model, host};
+pub use self::seen::Seen;
 use crate::input::Input;
 
 /// Steps of one input: enough for links to idle, and few enough for thousands of inputs.
@@ -25,6 +27,11 @@ const MAX_TURNS: usize = 4_000;
 
 /// See the module.
 pub fn target(data: &[u8]) {
+    story(data);
+}
+
+/// The same, and says what happened.
+pub fn story(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let mut model = Model::new(&mut input);
     let mut is_over = false;
@@ -39,6 +46,7 @@ pub fn target(data: &[u8]) {
     } else {
         complete(&mut model);
     }
+    model.seen
 }
 
 /// One thing happens. Whether it was the end.

@@ -17,6 +17,7 @@ use peer_proto::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::seen::Seen;
 use crate::input::Input;
 
 /// Hosts that there are; those of odd numbers may send wrong blocks.
@@ -52,6 +53,7 @@ pub(super) struct Peer {
 
 /// See the module.
 pub(super) struct Model {
+    pub(super) seen: Seen,
     pub(super) torrent: Torrent,
     pub(super) geometry: Geometry,
     pub(super) now: Time,
@@ -120,6 +122,7 @@ impl Model {
         let pieces = usize::try_from(count).unwrap_or(0);
         let blocks = |piece| vec![RIGHT; usize::try_from(geometry.block_count(piece)).unwrap_or(0)];
         Self {
+            seen: Seen::default(),
             torrent: Torrent::new(config, now, ChaCha8Rng::seed_from_u64(7)),
             geometry,
             now,
@@ -301,6 +304,7 @@ impl Model {
         let mut actions = 0;
         while let Some(action) = self.torrent.poll_action() {
             actions += 1;
+            self.seen.count(&action);
             assert!(actions <= MAX_ACTIONS, "a flood of actions");
             match action {
                 Action::Dial(address) => {
