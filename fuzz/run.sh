@@ -26,7 +26,7 @@ for target; do
   log=$(mktemp)
   ended=0
   "libfuzzer/target/$(rustc -vV | sed -n 's/^host: //p')/release/$target" "${sources[@]}" -artifact_prefix="$artifacts/" \
-    -max_total_time="$seconds" -max_len=4096 -timeout=5 -print_final_stats=1 >"$log" 2>&1 || ended=$?
+    -max_total_time="$seconds" -max_len=4096 -timeout=60 -print_final_stats=1 >"$log" 2>&1 || ended=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
   took=$(sed -n 's/^Done .* in \([0-9]*\) second.*/\1/p' "$log")

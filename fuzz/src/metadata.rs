@@ -232,7 +232,7 @@ impl Fetch {
                     assert!(self.dials.len() <= MAX_DIALS);
                 }
                 Action::Send(id, _) => {
-                    assert!(self.links.contains_key(&id), "{id:?} is gone and is written to")
+                    assert!(self.links.contains_key(&id), "{id:?} is gone and is written to");
                 }
                 Action::Close(id, _) => assert!(self.links.remove(&id).is_some(), "{id:?} is closed twice"),
                 Action::Banned(ip) => assert!(!is_honest(ip), "{ip} sent nothing wrong"),

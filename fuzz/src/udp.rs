@@ -176,13 +176,13 @@ fn conversation(input: &mut Input<'_>) {
             }
             Step::Wait(until) => {
                 assert!(until > now);
-                if input.is_empty() || input.byte() % 4 == 0 {
+                if input.is_empty() || input.byte().is_multiple_of(4) {
                     now = until;
                     continue;
                 }
                 let length = input.below(64);
                 let mut packet = input.take(length).to_vec();
-                if input.byte() % 8 != 0
+                if !input.byte().is_multiple_of(8)
                     && let Some(place) = packet.get_mut(4..8)
                 {
                     place.copy_from_slice(&last.0.to_be_bytes());

@@ -101,7 +101,7 @@ fn within(geometry: Option<Geometry>, message: &Message) {
     let count = geometry.map_or(0, |geometry| geometry.piece_count());
     match message {
         Message::Have(piece) | Message::Suggest(piece) | Message::AllowedFast(piece) => {
-            assert!(*piece < count)
+            assert!(*piece < count);
         }
         Message::Bitfield(bytes) => {
             peer_proto::Bitfield::from_bytes(count, bytes).expect("a bitfield is of the torrent's size");

@@ -20,7 +20,7 @@ impl Generator {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+        usize::try_from(self.next() % (end.max(1) as u64)).expect("it was one")
     }
 
     fn byte(&mut self) -> u8 {
@@ -69,9 +69,9 @@ fn mutate(seeds: &[Vec<u8>], random: &mut Generator) -> Vec<u8> {
 /// The files of a folder, by their names.
 fn files(folder: &Path) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder is read").path()).collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    paths.iter().map(|path| std::fs::read(path).expect("a seed is read")).collect()
 }
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {

@@ -83,7 +83,7 @@ fn step(model: &mut Model, input: &mut Input<'_>) -> bool {
     }
     model.drain();
     // Several things may happen before the driver asks what to do.
-    if input.byte() % 4 != 0 {
+    if !input.byte().is_multiple_of(4) {
         model.plan();
     }
     false

@@ -157,7 +157,7 @@ impl Model {
     }
 
     pub(super) fn wait(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     pub(super) fn wait_for_deadline(&mut self) {
@@ -196,7 +196,7 @@ impl Model {
                 self.torrent.handle_blocks_written(written);
             }
             2 => self.hash_a_piece(),
-            _ => self.give_digests(input.byte() % 8 != 0),
+            _ => self.give_digests(!input.byte().is_multiple_of(8)),
         }
     }
 
@@ -323,7 +323,7 @@ impl Model {
                     self.uploads.push((id, block));
                 }
                 Action::ForgetUploads(id) | Action::UnsentRoom(id, _) => {
-                    assert!(self.links.contains_key(&id))
+                    assert!(self.links.contains_key(&id));
                 }
                 Action::Close(id, _) => assert!(self.links.remove(&id).is_some(), "{id:?} is closed twice"),
                 Action::GotPiece(piece) => assert!(self.have.get(piece)),
