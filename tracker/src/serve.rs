@@ -121,7 +121,7 @@ impl Tracker {
         let workers: Vec<_> = self.http.listeners.into_iter().map(start).collect();
         let ended = async move {
             if !answers_http {
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             }
             let (threads, here): (Vec<_>, Vec<_>) = match has_threads {
                 true => (workers.into_iter().filter_map(on_a_thread).collect(), Vec::new()),
