@@ -324,7 +324,7 @@ fn what_a_tracker_cannot_be_told_is_named() {
         "short.key: a key is 32 hexadecimal digits and nothing else (openssl rand -hex 16 makes one)",
     );
     for (option, value, said) in [
-        ("--limit-announces", "50", "write a rate like 50/s, 3000/min or 10000/h, or none"),
+        ("--limit-announces", "50", "write a rate like 50/s, 3000/min or 36000/h, or none"),
         ("--limit-announces", "0/s", "a rate is from 1/min to 1000000/s, or none"),
         ("--limit-swarm-peers", "0", "it is from 1 to 256, or none"),
     ] {

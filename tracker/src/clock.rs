@@ -38,7 +38,8 @@ impl Clock {
         #[cfg(test)]
         let now = now + Duration::from_micros(self.moved.load(Ordering::Relaxed));
         if now.saturating_since(self.lately()) > LATE {
-            self.lately.store(now.as_micros(), Ordering::Relaxed);
+            // Another thread may have written a later one since.
+            self.lately.fetch_max(now.as_micros(), Ordering::Relaxed);
         }
         now
     }

@@ -25,7 +25,8 @@ const NUMWANT: u32 = 50;
 const SEEDS: u32 = 7;
 /// As many swarms as a busy tracker has, far too many for the processor's caches.
 const SWARMS: u32 = 100_000;
-/// As many swarms as the default ceiling holds of one peer each, by half.
+/// As many swarms of one peer each as the default ceiling holds beside connections and the program, by somewhat more
+/// than half.
 const MANY: u32 = 1_000_000;
 /// Peers in each.
 const SMALL: u32 = 10;

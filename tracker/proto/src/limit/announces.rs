@@ -13,8 +13,8 @@
 //! 131,072 a row: at the default rate and 150,000 announces a second fewer than one in a thousand innocents is refused;
 //! at a million, one in forty. Which innocents nobody can choose, because nobody knows the key.
 //!
-//! Threads share the table without locks. Two that write to a cell at the same moment may lose one of the two announces;
-//! nothing else can go wrong.
+//! Threads share the table without locks. Two that count at the same moment may count one announce for both; a cell never
+//! goes back.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -54,7 +54,7 @@ pub struct AnnounceRate {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RateError {
     /// It has another form.
-    #[error("write a rate like 50/s, 3000/min or 10000/h")]
+    #[error("write a rate like 50/s, 3000/min or 36000/h")]
     Form,
     /// It is less than one a minute, or more than [`AnnounceRate`] can hold.
     #[error("a rate is from 1/min to 1000000/s")]
@@ -77,7 +77,7 @@ impl AnnounceRate {
 impl FromStr for AnnounceRate {
     type Err = RateError;
 
-    /// Reads `50/s`, `3000/min` or `10000/h`.
+    /// Reads `50/s`, `3000/min` or `36000/h`. A rate an hour is held to whole announces a minute, rounded down.
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (number, unit) = text.trim().split_once('/').ok_or(RateError::Form)?;
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -128,9 +128,7 @@ impl Bucket<'_> {
     fn take(&self) {
         for cell in self.cells {
             // A cell that others keep emptier stays as it is.
-            if cell.load(Ordering::Relaxed) < self.full_at {
-                cell.store(self.full_at, Ordering::Relaxed);
-            }
+            cell.fetch_max(self.full_at, Ordering::Relaxed);
         }
     }
 }

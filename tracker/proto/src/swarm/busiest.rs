@@ -47,14 +47,16 @@ pub(super) struct Busiest {
 }
 
 impl Busiest {
-    /// Looks at a swarm of this round.
+    /// Looks at a swarm of this round. One can come twice, moved by the end of another to a place that is looked at yet.
     pub(super) fn see(&mut self, info_hash: &InfoHash, peers: usize) {
         let full = self.round.len() >= MAX_BUSIEST;
         if peers == 0 || (full && self.round.last().is_some_and(|least| peers <= least.peers)) {
             return;
         }
-        if full {
-            self.round.pop();
+        match self.round.iter().position(|seen| seen.info_hash == *info_hash) {
+            Some(before) => drop(self.round.remove(before)),
+            None if full => drop(self.round.pop()),
+            None => {}
         }
         let at = self.round.partition_point(|seen| seen.peers >= peers);
         self.round.insert(at, Seen { peers, info_hash: *info_hash });
@@ -169,6 +171,19 @@ mod tests {
         store.expire(Time::ZERO, 100);
         assert_eq!((store.swarm_count(), store.evicted()), (0, Evicted::default()));
         assert!(store.busiest().is_empty());
+    }
+
+    #[test]
+    fn a_swarm_that_comes_twice_in_a_round_has_one_place_and_its_last_number() {
+        let mut busiest = Busiest::default();
+        for n in 0..20 {
+            busiest.see(&hash(n), 10);
+        }
+        busiest.see(&hash(7), 30);
+        busiest.see(&hash(7), 20);
+        let seen: Vec<_> = busiest.round.iter().map(|seen| (seen.info_hash, seen.peers)).collect();
+        let others = (0..20).filter(|&n| n != 7).map(|n| (hash(n), 10));
+        assert_eq!(seen, [(hash(7), 20)].into_iter().chain(others).collect::<Vec<_>>());
     }
 
     proptest! {

@@ -136,11 +136,11 @@ impl<const L: usize> Neighbourhood<L> {
         self.bounds.narrow
     }
 
-    /// Looks at a peer of the swarm.
-    pub(super) fn look(&mut self, at: usize, entry: &Entry<L>) {
+    /// Looks at a peer of the swarm. One that may have any number of neighbours is nobody's, whatever its prefix.
+    pub(super) fn look(&mut self, key: &Keyed, at: usize, entry: &Entry<L>) {
         let Bounds { narrow_bytes, wide_bytes, .. } = self.bounds;
         let is_near = |bytes: usize| entry.compact.get(..bytes) == self.newcomer.compact.get(..bytes);
-        if !is_near(wide_bytes) {
+        if !is_near(wide_bytes) || key.bounds(&entry.compact).is_none() {
             return;
         }
         let age = Tick::since(self.newcomer.heard, entry.heard);

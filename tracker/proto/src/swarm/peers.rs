@@ -116,9 +116,9 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         let mut near = key.neighbourhood(newcomer).filter(|near| self.len() >= near.least())?;
         match self {
             Self::Indexed(peers) => {
-                peers.for_each_under(key, &newcomer.compact, |at, entry| near.look(at, entry));
+                peers.for_each_under(key, &newcomer.compact, |at, entry| near.look(key, at, entry));
             }
-            _ => self.entries().iter().enumerate().for_each(|(at, entry)| near.look(at, entry)),
+            _ => self.entries().iter().enumerate().for_each(|(at, entry)| near.look(key, at, entry)),
         }
         near.victim()
     }

@@ -30,7 +30,7 @@ impl Bench {
     }
 
     fn with(per_address: u16, limits: Limits) -> Self {
-        let exempt = Exempt::new(Networks::parse(b"10.0.0.0/8").unwrap());
+        let exempt = Exempt::new(Networks::parse(b"10.0.0.0/8\n198.51.100.128/25").unwrap());
         Self {
             store: store(limits).with_crowding(Some(Crowding::new(per_address, exempt))),
             rng: ChaCha8Rng::seed_from_u64(3),
@@ -140,6 +140,24 @@ fn this_machine_and_trusted_networks_have_as_many_as_they_like() {
     (1..=300).for_each(|port| drop(bench.announce(v4(10, 0, 0, 1, port))));
     assert_eq!(bench.store.peer_count(), 600);
     bench.store.check();
+}
+
+#[test]
+fn whoever_may_have_any_number_of_neighbours_takes_nobody_elses_place_in_a_network_that_is_trusted_in_part() {
+    // With so few others the peers are scanned, with so many they have an index.
+    for others in [0, 500] {
+        let mut bench = Bench::new(1);
+        (0..others).for_each(|n| drop(bench.announce(elsewhere(n))));
+        (1..=6).for_each(|port| drop(bench.announce(v4(198, 51, 100, 200, port))));
+        (1..=5).for_each(|d| drop(bench.announce(v4(198, 51, 100, d, 1))));
+        let left: Vec<_> =
+            bench.peers().into_iter().filter(|peer| !peer.ip().to_string().starts_with("100.")).collect();
+        let trusted = (1..=6).map(|port| v4(198, 51, 100, 200, port));
+        // Four may be there, and the first of five had to go.
+        let expected: Vec<_> = (2..=5).map(|d| v4(198, 51, 100, d, 1)).chain(trusted).collect();
+        assert_eq!(left, expected, "{others}");
+        bench.store.check();
+    }
 }
 
 #[test]
