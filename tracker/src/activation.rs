@@ -33,19 +33,23 @@ impl GivenSockets {
         let mut passed = ListenFd::from_env();
         let mut given = Self::default();
         for number in 0..passed.len() {
-            if let Ok(Some(listener)) = passed.take_tcp_listener(number) {
+            let wrong = |reason| TrackerError::Given { number: number + 1, reason };
+            let takes_both = if let Ok(Some(listener)) = passed.take_tcp_listener(number) {
+                let takes_both = takes_both_families(&SockRef::from(&listener));
                 given.http.push(listener);
+                takes_both
             } else if let Ok(Some(socket)) = passed.take_udp_socket(number) {
+                let takes_both = takes_both_families(&SockRef::from(&socket));
                 given.udp.push(socket);
+                takes_both
             } else {
-                return Err(TrackerError::Given { number: number + 1, reason: "is neither TCP nor UDP" });
-            }
-        }
-        for (number, socket) in given.sockets().enumerate() {
-            if takes_both_families(&socket) {
-                let reason = "takes IPv4 over IPv6, which would make two peers of one: \
-                              say BindIPv6Only=ipv6-only and name both addresses";
-                return Err(TrackerError::Given { number: number + 1, reason });
+                return Err(wrong("is neither TCP nor UDP"));
+            };
+            if takes_both {
+                return Err(wrong(
+                    "takes IPv4 over IPv6, which would make two peers of one: \
+                     say BindIPv6Only=ipv6-only and name both addresses",
+                ));
             }
         }
         Ok(given)
@@ -54,10 +58,6 @@ impl GivenSockets {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.http.is_empty() && self.udp.is_empty()
-    }
-
-    fn sockets(&self) -> impl Iterator<Item = SockRef<'_>> {
-        self.http.iter().map(SockRef::from).chain(self.udp.iter().map(SockRef::from))
     }
 }
 
