@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracker_proto::access::Refusal;
 use tracker_proto::address::{Asker, reachable};
 use tracker_proto::compact::{IPV4_LENGTH, IPV6_LENGTH};
-use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure};
+use tracker_proto::http::{AnnounceReply, AnnounceRequest, ScrapeRequest, encode_failure_into};
 use tracker_proto::swarm::{Announce, CompactPeers, Families, PeerSink};
 
 use crate::limits::TOO_OFTEN;
@@ -52,12 +52,13 @@ impl Answer {
             Err(error) => return self.failure(&error.to_string()),
         };
         if let Err(wait) = state.limits.admit(state.clock.lately(), sender.client) {
-            self.body = encode_failure(TOO_OFTEN, Some(wait));
+            encode_failure_into(TOO_OFTEN, Some(wait), &mut self.body);
             return Outcome::Limited;
         }
         // `ip=` and forwarding headers can name a victim: they are believed of those whom the operator trusts.
         let own = SocketAddr::new(state.gate.entered(sender.client, request.ip), request.port);
         if let Err(refusal) = state.gate.judge(own.ip(), sender.passkey, &request.info_hash) {
+            state.gate.count(refusal);
             return self.refused(refusal);
         }
         let announce = Announce {
@@ -78,6 +79,7 @@ impl Answer {
         };
         let announced = state.announce_into(&announce, Families::Both, &mut reachable);
         let Some(Announced { stats, wait }) = announced else {
+            state.gate.count(Refusal::Torrent);
             // It may be registered in a moment.
             return self.failed(Refusal::Torrent.reason(), None);
         };
@@ -115,7 +117,8 @@ impl Answer {
 
     /// Answers a request that is wrong.
     pub(crate) fn failure(&mut self, reason: &str) -> Outcome {
-        self.body = encode_failure(reason, None);
+        self.body.clear();
+        encode_failure_into(reason, None, &mut self.body);
         Outcome::Invalid
     }
 
@@ -125,7 +128,8 @@ impl Answer {
     }
 
     fn failed(&mut self, reason: &str, retry_in: Option<Duration>) -> Outcome {
-        self.body = encode_failure(reason, retry_in);
+        self.body.clear();
+        encode_failure_into(reason, retry_in, &mut self.body);
         Outcome::Refused
     }
 }

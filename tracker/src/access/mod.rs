@@ -108,7 +108,13 @@ impl Gate {
         claimed.filter(is_usable).filter(|_| self.config.trusted.contains(client)).unwrap_or(client)
     }
 
-    /// Judges an announce: the address to be entered, the passkey of the path, the swarm.
+    /// Counts a refusal that was not counted when it was judged, once a request.
+    pub(crate) fn count(&self, refusal: Refusal) {
+        self.refusals.count(refusal);
+    }
+
+    /// Judges an announce, or one swarm of a scrape: the address to be entered, the passkey of the path, the swarm. A
+    /// refusal is not counted: see [`Self::count`].
     pub(crate) fn judge(
         &self,
         entered: IpAddr,
@@ -119,11 +125,10 @@ impl Gate {
             return Ok(());
         }
         let rules = self.rules();
-        let judged = rules.judge_asker(entered, passkey).and_then(|()| rules.judge_swarm(info_hash));
-        self.refusals.note(judged)
+        rules.judge_asker(entered, passkey).and_then(|()| rules.judge_swarm(info_hash))
     }
 
-    /// Judges a scrape, and leaves those of its swarms that are served.
+    /// Judges a scrape, and leaves those of its swarms that are served. It is counted as refused, once, if some are not.
     pub(crate) fn judge_scrape(
         &self,
         from: IpAddr,
@@ -135,7 +140,11 @@ impl Gate {
         }
         let rules = self.rules();
         self.refusals.note(rules.judge_asker(from, passkey))?;
+        let asked = info_hashes.len();
         info_hashes.retain(|info_hash| rules.judge_swarm(info_hash).is_ok());
+        if info_hashes.len() < asked {
+            self.count(Refusal::Torrent);
+        }
         Ok(())
     }
 

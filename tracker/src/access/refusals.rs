@@ -22,13 +22,15 @@ pub(super) struct Refusals([AtomicU64; REASONS.len()]);
 impl Refusals {
     /// Counts it if it is one.
     pub(super) fn note<T>(&self, judged: Result<T, Refusal>) -> Result<T, Refusal> {
-        judged.inspect_err(|refusal| {
-            for (count, (reason, ..)) in self.0.iter().zip(REASONS) {
-                if reason == *refusal {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
+        judged.inspect_err(|&refusal| self.count(refusal))
+    }
+
+    pub(super) fn count(&self, refusal: Refusal) {
+        for (count, (reason, ..)) in self.0.iter().zip(REASONS) {
+            if reason == refusal {
+                count.fetch_add(1, Ordering::Relaxed);
             }
-        })
+        }
     }
 
     pub(super) fn counts(&self) -> [u64; REASONS.len()] {

@@ -155,14 +155,15 @@ fn who_is_refused_is_counted_by_why() {
     let gate = Gate::new(config).unwrap();
     let (passkey, other): (&[u8], &[u8]) = (b"0123456789abcdef", b"0123456789abcdeX");
     let (near, far) = (ip("192.0.2.1"), ip("203.0.113.1"));
-    assert!(gate.judge(near, Some(passkey), &HASH).is_err());
+    let swarms = || vec![HASH, InfoHash::new([1; 20])];
+    assert!(gate.judge_scrape(near, Some(passkey), &mut swarms()).is_err());
     for _ in 0..2 {
-        assert!(gate.judge(far, Some(passkey), &HASH).is_err());
+        gate.judge_scrape(far, Some(passkey), &mut swarms()).unwrap();
     }
-    assert!(gate.judge(far, None, &HASH).is_err());
-    assert!(gate.judge_scrape(far, Some(other), &mut vec![HASH]).is_err());
+    assert!(gate.judge_scrape(far, None, &mut swarms()).is_err());
+    assert!(gate.judge_scrape(far, Some(other), &mut swarms()).is_err());
     assert!(gate.client(ip("198.51.100.1"), [b"nobody".as_slice()].into_iter()).is_err());
-    assert!(gate.judge(far, Some(passkey), &InfoHash::new([1; 20])).is_ok());
+    gate.judge_scrape(far, Some(passkey), &mut vec![InfoHash::new([1; 20])]).unwrap();
     let counts: Vec<_> = REASONS.iter().map(|(_, reason, _)| *reason).zip(gate.refusals()).collect();
     let expected =
         [("network", 1), ("torrent", 2), ("no_passkey", 1), ("wrong_passkey", 1), ("forwarder", 1)];

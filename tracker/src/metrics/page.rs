@@ -84,7 +84,8 @@ impl Metrics {
         page.sample("shoal_tracker_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
         self.requests(&mut page);
         let name = "shoal_tracker_refusals_total";
-        page.metric(name, "counter", "Requests that the operator's rules do not allow, by why.");
+        let help = "Announces that the operator's rules do not allow, and scrapes of which they do not allow all, by why.";
+        page.metric(name, "counter", help);
         for ((_, reason, _), count) in REASONS.iter().zip(totals.refusals) {
             page.sample(name, &format!("reason=\"{reason}\""), count);
         }

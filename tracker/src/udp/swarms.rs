@@ -35,10 +35,16 @@ impl<'a> View<'a> {
 
     fn judge(&mut self, passkey: Option<&[u8]>, info_hash: &InfoHash) -> Result<(), Refusal> {
         let judged = self.state.gate.judge(self.from.to_canonical(), passkey, info_hash);
-        judged.map_err(|refusal| {
+        judged.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Counts the first refusal of a packet: a scrape can have many.
+    fn refused(&mut self, refusal: access::Refusal) -> Refusal {
+        if self.outcome != Outcome::Refused {
+            self.state.gate.count(refusal);
             self.outcome = Outcome::Refused;
-            Refusal(refusal.reason())
-        })
+        }
+        Refusal(refusal.reason())
     }
 }
 
@@ -78,8 +84,7 @@ impl Swarms for View<'_> {
             is_elsewhere: !own.ip().is_loopback(),
         };
         let Some(announced) = self.state.announce_into(announce, Families::Own, &mut peers) else {
-            self.outcome = Outcome::Refused;
-            return Err(Refusal(access::Refusal::Torrent.reason()));
+            return Err(self.refused(access::Refusal::Torrent));
         };
         self.wait = announced.wait.interval;
         Ok(announced.stats)
@@ -155,7 +160,7 @@ mod tests {
     use tracker_proto::udp::{self, TransactionId};
 
     use super::*;
-    use crate::TrackerConfig;
+    use crate::{Access, AccessConfig, TrackerConfig};
 
     /// What `asker` is given, after all `peers` have announced; he comes in on 192.168.1.2 or 2001:db8::2.
     fn given(peers: &[&str], asker: &str, advertise: Option<&str>) -> Vec<SocketAddr> {
@@ -228,6 +233,50 @@ mod tests {
         assert_eq!(&reply[8..], TOO_OFTEN.as_bytes());
         assert!(reply.len() < asked, "{} for {asked}", reply.len());
         assert_eq!(state.totals().peers, 1);
+    }
+
+    #[test]
+    fn a_packet_is_refused_once_however_many_swarms_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let denied = folder.path().join("denied");
+        std::fs::write(&denied, format!("{}\n{}", "01".repeat(20), "02".repeat(20))).unwrap();
+        let lists = AccessConfig { deny_hashes: Some(denied), ..AccessConfig::default() };
+        let state = State::new(TrackerConfig { lists, ..TrackerConfig::open() }).unwrap();
+        let [from, local] = ["203.0.113.5", "192.0.2.1"].map(|ip| ip.parse().unwrap());
+        let refused = || state.gate.refusals().iter().sum::<u64>();
+        let mut packet = View::new(&state, from, local);
+        for n in 1..=3 {
+            packet.scrape(InfoHash::new([n; 20]));
+        }
+        assert_eq!((packet.outcome, refused()), (Outcome::Refused, 1));
+        View::new(&state, from, local).scrape(InfoHash::new([3; 20]));
+        assert_eq!(refused(), 1);
+        View::new(&state, from, local).scrape(InfoHash::new([2; 20]));
+        assert_eq!(refused(), 2);
+    }
+
+    #[test]
+    fn an_announce_of_a_torrent_that_is_not_registered_is_counted_as_refused() {
+        let state =
+            State::new(TrackerConfig { access: Access::Registered, ..TrackerConfig::open() }).unwrap();
+        let address: SocketAddr = "203.0.113.5:1".parse().unwrap();
+        let announce = Announce {
+            info_hash: InfoHash::new([1; 20]),
+            address,
+            left: 1,
+            event: Event::Started,
+            numwant: None,
+        };
+        let mut packet = View::new(&state, address.ip(), "192.0.2.1".parse().unwrap());
+        packet.announce(&announce, UrlData::default(), &mut Vec::new()).unwrap_err();
+        let counts = crate::access::REASONS.iter().map(|(_, why, _)| *why).zip(state.gate.refusals());
+        assert!(counts.eq([
+            ("network", 0),
+            ("torrent", 1),
+            ("no_passkey", 0),
+            ("wrong_passkey", 0),
+            ("forwarder", 0)
+        ]));
     }
 
     #[test]

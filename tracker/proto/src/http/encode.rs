@@ -10,15 +10,21 @@ use crate::swarm::CompactPeers;
 /// A bencoded failure, which a tracker sends with status 200 (BEP 3), and how long to wait before trying again
 /// (BEP 31: whole minutes, rounded up; `Duration::MAX` means never).
 pub fn encode_failure(reason: &str, retry_in: Option<Duration>) -> Vec<u8> {
-    let mut out = vec![b'd'];
-    pair(&mut out, "failure reason", reason.as_bytes());
+    let mut out = Vec::new();
+    encode_failure_into(reason, retry_in, &mut out);
+    out
+}
+
+/// As [`encode_failure`], appended to `out`.
+pub fn encode_failure_into(reason: &str, retry_in: Option<Duration>, out: &mut Vec<u8>) {
+    out.push(b'd');
+    pair(out, "failure reason", reason.as_bytes());
     match retry_in {
-        Some(Duration::MAX) => pair(&mut out, "retry in", b"never"),
-        Some(wait) => number(&mut out, "retry in", wait.as_secs().div_ceil(60)),
+        Some(Duration::MAX) => pair(out, "retry in", b"never"),
+        Some(wait) => number(out, "retry in", wait.as_secs().div_ceil(60)),
         None => {}
     }
     out.push(b'e');
-    out
 }
 
 impl AnnounceReply {

@@ -12,7 +12,7 @@ mod redirect;
 mod scrape;
 
 pub use announce::{AnnounceReply, AnnounceRequest, Event};
-pub use encode::{decimal, encode_failure};
+pub use encode::{decimal, encode_failure, encode_failure_into};
 pub(crate) use parse::quotable;
 pub use parse::{Failure, ReplyError};
 pub use query::RequestError;
