@@ -7,8 +7,12 @@
 
 use crate::TrackerConfig;
 
-/// The program, its threads' stacks, the tables of the limits and what it reads packets into.
-const PROGRAM: usize = 24 << 20;
+/// The program and the tables of the limits.
+const PROGRAM: usize = 19 << 20;
+/// A thread that answers: its stack, and what the allocator keeps for it.
+const THREAD: usize = 1 << 20;
+/// What a thread that answers UDP reads packets into: 32 times 64 KiB.
+const PACKETS: usize = 2 << 20;
 /// What is on its way to a fleet's store and from it.
 const FLEET: usize = 12 << 20;
 /// A connection in the middle of its request: hyper's buffers, its task and its timers.
@@ -22,7 +26,12 @@ const LEAST: usize = 4;
 pub(crate) fn for_swarms(config: &TrackerConfig) -> usize {
     let connections = config.max_connections.saturating_mul(CONNECTION);
     let fleet = if config.store.is_some() { FLEET } else { 0 };
-    let left = [PROGRAM, connections, fleet].into_iter().fold(config.max_memory, usize::saturating_sub);
+    let for_udp = if config.udp.is_empty() { 0 } else { config.udp_workers };
+    let threads = config.http_workers.saturating_add(for_udp).saturating_mul(THREAD);
+    let packets = for_udp.saturating_mul(PACKETS);
+    let left = [PROGRAM, threads, packets, connections, fleet]
+        .into_iter()
+        .fold(config.max_memory, usize::saturating_sub);
     (left - left / HELD_PART).max(config.max_memory / LEAST)
 }
 
@@ -31,15 +40,30 @@ mod tests {
     use super::*;
 
     fn swarms(max_memory: usize, max_connections: usize) -> usize {
-        for_swarms(&TrackerConfig { max_memory, max_connections, ..TrackerConfig::open() })
+        for_swarms(&TrackerConfig { max_memory, max_connections, ..with_workers(2, 1) })
+    }
+
+    fn with_workers(http_workers: usize, udp_workers: usize) -> TrackerConfig {
+        TrackerConfig { http_workers, udp_workers, ..TrackerConfig::open() }
     }
 
     #[test]
     fn swarms_get_what_connections_and_the_program_leave() {
         let all = 1 << 30;
-        assert_eq!(swarms(all, 0), (all - PROGRAM) / 8 * 7);
+        assert_eq!(swarms(all, 0), (all - PROGRAM - 3 * THREAD - PACKETS) / 8 * 7);
         let more = swarms(all, 0) - swarms(all, 10_000);
         assert!(more.abs_diff(10_000 * CONNECTION / 8 * 7) < 10, "{more}");
+    }
+
+    #[test]
+    fn every_thread_takes_of_what_swarms_get_and_one_for_udp_takes_more() {
+        let [two, more_http, more_udp] =
+            [(2, 1), (10, 1), (2, 9)].map(|(http, udp)| for_swarms(&with_workers(http, udp)));
+        assert_eq!(two >> 20, 157);
+        assert_eq!([two - more_http, two - more_udp], [8 * THREAD / 8 * 7, 8 * (THREAD + PACKETS) / 8 * 7]);
+        let without_udp = TrackerConfig { udp: Vec::new(), ..with_workers(2, 9) };
+        assert_eq!(for_swarms(&without_udp) - two, (THREAD + PACKETS) / 8 * 7);
+        assert_eq!(for_swarms(&with_workers(usize::MAX, usize::MAX)), 64 << 20);
     }
 
     #[test]

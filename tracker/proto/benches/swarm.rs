@@ -25,8 +25,7 @@ const NUMWANT: u32 = 50;
 const SEEDS: u32 = 7;
 /// As many swarms as a busy tracker has, far too many for the processor's caches.
 const SWARMS: u32 = 100_000;
-/// As many swarms of one peer each as the default ceiling holds beside connections and the program, by somewhat more
-/// than half.
+/// Four in five of the swarms of one peer each that a tracker holds by default, beside its connections and the program.
 const MANY: u32 = 1_000_000;
 /// Peers in each.
 const SMALL: u32 = 10;
