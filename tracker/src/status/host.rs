@@ -1,8 +1,8 @@
 //! By which names the status page is answered.
 //!
 //! A stranger's web page can let its own name lead to an address that only the operator's browser reaches, and then read
-//! what is there as if it were its own (DNS rebinding). Its name is one with a dot. So an address is right, and a name
-//! without a dot, as a machine has in its own network; what is called `localhost` is resolved by the browser itself.
+//! what is there as if it were its own (DNS rebinding). So only an address is right, which no page can make its own, and
+//! `localhost`, which the browser resolves itself; a name without a dot can be a stranger's too, as `ai` is somebody's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,15 +14,17 @@ pub(super) fn is_ours(headers: &HeaderMap) -> bool {
 }
 
 fn is_local(host: &str) -> bool {
+    let is_port = |rest: &str| {
+        let port = rest.strip_prefix(':').unwrap_or_default();
+        rest.is_empty() || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     if let Some(ipv6) = host.strip_prefix('[') {
-        return ipv6.split_once(']').is_some_and(|(address, port)| {
-            address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'))
-        });
+        return ipv6
+            .split_once(']')
+            .is_some_and(|(address, rest)| address.parse::<Ipv6Addr>().is_ok() && is_port(rest));
     }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    let is_address = name.parse::<Ipv4Addr>().is_ok();
-    let is_single = !name.is_empty() && !name.contains('.');
-    is_address || is_single || name.to_ascii_lowercase().ends_with(".localhost")
+    let (name, rest) = host.split_at(host.find(':').unwrap_or(host.len()));
+    (name.parse::<Ipv4Addr>().is_ok() || name.eq_ignore_ascii_case("localhost")) && is_port(rest)
 }
 
 #[cfg(test)]
@@ -32,16 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h82_addresses_and_names_without_a_dot_are_ours_and_those_of_others_are_not() {
-        for ours in [
-            "127.0.0.1:9969",
-            "[::1]:9969",
-            "[2001:db8::1]",
-            "192.0.2.7",
-            "localhost:9969",
-            "tracker1",
-            "a.localhost:80",
-        ] {
+    fn h82_addresses_and_localhost_are_ours_and_names_are_not() {
+        for ours in
+            ["127.0.0.1:9969", "[::1]:9969", "[2001:db8::1]", "192.0.2.7", "localhost:9969", "LocalHost"]
+        {
             assert!(is_local(ours), "{ours}");
         }
         for foreign in [
@@ -55,6 +51,15 @@ mod tests {
             "1.2.3",
             "localhost.evil.example",
             "com.",
+            "ai",
+            "tracker1:9969",
+            "a.localhost:80",
+            "[::1]:9:evil.example",
+            "[::1]:9969evil.example",
+            "[::1]:",
+            "127.0.0.1:80@evil.example",
+            "localhost:80@evil.example",
+            "localhost:evil.example",
         ] {
             assert!(!is_local(foreign), "{foreign}");
         }
