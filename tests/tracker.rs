@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use shoal::Exit;
@@ -232,18 +233,27 @@ fn ask_over_udp(announce: &str, connection: [u8; 8], action: u8, body: &[u8]) ->
 #[test]
 fn trackers_of_a_fleet_that_share_a_key_accept_each_others_connection_ids() {
     let folder = tempdir().unwrap();
-    std::fs::write(folder.path().join("fleet.key"), "000102030405060708090a0b0c0d0e0f\n").unwrap();
+    let file = folder.path().join("fleet.key");
+    std::fs::write(&file, "000102030405060708090a0b0c0d0e0f\n").unwrap();
+    let allow = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
     let arguments = ["tracker", "--udp", "127.0.0.1:0", "--udp-key", "fleet.key"];
-    let (mut one, mut other) = (start(folder.path(), &arguments), start(folder.path(), &arguments));
-    let (one_url, other_url) = (one.line(), other.line());
+    allow(0o640);
+    let mut one = start(folder.path(), &arguments);
+    let one_url = one.line();
+    allow(0o644);
+    let mut other = start(folder.path(), &arguments);
+    let other_url = other.line();
     let magic = 0x417_2710_1980_u64.to_be_bytes();
     let (action, id) = ask_over_udp(&one_url, magic, 0, b"");
     assert_eq!(action, 0, "a connection id");
     let (action, numbers) = ask_over_udp(&other_url, id.try_into().unwrap(), 2, &[7; 20]);
     assert_eq!((action, numbers), (2, vec![0; 12]), "a scrape is answered by the other");
-    for tracker in [one, other] {
+    for (tracker, warns) in [(one, false), (other, true)] {
         tracker.signal("TERM");
-        assert_eq!(tracker.end().0.code(), Some(0));
+        let (status, said) = tracker.end();
+        assert_eq!(status.code(), Some(0));
+        let warned = said.iter().any(|line| line.contains("others may read fleet.key"));
+        assert_eq!(warned, warns, "{said:?}");
     }
 }
 

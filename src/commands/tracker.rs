@@ -44,7 +44,7 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     }
     // Before there is another thread: it takes them out of the environment.
     let given = GivenSockets::from_service_manager().map_err(|error| anyhow!("{error}"))?;
-    let config = config(args, given.is_empty(), &context.cwd)?;
+    let config = config(args, given.is_empty(), context)?;
     block_on(async {
         let tracker = Tracker::bind_with(config, given).await.map_err(|error| anyhow!("{error}"))?;
         let (http, udp) = (tracker.local_addrs().to_vec(), tracker.local_udp_addrs());
@@ -84,7 +84,8 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
     })
 }
 
-fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConfig> {
+fn config(args: TrackerArgs, by_default: bool, context: &Context<'_>) -> Result<TrackerConfig> {
+    let cwd = &context.cwd;
     let mut config = TrackerConfig::open();
     // Whoever names an address or gives a socket means that one and no other.
     if !by_default || !args.http.is_empty() || !args.udp.is_empty() {
@@ -102,7 +103,7 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConf
     config.max_connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
     config.limit_announces = args.limits.limit_announces.0;
     config.limit_swarm_peers = args.limits.limit_swarm_peers.0;
-    config.connection_key = args.udp_key.map(|path| read_key(cwd, &path)).transpose()?;
+    config.connection_key = args.udp_key.map(|path| read_key(context, &path)).transpose()?;
     let access = args.access;
     let file = |path: Option<PathBuf>| path.map(|path| cwd.join(path));
     config.lists = AccessConfig {
@@ -117,14 +118,23 @@ fn config(args: TrackerArgs, by_default: bool, cwd: &Path) -> Result<TrackerConf
     Ok(config)
 }
 
-/// Reads the key that a fleet shares. The file is small: what is longer is none, and is not read to its end.
-fn read_key(cwd: &Path, path: &Path) -> Result<ConnectionKey> {
+/// Reads the key that a fleet shares, and warns where others may read it too. The file is
+/// small: what is longer is none, and is not read to its end.
+fn read_key(context: &Context<'_>, path: &Path) -> Result<ConnectionKey> {
     let name = display_safe(&path.to_string_lossy());
     let mut text = String::new();
-    let read =
-        File::open(cwd.join(path)).and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text));
-    read.map_err(|error| anyhow!("{name}: {}", reason(&error)))?;
-    text.parse().map_err(|error| failure(Exit::Usage, format!("{name}: {error}")))
+    let read = File::open(context.cwd.join(path)).and_then(|file| {
+        let is_secret = tracker::is_secret(&file)?;
+        file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
+        Ok(is_secret)
+    });
+    let is_secret = read.map_err(|error| anyhow!("{name}: {}", reason(&error)))?;
+    let key = text.parse().map_err(|error| failure(Exit::Usage, format!("{name}: {error}")))?;
+    if !is_secret {
+        let advice = "who has it can announce for any address: chmod o=";
+        context.screen.warn(&format!("others may read {name}; {advice} {name}"));
+    }
+    Ok(key)
 }
 
 /// Reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.

@@ -43,3 +43,4 @@ pub use error::TrackerError;
 pub use fleet::StoreUrl;
 pub use serve::Tracker;
 pub use state::{TrackerHandle, TrackerStats};
+pub use udp::is_secret;

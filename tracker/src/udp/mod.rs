@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 
 use tracker_proto::connection_id::ConnectionIds;
 
+pub use self::key::is_secret;
 use self::listen::Sockets;
 use self::worker::Worker;
 use crate::state::State;
