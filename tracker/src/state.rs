@@ -3,7 +3,8 @@
 //! The swarms are in several stores, each behind a lock of its own that is held for one announce and never across an
 //! await: threads meet at a lock only when they have the same store's swarms to look at.
 
-use std::io;
+mod survey;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -17,8 +18,7 @@ use tracker_proto::fleet::{COME_BACK, Outbox, Told};
 use tracker_proto::http::{Event, ScrapeReply, ScrapeStats};
 use tracker_proto::pace::Wait;
 use tracker_proto::swarm::{
-    Announce, BusySwarm, Families, HashKey, Hearsay, Learned, PeerSink, SnapshotCursor, SnapshotWriter,
-    SwarmRecord, SwarmStore, largest, shard_of,
+    Announce, Families, HashKey, Hearsay, Learned, PeerSink, SwarmRecord, SwarmStore, shard_of,
 };
 use tracker_proto::{Time, swarm};
 
@@ -28,7 +28,7 @@ use crate::fleet::Fleet;
 use crate::limits::{self, Limits};
 use crate::load::Load;
 use crate::memory;
-use crate::metrics::{Metrics, Totals};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::{Access, ListReport, TrackerConfig, TrackerError};
 
@@ -281,76 +281,6 @@ impl State {
         }
         let store = &mut lock(self.shard(&record.info_hash)).store;
         store.restore(self.now(), away, record)
-    }
-
-    /// Appends one block of a store to a snapshot; `None` when there is no such store, else whether it has more.
-    pub(crate) fn write_step(
-        &self,
-        store: usize,
-        cursor: &mut Option<SnapshotCursor>,
-        writer: &mut SnapshotWriter,
-        out: &mut Vec<u8>,
-    ) -> Option<bool> {
-        let store = &lock(self.shards.get(store)?).store;
-        Some(writer.step(store, cursor.get_or_insert_with(|| store.snapshot_cursor()), out))
-    }
-
-    /// Gives the blocks of a snapshot to `write`, which no store waits for.
-    pub(crate) fn write_swarms(
-        &self,
-        writer: &mut SnapshotWriter,
-        mut write: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut block = Vec::new();
-        for shard in &self.shards {
-            let mut cursor = lock(shard).store.snapshot_cursor();
-            loop {
-                block.clear();
-                let more = writer.step(&lock(shard).store, &mut cursor, &mut block);
-                write(&block)?;
-                if !more {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What the metrics tell of the swarms.
-    pub(crate) fn totals(&self) -> Totals {
-        let none = Totals {
-            limit: memory::for_swarms(&self.config),
-            stale_lists: self.gate.is_stale(),
-            snapshot_age: self.snapshot_age(),
-            refusals: self.gate.refusals(),
-            ..Totals::default()
-        };
-        let (mut oldest, mut dropped) = (None, 0);
-        let totals = self.shards.iter().fold(none, |sum, shard| {
-            let Shard { store, outbox, .. } = &*lock(shard);
-            if let Some(outbox) = outbox {
-                oldest = oldest.into_iter().chain(outbox.oldest()).min();
-                dropped += outbox.dropped();
-            }
-            let evicted = store.evicted();
-            Totals {
-                swarms: sum.swarms + store.swarm_count(),
-                peers: sum.peers + store.peer_count(),
-                ipv6: sum.ipv6 + store.ipv6_count(),
-                seeds: sum.seeds + store.seed_count(),
-                bytes: sum.bytes + store.bytes(),
-                evicted_swarms: sum.evicted_swarms + evicted.swarms,
-                evicted_peers: sum.evicted_peers + evicted.peers,
-                ..sum
-            }
-        });
-        let fleet = self.fleet.as_ref().map(|fleet| fleet.totals(self.now(), oldest, dropped));
-        Totals { fleet, ..totals }
-    }
-
-    /// The swarms with the most peers, the largest first. Each store is locked for a few dozen look-ups.
-    pub(crate) fn busiest(&self) -> Vec<BusySwarm> {
-        largest(self.shards.iter().flat_map(|shard| lock(shard).store.busiest()))
     }
 
     /// Forgets some of those who are silent, and looks how much there is to do. To be called every second.
