@@ -4,12 +4,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::tempdir;
 
 use crate::support::process::shoal;
+
+/// A program that has not said it by then does not.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A program whose stderr is a terminal.
 struct OnTerminal {
@@ -34,18 +39,35 @@ impl OnTerminal {
         Self { child, terminal: controller.into(), seen: String::new() }
     }
 
-    /// Reads until this has come, and the rest of what was drawn with it; or the program has left the terminal.
+    /// Reads until this has come, and the rest of what was drawn with it.
     fn read_until(&mut self, text: &str) {
-        let mut bytes = [0; 4096];
         // The last row of a drawing is cleared to its end.
         let has_come = |seen: &str| seen.rsplit_once(text).is_some_and(|(_, after)| after.contains("\x1b[K"));
+        let began = Instant::now();
         while !has_come(&self.seen) {
-            // A terminal that everybody has left is an error to read (EIO), not an end.
-            match self.terminal.read(&mut bytes) {
-                Ok(count @ 1..) => self.seen.push_str(&String::from_utf8_lossy(&bytes[..count])),
-                _ => break,
-            }
+            assert!(self.read(began), "the program has ended without {text:?}: {:?}", self.seen);
         }
+    }
+
+    /// Reads until the program has left the terminal.
+    fn read_to_end(&mut self) {
+        let began = Instant::now();
+        while self.read(began) {}
+    }
+
+    /// Reads once; false when there is nothing to come.
+    fn read(&mut self, began: Instant) -> bool {
+        let left = DEADLINE.saturating_sub(began.elapsed());
+        let ready =
+            poll(&mut [PollFd::new(&self.terminal, PollFlags::IN)], Some(&Timespec::try_from(left).unwrap()));
+        assert_ne!(ready.unwrap(), 0, "nothing more has come: {:?}", self.seen);
+        let mut bytes = [0; 4096];
+        // A terminal that everybody has left is an error to read (EIO), not an end.
+        match self.terminal.read(&mut bytes) {
+            Ok(count @ 1..) => self.seen.push_str(&String::from_utf8_lossy(&bytes[..count])),
+            _ => return false,
+        }
+        true
     }
 
     fn interrupt(&self) {
@@ -78,6 +100,6 @@ fn h81_a_second_ctrl_c_leaves_the_next_prompt_a_line_of_its_own() {
     download.read_until("Ctrl-C again ends it at once");
     download.interrupt();
     assert_eq!(download.child.wait().unwrap().code(), Some(130));
-    download.read_until("the end");
+    download.read_to_end();
     assert!(download.seen.ends_with("\r\n"), "{:?}", download.seen);
 }
