@@ -97,11 +97,7 @@ fn is_disk_trouble(error: &io::Error) -> bool {
 
 /// What the system says, without the number that means nothing to most people.
 pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
+    metainfo::without_os_error(&error.to_string()).to_owned()
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub use geometry::{BLOCK_LENGTH, Block, FileSpan, Geometry, MAX_PIECE_COUNT, MAX
 pub use hash::{InfoHash, PieceHash};
 pub use info::{FileAttributes, FileEntry, Info, InfoHashes, Layout, Pieces};
 pub use magnet::{MAX_MAGNET_BYTES, MAX_MAGNET_PEERS, MAX_SELECTED_FILES, Magnet, MagnetPeer};
-pub use path::{SafePath, display_safe};
+pub use path::{SafePath, display_safe, without_os_error};
 pub use percent::percent_encode;
 pub use piece_length::automatic_piece_length;
 pub use selection::Selection;

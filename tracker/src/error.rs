@@ -71,8 +71,7 @@ pub enum TrackerError {
 
 /// The system's words without the number of the error, which tells a user nothing.
 fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.as_str(), |(before, _)| before).to_owned()
+    metainfo::without_os_error(&error.to_string()).to_owned()
 }
 
 fn advice(error: &io::Error, option: &str) -> String {

@@ -24,3 +24,25 @@ pub fn display_safe(text: &str) -> String {
     }
     shown
 }
+
+/// What the system says of an error, without the number that tells most people nothing: of `No such file or directory (os
+/// error 2)`, as [`std::io::Error`] is shown, what stands before the bracket.
+#[must_use]
+pub fn without_os_error(text: &str) -> &str {
+    text.split_once(" (os error").map_or(text, |(words, _)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_shown_without_its_number() {
+        let error = std::io::Error::from_raw_os_error(2).to_string();
+        assert_ne!(without_os_error(&error), error);
+        for words in [without_os_error(&error), "no number", ""] {
+            assert!(!words.contains("os error"), "{words}");
+            assert_eq!(without_os_error(words), words);
+        }
+    }
+}

@@ -18,8 +18,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub(crate) use clean::{Platform, clean_element, exact_element, is_clean_element};
-pub use display::display_safe;
 pub(crate) use display::is_deceptive;
+pub use display::{display_safe, without_os_error};
 pub(crate) use unique::Names;
 
 /// The most elements of a path below the torrent's name, the file's own included: a hundred folders with that of

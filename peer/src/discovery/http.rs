@@ -168,9 +168,7 @@ fn network(error: reqwest::Error) -> FetchError {
     while let Some(inner) = reason.source() {
         reason = inner;
     }
-    // The number says nothing to most people.
-    let text = reason.to_string();
-    FetchError::Network(metainfo::display_safe(text.split(" (os error").next().unwrap_or_default()))
+    FetchError::Network(metainfo::display_safe(metainfo::without_os_error(&reason.to_string())))
 }
 
 /// Resolves names to public addresses only.

@@ -201,9 +201,7 @@ fn random_transaction() -> TransactionId {
 
 /// The system's words without the number of the error, which tells a user nothing.
 fn network(error: &std::io::Error) -> FetchError {
-    let text = error.to_string();
-    let text = text.split_once(" (os error").map_or(text.as_str(), |(before, _)| before);
-    FetchError::Network(metainfo::display_safe(text))
+    FetchError::Network(metainfo::display_safe(metainfo::without_os_error(&error.to_string())))
 }
 
 #[cfg(test)]

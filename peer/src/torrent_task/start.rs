@@ -308,7 +308,7 @@ fn in_use(info: &Info, error: MarkerError) -> Unprepared {
         MarkerError::Io(path, error) => {
             let folder = shown(path.parent().unwrap_or(&path));
             let error = error.to_string();
-            let reason = error.split(" (os error").next().unwrap_or_default();
+            let reason = metainfo::without_os_error(&error);
             failed(FailureKind::Disk, format!("cannot write in {folder}: {reason}"))
         }
     }

@@ -162,11 +162,7 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// The system's words without the number, which helps nobody.
 pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
+    metainfo::without_os_error(&error.to_string()).to_owned()
 }
 
 #[cfg(test)]
