@@ -80,6 +80,23 @@ fn ask_udp(socket: &UdpSocket, question: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_given_socket_that_takes_both_families_is_named_by_its_place_among_those_given() {
+    let folder = tempdir().unwrap();
+    let (both, http) = (UdpSocket::bind("[::]:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let script = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.current_dir(folder.path()).env("XDG_CONFIG_HOME", "/nonexistent");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_shoal"), "tracker"]);
+    command.stdin(Stdio::from(OwnedFd::from(both))).stdout(Stdio::from(OwnedFd::from(http)));
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("socket 1 of those"), "{said}");
+}
+
+#[test]
 fn a_restart_under_load_on_sockets_of_the_service_manager_keeps_few_waiting_and_forgets_nobody() {
     let folder = tempdir().unwrap();
     let manager = Manager {
