@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::swarm::Role;
 
-    const SLICES: fn() -> Slices = || Slices::for_lifetime(Duration::from_secs(200));
+    const SLICES: fn() -> Slices = || Slices::for_lifetime(Duration::from_secs(120));
     const HASH: InfoHash = InfoHash::new([1; 20]);
 
     fn place(port: u8) -> Compact {

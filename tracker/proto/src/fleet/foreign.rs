@@ -13,7 +13,7 @@ use crate::swarm::HashKey;
 const BITS: u64 = 1 << 23;
 /// Bits a peer.
 const PROBES: usize = 5;
-/// Peers live for two slices, of which they can see parts of three.
+/// Peers live for longer than a slice and not for two, so that they can see parts of three.
 const GENERATIONS: usize = 3;
 
 /// See the module.

@@ -1,7 +1,8 @@
 //! The time slices that peers are written to, and the names of swarms in the engine.
 //!
-//! A slice is half as long as a peer lives, so a little longer than the interval between its announces: whoever is alive has
-//! announced in this slice or in the one before, and these two are asked. What is older nobody asks for, and expires.
+//! A slice is five sixths of a peer's life, which is longer than the longest time that anybody is told to
+//! [wait](crate::pace::Wait) until he announces again: whoever comes back as he is told has announced in this slice or in the one
+//! before, and these two are asked. What is older nobody asks for, and expires.
 //!
 //! Slices are counted by the calendar: nodes have to agree on the time to a minute or so, and on the interval.
 
@@ -37,7 +38,8 @@ pub struct Key {
 impl Slices {
     /// For peers that live so long after they were heard.
     pub fn for_lifetime(lifetime: Duration) -> Self {
-        Self { seconds: (lifetime.as_secs() / 2).max(1) }
+        let seconds = u128::from(lifetime.as_secs()) * 5 / 6;
+        Self { seconds: u64::try_from(seconds).unwrap_or(u64::MAX).max(1) }
     }
 
     /// The slice of this moment, in seconds since 1970.
@@ -45,7 +47,7 @@ impl Slices {
         Slice(unix_seconds / self.seconds)
     }
 
-    /// The two slices in which whoever is alive now was heard, the older first.
+    /// The two slices in which whoever comes back in time was heard last, the older first.
     pub fn alive(self, unix_seconds: u64) -> [Slice; 2] {
         let Slice(now) = self.at(unix_seconds);
         [Slice(now.saturating_sub(1)), Slice(now)]
@@ -96,8 +98,12 @@ impl std::fmt::Display for Key {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::pace::{JITTER_PERCENT, Stretch, Wait};
+    use crate::swarm::Limits;
 
     const HOUR: Slices = Slices { seconds: 3600 };
 
@@ -128,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_announced_within_half_a_life_is_in_a_slice_that_is_asked_for() {
+    fn whoever_announced_within_five_sixths_of_a_life_is_in_a_slice_that_is_asked_for() {
         let slices = Slices::for_lifetime(Duration::from_secs(3660));
         for now in (10_000..20_000).step_by(7) {
             let alive = slices.alive(now);
-            assert!(alive.contains(&slices.at(now)) && alive.contains(&slices.at(now - 1830)));
-            assert!(!alive.contains(&slices.at(now - 3660)), "nobody is asked for who has expired");
+            assert!(alive.contains(&slices.at(now)) && alive.contains(&slices.at(now - 3050)));
+            assert!(!alive.contains(&slices.at(now - 6100)), "nobody is asked for who expired long ago");
         }
     }
 
@@ -167,6 +173,23 @@ mod tests {
             if let Some(key) = Key::parse(&bytes) {
                 prop_assert_eq!(key.to_string().into_bytes(), bytes);
             }
+        }
+
+        #[test]
+        fn whoever_waits_as_long_as_he_is_told_is_asked_for_all_the_time(
+            interval in 60_u64..60_000,
+            began in 100_000_u64..2_000_000_000,
+            seed: u64,
+        ) {
+            let interval = Duration::from_secs(interval);
+            let slices = Slices::for_lifetime(Limits::for_interval(interval).peer_lifetime);
+            let longest = Stretch::from_millionths(u32::MAX);
+            let wait = Wait::choose(interval, longest, &mut ChaCha8Rng::seed_from_u64(seed)).interval;
+            prop_assert!(slices.alive(began + wait.as_secs()).contains(&slices.at(began)));
+            // Not by the luck of one draw.
+            let most = longest.millionths() / 10_000 + 100;
+            let most = interval.as_secs() * u64::from(most) * u64::from(100 + JITTER_PERCENT) / 10_000;
+            prop_assert!(slices.alive(began + most).contains(&slices.at(began)));
         }
 
         #[test]
