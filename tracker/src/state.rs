@@ -226,7 +226,8 @@ impl State {
         let Shard { store, rng, outbox } = &mut *lock(self.shard(&announce.info_hash));
         let now = self.now();
         let stats = store.announce_into(now, rng, announce, families, out);
-        let asked = outbox.as_mut().is_some_and(|outbox| outbox.tell(now, announce, &stats));
+        let asked =
+            outbox.as_mut().is_some_and(|outbox| outbox.tell(now, announce, &stats, store.replaced()));
         let wait = Wait::choose(self.config.interval, self.load.stretch(), rng);
         let answers = || self.fleet.as_ref().is_some_and(Fleet::is_up);
         // The fleet will have answered by then.

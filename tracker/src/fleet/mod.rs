@@ -103,7 +103,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use metainfo::InfoHash;
-    use tracker_proto::fleet::COME_BACK;
+    use tracker_proto::fleet::{COME_BACK, News};
     use tracker_proto::http::Event;
     use tracker_proto::swarm::{Announce, Families};
 
@@ -140,6 +140,29 @@ mod tests {
         assert!(told.len() <= QUEUE + 64, "{}", told.len());
         assert_eq!(state.totals().fleet.unwrap().dropped, totals.dropped);
         assert_eq!(state.totals().fleet.unwrap().lag_millis, 0, "nothing waits any more");
+    }
+
+    #[test]
+    fn one_address_has_no_more_peers_in_the_store_than_in_memory() {
+        let state = state();
+        let mut there = std::collections::BTreeSet::new();
+        for port in 1..=1000 {
+            let address = ([192, 0, 2, 1], port).into();
+            let announce = Announce { address, ..announce(1, Event::None) };
+            // The second time it is known.
+            for _ in 0..2 {
+                state.announce_into(&announce, Families::Both, &mut Vec::new()).unwrap();
+            }
+        }
+        let mut told = Vec::new();
+        state.take_told(usize::MAX, &mut told);
+        for told in told {
+            match told.news {
+                News::Here(_) => there.insert(told.peer),
+                News::Left => there.remove(&told.peer),
+            };
+        }
+        assert_eq!((there.len(), state.totals().peers), (64, 64));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a node has to tell the engine and to ask of it, until somebody takes it there.
 //!
-//! Invariant: telling takes no memory but what was there from the start, and no longer when nobody takes anything: what there
-//! is no room for is left out and counted.
+//! Invariant: a queue never grows beyond the room that it has from the start, so telling is as quick and takes as little memory
+//! when nobody takes anything out of it: what there is no room for is left out and counted.
 
 use std::collections::VecDeque;
 
@@ -73,9 +73,22 @@ impl Outbox {
         Self { queue: VecDeque::with_capacity(capacity), capacity, asked, dropped: 0 }
     }
 
-    /// Takes in what an announce tells, in a swarm of which this is `known` now. Gives whether the engine will be asked about
-    /// the swarm, so that its peers are known soon.
-    pub fn tell(&mut self, now: Time, announce: &Announce, known: &ScrapeStats) -> bool {
+    /// Takes in what an announce tells, in a swarm of which this is `known` now, and that `replaced` went for the peer: it
+    /// leaves the engine too, or one address could have there what it cannot have here. Gives whether the engine will be asked
+    /// about the swarm, so that its peers are known soon.
+    pub fn tell(
+        &mut self,
+        now: Time,
+        announce: &Announce,
+        known: &ScrapeStats,
+        replaced: Option<Compact>,
+    ) -> bool {
+        if let Some(peer) = replaced
+            && self.queue.len() < self.capacity
+        {
+            let info_hash = announce.info_hash;
+            self.queue.push_back(Told { info_hash, peer, news: News::Left, ask: false, at: now });
+        }
         if self.queue.len() >= self.capacity {
             self.dropped += 1;
             return false;
@@ -152,10 +165,10 @@ mod tests {
     #[test]
     fn announces_are_told_in_their_order_with_what_the_peer_does() {
         let mut outbox = Outbox::new(10);
-        outbox.tell(at(1), &announce(1, 1, 5, Event::Started), &known(0, 1));
-        outbox.tell(at(2), &announce(1, 1, 5, Event::Paused), &known(0, 1));
-        outbox.tell(at(3), &announce(1, 1, 0, Event::Completed), &known(1, 0));
-        outbox.tell(at(4), &announce(1, 1, 0, Event::Stopped), &known(0, 0));
+        outbox.tell(at(1), &announce(1, 1, 5, Event::Started), &known(0, 1), None);
+        outbox.tell(at(2), &announce(1, 1, 5, Event::Paused), &known(0, 1), None);
+        outbox.tell(at(3), &announce(1, 1, 0, Event::Completed), &known(1, 0), None);
+        outbox.tell(at(4), &announce(1, 1, 0, Event::Stopped), &known(0, 0), None);
         assert_eq!(outbox.oldest(), Some(at(1)));
         let told = taken(&mut outbox);
         let news: Vec<_> = told.iter().map(|told| told.news).collect();
@@ -166,24 +179,37 @@ mod tests {
     }
 
     #[test]
+    fn whoever_went_for_a_neighbour_leaves_before_the_neighbour_comes() {
+        let mut outbox = Outbox::new(3);
+        let place = |port| Compact::V4([192, 0, 2, 1, 0, port]);
+        outbox.tell(at(0), &announce(1, 2, 1, Event::Started), &known(0, 1), Some(place(1)));
+        outbox.tell(at(0), &announce(1, 3, 1, Event::Started), &known(0, 1), Some(place(2)));
+        assert_eq!(outbox.dropped(), 1);
+        let told: Vec<_> = taken(&mut outbox).iter().map(|told| (told.peer, told.news)).collect();
+        let here = News::Here(Role::Downloader);
+        assert_eq!(told, [(place(1), News::Left), (place(2), here), (place(2), News::Left)]);
+    }
+
+    #[test]
     fn what_there_is_no_room_for_is_left_out_and_counted() {
         let mut outbox = Outbox::new(3);
         for port in 1..=5 {
-            outbox.tell(at(0), &announce(1, port, 1, Event::Started), &known(0, 1));
+            outbox.tell(at(0), &announce(1, port, 1, Event::Started), &known(0, 1), None);
         }
         assert_eq!(outbox.dropped(), 2);
         let mut told = Vec::new();
         outbox.take(2, &mut told);
         assert_eq!(told.len(), 2);
-        outbox.tell(at(0), &announce(1, 6, 1, Event::Started), &known(0, 1));
+        outbox.tell(at(0), &announce(1, 6, 1, Event::Started), &known(0, 1), None);
         assert_eq!((taken(&mut outbox).len(), outbox.dropped()), (2, 2));
     }
 
     #[test]
     fn a_thin_swarm_is_asked_about_once_in_a_while() {
         let mut outbox = Outbox::new(100);
-        let mut asks =
-            |second, swarm| outbox.tell(at(second), &announce(swarm, 1, 1, Event::Started), &known(0, 1));
+        let mut asks = |second, swarm| {
+            outbox.tell(at(second), &announce(swarm, 1, 1, Event::Started), &known(0, 1), None)
+        };
         assert!(asks(0, 1));
         assert!(asks(1, 2), "another");
         assert!(!asks(14, 1));
@@ -191,7 +217,7 @@ mod tests {
         assert!(!asks(29, 1));
         assert!(asks(30, 1));
         assert!(
-            !outbox.tell(at(90), &announce(1, 1, 1, Event::Stopped), &known(0, 1)),
+            !outbox.tell(at(90), &announce(1, 1, 1, Event::Stopped), &known(0, 1), None),
             "who leaves needs nobody"
         );
         assert_eq!(taken(&mut outbox).iter().filter(|told| told.ask).count(), 4);

@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use metainfo::InfoHash;
 
-use super::HashKey;
 use super::clock::Tick;
 use super::entry::Entry;
-use crate::compact::{IPV4_LENGTH, IPV6_LENGTH};
+use super::{HashKey, SwarmStore};
+use crate::compact::{Compact, IPV4_LENGTH, IPV6_LENGTH};
 use crate::limit::Exempt;
 
 /// Peers of a swarm at one IPv4 address when nothing else is said: behind a translator they share it.
@@ -160,6 +160,13 @@ impl<const L: usize> Neighbourhood<L> {
         } else {
             None
         }
+    }
+}
+
+impl SwarmStore {
+    /// Who went at the last announce because too many were near the newcomer (see [`Crowding`]).
+    pub fn replaced(&self) -> Option<Compact> {
+        self.replaced
     }
 }
 

@@ -125,6 +125,7 @@ pub struct SwarmStore {
     expiry: expiry::Cursor,
     busiest: busiest::Busiest,
     evicted: Evicted,
+    replaced: Option<Compact>,
 }
 
 /// What the store's books hold of a swarm.
@@ -181,6 +182,7 @@ impl SwarmStore {
             expiry: expiry::Cursor::default(),
             busiest: busiest::Busiest::default(),
             evicted: Evicted::default(),
+            replaced: None,
         }
     }
 
@@ -210,6 +212,7 @@ impl SwarmStore {
         out: &mut impl PeerSink,
     ) -> ScrapeStats {
         let now = self.clock.follow(now);
+        self.replaced = None;
         let address = Compact::of(announce.address);
         let tag = self.key.tag(&announce.info_hash);
         if announce.event == Event::Stopped {
@@ -219,11 +222,19 @@ impl SwarmStore {
         let at = at.unwrap_or_else(|| self.registry.insert(Swarm::new(announce.info_hash, tag, now)));
         let Some(swarm) = self.registry.get_mut(at) else { return ScrapeStats::default() };
         let (before, key, role) = (Measure::of(swarm), &self.key, announce.role());
-        let entered = match address {
-            Compact::V4(compact) => swarm.v4.enter(key, Entry { compact, heard: now }, role, limit, rng),
-            Compact::V6(compact) => swarm.v6.enter(key, Entry { compact, heard: now }, role, limit, rng),
+        let (own, was) = match address {
+            Compact::V4(compact) => {
+                let entered = swarm.v4.enter(key, Entry { compact, heard: now }, role, limit, rng);
+                self.replaced = entered.replaced.map(Compact::V4);
+                (entered.at, entered.was)
+            }
+            Compact::V6(compact) => {
+                let entered = swarm.v6.enter(key, Entry { compact, heard: now }, role, limit, rng);
+                self.replaced = entered.replaced.map(Compact::V6);
+                (entered.at, entered.was)
+            }
         };
-        if announce.event == Event::Completed && role == Role::Seed && entered.was != Some(Role::Seed) {
+        if announce.event == Event::Completed && role == Role::Seed && was != Some(Role::Seed) {
             swarm.completed = swarm.completed.saturating_add(1);
         }
         // A swarm that is busy all the time is not the last to go all the time anew.
@@ -235,20 +246,20 @@ impl SwarmStore {
         let wanted = granted_numwant(announce.numwant);
         match address {
             Compact::V4(_) => {
-                let given = swarm.give_v4(rng, role, Some(entered.at), wanted, out);
+                let given = swarm.give_v4(rng, role, Some(own), wanted, out);
                 if families == Families::Both {
                     swarm.give_v6(rng, role, None, wanted - given, out);
                 }
             }
             Compact::V6(_) => {
-                let given = swarm.give_v6(rng, role, Some(entered.at), wanted, out);
+                let given = swarm.give_v6(rng, role, Some(own), wanted, out);
                 if families == Families::Both {
                     swarm.give_v4(rng, role, None, wanted - given, out);
                 }
             }
         }
         let stats = swarm.stats();
-        let replaced = (before.len + usize::from(entered.was.is_none())).saturating_sub(swarm.len());
+        let replaced = (before.len + usize::from(was.is_none())).saturating_sub(swarm.len());
         self.evicted.peers += replaced as u64;
         self.account(at, before, untouched);
         stats

@@ -29,11 +29,12 @@ pub(super) enum Peers<const L: usize, const N: usize> {
     Indexed(Box<Indexed<L>>),
 }
 
-/// Where a peer that entered is, and what it was before.
+/// Where a peer that entered is, what it was before, and who near it went for it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entered {
+pub(super) struct Entered<const L: usize> {
     pub(super) at: usize,
     pub(super) was: Option<Role>,
+    pub(super) replaced: Option<[u8; L]>,
 }
 
 impl<const L: usize, const N: usize> Default for Peers<L, N> {
@@ -132,21 +133,23 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         role: Role,
         limit: usize,
         rng: &mut impl Rng,
-    ) -> Entered {
+    ) -> Entered<L> {
         if let Some(at) = self.find(key, &entry.compact) {
             let was = self.bounds().role(at);
             if let Some(known) = self.room_mut().get_mut(at) {
                 known.heard = entry.heard;
             }
-            return Entered { at: self.place(key, at, role), was: Some(was) };
+            return Entered { at: self.place(key, at, role), was: Some(was), replaced: None };
         }
+        let mut replaced = None;
         if let Some(at) = self.crowded_out(key, entry) {
+            replaced = self.entries().get(at).map(|entry| entry.compact);
             self.remove(key, at);
         }
         while self.len() >= limit.max(1) {
             self.evict(key, entry.heard, rng);
         }
-        Entered { at: self.add(key, entry, role), was: None }
+        Entered { at: self.add(key, entry, role), was: None, replaced }
     }
 
     /// Adds a peer that is not there, and says where it is.

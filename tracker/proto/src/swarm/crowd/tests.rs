@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::record::Swarm;
-use super::super::{Announce, Hearsay, Learned, Limits, MIN_MEMORY, Role, SwarmStore};
+use super::super::{Announce, Hearsay, Learned, Limits, MIN_MEMORY, Role};
 use super::*;
 use crate::Time;
 use crate::access::Networks;
@@ -214,6 +214,23 @@ fn who_takes_a_place_of_his_own_makes_no_swarm_go_from_a_full_store() {
         bench.announce(v4(192, 0, 2, 3, port));
     }
     assert_eq!((bench.store.evicted().swarms, bench.store.bytes()), before);
+}
+
+#[test]
+fn the_store_says_who_went_for_a_neighbour_until_the_next_announce() {
+    let mut bench = Bench::new(2);
+    for port in [1, 2] {
+        bench.announce(v4(192, 0, 2, 1, port));
+        assert_eq!(bench.store.replaced(), None);
+    }
+    bench.announce(v4(192, 0, 2, 1, 3));
+    assert_eq!(bench.store.replaced(), Some(Compact::of(v4(192, 0, 2, 1, 1))));
+    bench.announce(v4(192, 0, 2, 1, 3));
+    assert_eq!(bench.store.replaced(), None, "it is there already");
+    bench.announce(v4(192, 0, 2, 1, 4));
+    assert_eq!(bench.store.replaced(), Some(Compact::of(v4(192, 0, 2, 1, 2))));
+    bench.announce_to(SWARM, v4(192, 0, 2, 1, 4), Event::Stopped);
+    assert_eq!(bench.store.replaced(), None);
 }
 
 #[test]
