@@ -226,6 +226,34 @@ fn what_no_tracker_would_have_written_is_not_believed_and_stops_nothing() {
 }
 
 #[test]
+#[ignore = "needs a real Redis: apt-get install redis-server util-linux, and run with --ignored"]
+fn a_full_store_is_told_of_once_and_again_of_all_when_it_has_room() {
+    let folder = tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &[]);
+    let node = Node::start(folder.path(), &redis.url());
+    node.wait_for(UP, |up| up == 1.0);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    for port in 1..=5 {
+        node.announce(By::Http, leecher(port), Event::Started);
+        // Each is a batch.
+        node.wait_for("shoal_store_errors_total", |errors| errors >= f64::from(port));
+    }
+    assert_eq!((node.metric("shoal_store_written_total"), node.metric(UP)), (0.0, 1.0));
+    assert_eq!(redis.ask(&["DBSIZE"]), ["0"]);
+
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    // What is told now is taken, and after a while so is all that was not.
+    eventually("all are told again", || {
+        node.announce(By::Udp, leecher(6), Event::None);
+        let keys = redis.ask(&["KEYS", "*"]);
+        keys.iter().any(|key| redis.ask(&["HLEN", key]) == ["6"]).then_some(())
+    });
+    let told = node.end_with_words();
+    let refused: Vec<_> = told.iter().filter(|words| words.contains("refuses what it is told")).collect();
+    assert_eq!(refused.len(), 1, "{told:?}");
+}
+
+#[test]
 #[ignore = "needs a real Redis: apt-get install redis-server openssl util-linux, and run with --ignored"]
 fn a_store_over_tls_is_used_if_its_certificate_is_good() {
     let folder = tempdir().unwrap();

@@ -14,7 +14,7 @@ const THREAD: usize = 1 << 20;
 /// What a thread that answers UDP reads packets into: 32 times 64 KiB.
 const PACKETS: usize = 2 << 20;
 /// What is on its way to a fleet's store and from it.
-const FLEET: usize = 12 << 20;
+const FLEET: usize = 16 << 20;
 /// A connection in the middle of its request: hyper's buffers, its task and its timers.
 const CONNECTION: usize = 26 << 10;
 /// What the allocator holds and cannot give back, as a part of what swarms take: they grow and go in no order.

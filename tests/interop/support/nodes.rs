@@ -105,8 +105,15 @@ impl Node {
 
     /// Ends it in order.
     pub(crate) fn end(self) {
+        self.end_with_words();
+    }
+
+    /// Ends it in order; gives what it has said that was not waited for.
+    pub(crate) fn end_with_words(self) -> Vec<String> {
         self.process.signal("TERM");
-        assert_eq!(self.process.end().0.code(), Some(0));
+        let (status, words) = self.process.end();
+        assert_eq!(status.code(), Some(0));
+        words
     }
 
     /// Waits for something that it says.

@@ -16,11 +16,11 @@ use rand_chacha::ChaCha8Rng;
 use redis::RedisError;
 use tokio::sync::oneshot;
 use tracker_proto::Time;
-use tracker_proto::fleet::{Backoff, Batch, Command, Foreign, Key, Sighting, Told};
+use tracker_proto::fleet::{Backoff, Batch, Command, Foreign, Key, News, Sighting, Told};
 use tracker_proto::swarm::{HashKey, Hearsay, Learned};
 
 use super::again::Again;
-use super::engine::{self, Engine};
+use super::engine::{self, Answers, Engine};
 use super::{Fleet, NOTHING};
 use crate::state::State;
 
@@ -30,6 +30,10 @@ const TURN: Duration = Duration::from_millis(100);
 /// Announces taken to the engine a turn, so 25,000 a second: as many as 45 million peers send that announce every half hour.
 /// More in a flood would take the processor from those who announce.
 const MOST: usize = 2500;
+
+/// An engine that refused something has to take everything for so long until all is written again: one that is full, and has room now
+/// and then, is not told of everybody each time.
+const CALM: Duration = Duration::from_secs(10);
 
 /// How long the end of a tracker may wait for the engine.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -87,7 +91,10 @@ struct Round<'a> {
     /// Announces that had been left out when the writing of all began last.
     dropped: u64,
     shares_loopback: bool,
-    is_refused: bool,
+    /// When something was refused last that would be taken at another time; `None` once all is taken again.
+    refused_at: Option<Time>,
+    /// Whether it was told already that something was refused that will be for good.
+    is_odd: bool,
 }
 
 impl<'a> Round<'a> {
@@ -106,7 +113,8 @@ impl<'a> Round<'a> {
             again: Again::default(),
             dropped: 0,
             shares_loopback: fleet.url.is_on_this_machine(),
-            is_refused: false,
+            refused_at: None,
+            is_odd: false,
         }
     }
 
@@ -195,6 +203,9 @@ impl<'a> Round<'a> {
                 self.told.retain(|told| !told.peer.address().ip().is_loopback());
             }
             let Some(first) = self.told.iter().map(|told| told.at).min() else { return Ok(true) };
+            for told in self.told.iter().filter(|told| told.news != News::Left) {
+                self.foreign.announced(&told.info_hash, &told.peer);
+            }
             self.fleet.on_its_way_since.store(first.as_micros(), Ordering::Relaxed);
             let now = (self.state.now(), unix_seconds());
             self.batch = Some(Batch::of(&self.told, self.fleet.slices, now));
@@ -211,27 +222,41 @@ impl<'a> Round<'a> {
     }
 
     fn send(&mut self, batch: &Batch) -> Result<(), RedisError> {
-        self.ask(&batch.commands, None)?;
-        self.fleet.written.fetch_add(batch.peers(), Ordering::Relaxed);
+        let answers = self.ask(&batch.commands, None)?;
+        let taken = batch.peers().saturating_sub(answers.lost);
+        self.fleet.written.fetch_add(taken, Ordering::Relaxed);
+        let calm_since = |at: Time| self.state.now().saturating_since(at) >= CALM;
+        if taken > 0 && !answers.may_pass && self.refused_at.is_some_and(calm_since) {
+            tracing::info!("{} takes what it is told again", self.fleet.url);
+            self.refused_at = None;
+            self.again.begin();
+        }
         Ok(())
     }
 
     /// Does commands and enters whom it learns of; `spare` is as [`SwarmStore::learn`](tracker_proto::swarm::SwarmStore::learn)
     /// has it.
-    fn ask(&mut self, commands: &[Command], spare: Option<usize>) -> Result<(), RedisError> {
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        let answers = engine.send(commands)?;
-        self.fleet.errors.fetch_add(answers.refused, Ordering::Relaxed);
-        // Told once, and again only after a batch went well.
-        if let Some(refusal) = answers.refusal.as_ref().filter(|_| !self.is_refused) {
-            tracing::warn!("{} refuses what it is told: {refusal}", self.fleet.url);
+    fn ask(&mut self, commands: &[Command], spare: Option<usize>) -> Result<Answers, RedisError> {
+        if commands.is_empty() {
+            return Ok(Answers::default());
         }
-        self.is_refused = answers.refused > 0;
+        let Some(mut engine) = self.engine.take() else { return Ok(Answers::default()) };
         let unix_seconds = unix_seconds();
-        for (key, sighting) in answers.sightings {
-            self.learn(key, sighting, unix_seconds, spare);
+        let answers = engine.send(commands, |key, sighting| self.learn(key, sighting, unix_seconds, spare));
+        self.engine = Some(engine);
+        let answers = answers?;
+        self.fleet.errors.fetch_add(answers.refused, Ordering::Relaxed);
+        if let Some(refusal) = &answers.refusal {
+            let is_told = if answers.may_pass {
+                self.refused_at.replace(self.state.now()).is_some()
+            } else {
+                std::mem::replace(&mut self.is_odd, true)
+            };
+            if !is_told {
+                tracing::warn!("{} refuses what it is told: {refusal}", self.fleet.url);
+            }
         }
-        Ok(())
+        Ok(answers)
     }
 
     fn learn(&mut self, key: Key, sighting: Sighting, unix_seconds: u64, spare: Option<usize>) {
@@ -244,8 +269,11 @@ impl<'a> Round<'a> {
         let heard = self.fleet.slices.clamp(key.slice, sighting.heard);
         let age = Duration::from_secs(unix_seconds.saturating_sub(heard));
         let peer = Hearsay { info_hash: key.info_hash, address, role: sighting.role, age };
-        if self.state.learn(&peer, spare) == Learned::News {
-            self.foreign.add(&key.info_hash, &sighting.peer);
+        let learned = self.state.learn(&peer, spare);
+        if learned == Learned::News {
+            self.foreign.learn(&key.info_hash, &sighting.peer);
+        }
+        if matches!(learned, Learned::News | Learned::Newer) {
             self.fleet.read.fetch_add(1, Ordering::Relaxed);
         }
     }

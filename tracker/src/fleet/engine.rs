@@ -1,18 +1,22 @@
 //! A connection to the engine: batches of commands in one write, and what comes back.
 //!
-//! Invariant: nothing here takes longer than [`DEADLINE`] and a half. What is not read is not waited for: the connection is given up
-//! with the first thing that goes wrong on it, and with it all that is on its way.
+//! Invariant: nobody who announces waits for what happens here. An engine that says nothing is waited for [`PATIENCE`] each time, and
+//! after [`DEADLINE`] no other answer is begun. What is not read is not waited for: the connection is given up with the first
+//! thing that goes wrong on it, and with it all that is on its way. Answers are read one by one, and no more is kept of them.
+//!
+//! What it does not do: bound the length of one answer. The engine is trusted not to drip one for ever, and whoever else may write
+//! to it not to put gigabytes there: they could as well remove all that is in it.
 
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Connection, ErrorKind, Pipeline, RedisError, Value, cmd};
+use redis::{Cmd, Connection, ErrorKind, Pipeline, RedisError, ServerError, Value, cmd};
 use tracker_proto::fleet::{Command, Key, SAMPLE, Sighting};
 
 use super::StoreUrl;
 
-/// For a connection, and for the answer to one command.
+/// For a connection, and for what comes next of an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For all answers to a batch.
+/// For all answers to a batch but the last.
 const DEADLINE: Duration = Duration::from_secs(4);
 /// The most keys taken from one step through them; the engine is asked for half of that.
 const MAX_KEYS: usize = 2000;
@@ -23,12 +27,14 @@ pub(super) struct Engine(Connection);
 /// What came back.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// Peers by the slice that they stand in.
-    pub(super) sightings: Vec<(Key, Sighting)>,
     /// Commands that were refused.
     pub(super) refused: u64,
     /// How the first of them was.
     pub(super) refusal: Option<String>,
+    /// Peers that were therefore not entered or removed.
+    pub(super) lost: u64,
+    /// Whether some of these would be taken at another time: not if something else stands where they should.
+    pub(super) may_pass: bool,
 }
 
 impl Engine {
@@ -41,40 +47,36 @@ impl Engine {
         Ok(Self(connection))
     }
 
-    /// Does all commands.
-    pub(super) fn send(&mut self, commands: &[Command]) -> Result<Answers, RedisError> {
+    /// Does all commands; peers that are asked for go to `learn`, with the slice that they stand in.
+    pub(super) fn send(
+        &mut self,
+        commands: &[Command],
+        mut learn: impl FnMut(Key, Sighting),
+    ) -> Result<Answers, RedisError> {
         let mut pipeline = Pipeline::new();
-        // Of each command of ours, how many the engine sees, and whose peers the last one gives.
-        let mut expected = Vec::with_capacity(commands.len());
-        for command in commands {
-            let before = pipeline.len();
-            let asked = add(&mut pipeline, command);
-            expected.push((pipeline.len() - before, asked));
-        }
+        let mut expected = Vec::with_capacity(2 * commands.len());
+        commands.iter().for_each(|command| add(&mut pipeline, &mut expected, command));
         if pipeline.is_empty() {
             return Ok(Answers::default());
         }
         self.0.send_packed_command(&pipeline.get_packed_pipeline())?;
         let began = Instant::now();
         let mut answers = Answers::default();
-        for (count, asked) in expected {
-            for _ in 0..count {
-                // As long as answers come one by one, none of them is late.
-                if began.elapsed() > DEADLINE {
-                    return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
-                }
-                match (self.0.recv_response()?, asked) {
-                    (Value::ServerError(error), _) => {
-                        answers.refused += 1;
-                        answers.refusal.get_or_insert_with(|| error.to_string());
-                        // It is starting, and will take everything later.
-                        if matches!(error.code(), "LOADING" | "MASTERDOWN" | "NOAUTH" | "READONLY") {
-                            return Err(error.into());
-                        }
+        for expected in expected {
+            // As long as answers come one by one, none of them is late.
+            if began.elapsed() > DEADLINE {
+                return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
+            }
+            match (self.0.recv_response()?, expected) {
+                (Value::ServerError(error), _) => {
+                    // It is starting, and will take everything later.
+                    if matches!(error.code(), "LOADING" | "MASTERDOWN" | "NOAUTH" | "READONLY") {
+                        return Err(error.into());
                     }
-                    (value, Some(key)) => read_sample(key, &value, &mut answers.sightings),
-                    _ => {}
+                    answers.refuse(&error, expected);
                 }
+                (value, Expected::Sample(key)) => read_sample(key, &value, &mut learn),
+                (_, Expected::Done { .. }) => {}
             }
         }
         Ok(answers)
@@ -89,38 +91,58 @@ impl Engine {
     }
 }
 
-/// Adds a command; gives the key whose peers its answer holds, if it is a question.
-fn add(pipeline: &mut Pipeline, command: &Command) -> Option<Key> {
+impl Answers {
+    fn refuse(&mut self, error: &ServerError, expected: Expected) {
+        self.refused += 1;
+        self.refusal.get_or_insert_with(|| error.to_string());
+        if let Expected::Done { peers } = expected {
+            self.lost += peers;
+            self.may_pass |= error.code() != "WRONGTYPE";
+        }
+    }
+}
+
+/// What one command that the engine sees is answered with.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    /// That so many peers were entered or removed.
+    Done { peers: u64 },
+    /// Peers.
+    Sample(Key),
+}
+
+/// Adds a command, and what it will be answered with.
+fn add(pipeline: &mut Pipeline, expected: &mut Vec<Expected>, command: &Command) {
+    let mut done = |command: Cmd, peers: usize| {
+        pipeline.add_command(command);
+        expected.push(Expected::Done { peers: peers as u64 });
+    };
     match command {
         Command::Write { key, peers, keep, only_new } => {
             let name = key.to_string();
             if *only_new {
                 for peer in peers {
-                    let command = on("HSETNX", &name).arg(peer.peer.as_bytes()).arg(&peer.value()[..]).take();
-                    pipeline.add_command(command);
+                    done(on("HSETNX", &name).arg(peer.peer.as_bytes()).arg(&peer.value()[..]).take(), 1);
                 }
             } else {
                 let mut write = on("HSET", &name);
                 for peer in peers {
                     write.arg(peer.peer.as_bytes()).arg(&peer.value()[..]);
                 }
-                pipeline.add_command(write);
+                done(write, peers.len());
             }
-            pipeline.add_command(on("EXPIRE", &name).arg(*keep).take());
-            None
+            done(on("EXPIRE", &name).arg(*keep).take(), 0);
         }
         Command::Remove { key, peers } => {
             let mut remove = on("HDEL", &key.to_string());
             for peer in peers {
                 remove.arg(peer.as_bytes());
             }
-            pipeline.add_command(remove);
-            None
+            done(remove, peers.len());
         }
         Command::Sample { key } => {
-            let sample = on("HRANDFIELD", &key.to_string()).arg(SAMPLE).arg("WITHVALUES").take();
-            pipeline.add_command(sample);
-            Some(*key)
+            pipeline.add_command(on("HRANDFIELD", &key.to_string()).arg(SAMPLE).arg("WITHVALUES").take());
+            expected.push(Expected::Sample(*key));
         }
     }
 }
@@ -132,13 +154,13 @@ fn on(name: &str, key: &str) -> Cmd {
 }
 
 /// Reads fields and values in turn, at most as many as were asked for. What no node would have written is left out.
-fn read_sample(key: Key, value: &Value, out: &mut Vec<(Key, Sighting)>) {
+fn read_sample(key: Key, value: &Value, learn: &mut impl FnMut(Key, Sighting)) {
     let Value::Array(items) = value else { return };
     for pair in items.as_chunks().0.iter().take(SAMPLE) {
         if let [Value::BulkString(field), Value::BulkString(value)] = pair
             && let Some(sighting) = Sighting::parse(field, value)
         {
-            out.push((key, sighting));
+            learn(key, sighting);
         }
     }
 }

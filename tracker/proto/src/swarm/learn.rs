@@ -30,8 +30,10 @@ pub struct Hearsay {
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
-    /// It was not known, or has been heard there after it was heard here.
+    /// It was not known.
     News,
+    /// It was known, and has been heard there after it was heard here.
+    Newer,
     /// It is known as well or better.
     Known,
     /// It was left out: there is no room, or its time is over.
@@ -64,7 +66,7 @@ impl SwarmStore {
             Compact::V4(compact) => hearing.enter(&mut swarm.v4, compact, rng),
             Compact::V6(compact) => hearing.enter(&mut swarm.v6, compact, rng),
         };
-        if learned == Learned::News {
+        if matches!(learned, Learned::News | Learned::Newer) {
             let oldest = if before.len == 0 { age } else { now.since(swarm.oldest).max(age) };
             swarm.oldest = now.before(oldest);
         }
@@ -101,12 +103,12 @@ impl Hearing<'_> {
     ) -> Learned {
         let entry = Entry { compact, heard: self.now.before(self.age) };
         let known = peers.find(self.key, &compact).and_then(|at| peers.entries().get(at));
-        match known {
+        let learned = match known {
             // A tick is as exact as ages are.
             Some(known) if self.now.since(known.heard) <= self.age.saturating_add(1) => {
                 return Learned::Known;
             }
-            Some(_) => {}
+            Some(_) => Learned::Newer,
             // Nobody goes for hearsay.
             None if peers.len() >= self.limit
                 || peers.growth(self.limit) > self.room
@@ -114,10 +116,10 @@ impl Hearing<'_> {
             {
                 return Learned::LeftOut;
             }
-            None => {}
-        }
+            None => Learned::News,
+        };
         peers.enter(self.key, entry, self.role, self.limit, rng);
-        Learned::News
+        learned
     }
 }
 
@@ -228,7 +230,7 @@ mod tests {
             "he has just said himself"
         );
         assert_eq!(node.store.scrape(&hash(1)).unwrap().complete, 0);
-        assert_eq!(node.learn(100, 1, "192.0.2.1:1", Role::Seed, 60, None), Learned::News);
+        assert_eq!(node.learn(100, 1, "192.0.2.1:1", Role::Seed, 60, None), Learned::Newer);
         assert_eq!(node.store.scrape(&hash(1)).unwrap().complete, 1);
         assert_eq!(node.learn(100, 1, "192.0.2.1:1", Role::Downloader, 60, None), Learned::Known);
     }
