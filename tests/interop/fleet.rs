@@ -16,7 +16,7 @@ use super::support::programs::run;
 use super::support::redis::Redis;
 
 const SWARM: InfoHash = InfoHash::new([0x5a; 20]);
-const UP: &str = "shoal_store_up";
+const UP: &str = "shoal_fleet_up";
 /// The seconds that those wait who are not asked to come back soon: half an hour, a tenth less or more.
 const HALF_AN_HOUR: RangeInclusive<u64> = 1620..=1980;
 
@@ -41,7 +41,7 @@ fn finds(node: &Node, by: By, client: Client, other: Client) {
 
 /// Waits until a node has told the store all that it was told.
 fn is_told(node: &Node, peers: u32) {
-    node.wait_for("shoal_store_written_total", |written| written >= f64::from(peers));
+    node.wait_for("shoal_fleet_written_total", |written| written >= f64::from(peers));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn no_announce_fails_while_the_store_is_gone_or_hangs_and_it_catches_up_when_it_
         assert_eq!(node.page("/health").0, 200);
         node.announce(By::Udp, v6(seeder(200)), Event::Started);
         more();
-        node.wait_for("shoal_store_lag_seconds", |lag| lag > 0.0);
+        node.wait_for("shoal_fleet_lag_seconds", |lag| lag > 0.0);
 
         redis.again();
         node.wait_for(UP, |up| up == 1.0);
@@ -218,7 +218,7 @@ fn what_no_tracker_would_have_written_is_not_believed_and_stops_nothing() {
     let believed = ["127.0.0.1:1001", "55.98.121.116:25971"].map(|address| address.parse().unwrap());
     assert!(given.len() == 2 && believed.iter().all(|address| given.contains(address)), "{given:?}");
     two.announce(By::Udp, Client { swarm: other, ..leecher(2002) }, Event::Started);
-    two.wait_for("shoal_store_errors_total", |errors| errors > 0.0);
+    two.wait_for("shoal_fleet_errors_total", |errors| errors > 0.0);
     assert_eq!(two.metric(UP), 1.0);
     two.announce(By::Udp, leecher(2003), Event::Started);
     is_told(&two, 2);
@@ -236,9 +236,9 @@ fn a_full_store_is_told_of_once_and_again_of_all_when_it_has_room() {
     for port in 1..=5 {
         node.announce(By::Http, leecher(port), Event::Started);
         // Each is a batch.
-        node.wait_for("shoal_store_errors_total", |errors| errors >= f64::from(port));
+        node.wait_for("shoal_fleet_errors_total", |errors| errors >= f64::from(port));
     }
-    assert_eq!((node.metric("shoal_store_written_total"), node.metric(UP)), (0.0, 1.0));
+    assert_eq!((node.metric("shoal_fleet_written_total"), node.metric(UP)), (0.0, 1.0));
     assert_eq!(redis.ask(&["DBSIZE"]), ["0"]);
 
     redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);

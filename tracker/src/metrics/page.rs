@@ -60,18 +60,18 @@ impl Page {
 
     fn fleet(&mut self, fleet: &FleetTotals) {
         let help = "1 while the store answers over which swarms are shared.";
-        self.single("shoal_store_up", "gauge", help, u8::from(fleet.is_up));
+        self.single("shoal_fleet_up", "gauge", help, u8::from(fleet.is_up));
         let (seconds, millis) = (fleet.lag_millis / 1000, fleet.lag_millis % 1000);
         let help = "How long the oldest announce has waited that the store does not know of.";
-        self.single("shoal_store_lag_seconds", "gauge", help, format_args!("{seconds}.{millis:03}"));
+        self.single("shoal_fleet_lag_seconds", "gauge", help, format_args!("{seconds}.{millis:03}"));
         let help = "Peers that were entered into the store or removed from it.";
-        self.single("shoal_store_written_total", "counter", help, fleet.written);
+        self.single("shoal_fleet_written_total", "counter", help, fleet.written);
         let help = "Announces that the store was not told of because it is slow or gone.";
-        self.single("shoal_store_dropped_total", "counter", help, fleet.dropped);
+        self.single("shoal_fleet_dropped_total", "counter", help, fleet.dropped);
         let help = "Peers that were learned from the store.";
-        self.single("shoal_store_read_total", "counter", help, fleet.read);
+        self.single("shoal_fleet_read_total", "counter", help, fleet.read);
         let help = "Connections to the store that failed, and commands that it refused.";
-        self.single("shoal_store_errors_total", "counter", help, fleet.errors);
+        self.single("shoal_fleet_errors_total", "counter", help, fleet.errors);
     }
 }
 

@@ -96,7 +96,7 @@ fn every_metric_has_a_type_and_stands_in_the_operators_page() {
     let snapshot_age = Some(Duration::from_secs(7));
     let totals = Totals { snapshot_age, fleet: Some(fleet), ..Totals::default() };
     let page = served().page(&totals);
-    assert_eq!(value(&page, "shoal_store_lag_seconds").as_deref(), Some("1.050"));
+    assert_eq!(value(&page, "shoal_fleet_lag_seconds").as_deref(), Some("1.050"));
     let names = |prefix: &str| -> BTreeSet<String> {
         page.lines()
             .filter_map(|line| line.strip_prefix(prefix)?.split(' ').next().map(str::to_owned))
@@ -120,7 +120,7 @@ fn every_metric_has_a_type_and_stands_in_the_operators_page() {
     for document in documents {
         let words = document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         for word in
-            words.filter(|word| word.starts_with("shoal_tracker_") || word.starts_with("shoal_store_"))
+            words.filter(|word| word.starts_with("shoal_tracker_") || word.starts_with("shoal_fleet_"))
         {
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
             assert!(typed.contains(word) || typed.contains(base.unwrap_or_default()), "there is no {word}");
@@ -153,7 +153,7 @@ async fn the_operators_address_tells_metrics_health_and_readiness() {
         value(&page, "shoal_tracker_store_limit_bytes"),
         Some(crate::memory::for_swarms(&state.config).to_string())
     );
-    assert_eq!(value(&page, "shoal_store_up"), None, "there is none");
+    assert_eq!(value(&page, "shoal_fleet_up"), None, "there is none");
     assert_eq!(get("/announce").await.0, StatusCode::NOT_FOUND);
     let post = ask(Method::POST, "/metrics");
     assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -189,7 +189,7 @@ async fn a_tracker_whose_store_is_gone_is_ready_all_the_same_and_says_so() {
         String::from_utf8(body.to_vec()).unwrap()
     };
     assert_eq!(get("/ready").await, "ready, but the store does not answer: swarms are not shared\n");
-    assert_eq!(value(&get("/metrics").await, "shoal_store_up").as_deref(), Some("0"));
+    assert_eq!(value(&get("/metrics").await, "shoal_fleet_up").as_deref(), Some("0"));
     let page = get("/").await;
     assert!(page.contains("<dd>127.0.0.1:1 does not answer: swarms are not shared</dd>"), "{page}");
     assert!(!page.contains("secret"));
