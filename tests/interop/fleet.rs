@@ -116,11 +116,18 @@ fn no_announce_fails_while_the_store_is_gone_or_hangs_and_it_catches_up_when_it_
     let mut redis = Redis::start(folder.path(), &[]);
     let gone = Node::start(folder.path(), &redis.url());
     let node = Node::start(folder.path(), &redis.url());
+    gone.announce(By::Http, seeder(8), Event::Started);
     gone.announce(By::Http, seeder(9), Event::Started);
-    is_told(&gone, 1);
+    is_told(&gone, 2);
     gone.kill();
     node.announce(By::Http, leecher(1), Event::Started);
     finds(&node, By::Http, leecher(1), seeder(9));
+    finds(&node, By::Http, leecher(1), seeder(8));
+    // He comes to this one, which has heard of him.
+    node.announce(By::Udp, seeder(8), Event::None);
+    // What it is told next is told next.
+    node.announce(By::Udp, leecher(2), Event::None);
+    eventually("the last is told", || (peers(&redis) == 4).then_some(()));
     assert_eq!(node.page("/ready"), (200, "ready\n".to_owned()));
 
     let (over, answered) = (AtomicBool::new(false), [const { AtomicU32::new(0) }; 2]);
@@ -162,19 +169,13 @@ fn no_announce_fails_while_the_store_is_gone_or_hangs_and_it_catches_up_when_it_
         redis.again();
         node.wait_for(UP, |up| up == 1.0);
         // It knows nothing any more, and is told again of all who announced here: those before it went, those while it
-        // was gone, but not of the one who was known from itself.
-        let peers = || {
-            let each = redis
-                .ask(&["KEYS", "*"])
-                .into_iter()
-                .map(|key| redis.ask(&["HLEN", &key])[0].parse::<u32>().unwrap());
-            each.sum::<u32>()
-        };
-        eventually("all are told again", || (peers() == 4).then_some(()));
+        // was gone, and him whom it had told of first, but not of the one who was known from itself alone.
+        eventually("all are told again", || (peers(&redis) == 6).then_some(()));
         let other = Node::start(folder.path(), &redis.url());
         finds(&other, By::Http, v6(leecher(300)), leecher(1));
         finds(&other, By::Http, v6(leecher(300)), v6(seeder(200)));
-        assert_eq!(other.scrape(SWARM).complete, 1, "the other seed was not heard by those who are left");
+        finds(&other, By::Http, v6(leecher(300)), seeder(8));
+        assert_eq!(other.scrape(SWARM).complete, 2, "the other seed was not heard by those who are left");
 
         redis.freeze();
         more();
@@ -279,6 +280,12 @@ fn a_store_over_tls_is_used_if_its_certificate_is_good() {
     stranger.wait_for_words("certificate");
     assert_eq!(stranger.metric(UP), 0.0);
     [one, two, stranger].into_iter().for_each(Node::end);
+}
+
+/// How many peers there are in the store.
+fn peers(redis: &Redis) -> u32 {
+    let length = |key: &String| redis.ask(&["HLEN", key])[0].parse::<u32>().unwrap();
+    redis.ask(&["KEYS", "*"]).iter().map(length).sum()
 }
 
 /// Says that it is over when it goes.
