@@ -99,7 +99,8 @@ def one(source, rng):
             running.kill()
             running.stderr.read()
             running.wait()
-            if over:
+            # One whose marker and journal are gone was complete, and only about to end.
+            if over or os.listdir(target) == [source.name]:
                 with lock:
                     fractions.append(1.0)
                 break
