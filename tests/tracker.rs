@@ -6,21 +6,31 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use shoal::Exit;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::support::data::{assert_same, photos};
 use crate::support::inside::inside;
-use crate::support::process::start;
+use crate::support::process::{Running, start};
 
-#[test]
-fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
+/// A tracker that has brought photos from a seed to a download.
+struct Passed {
+    source: TempDir,
+    tracker: Running,
+    announce: String,
+    hash: String,
+    seed: Running,
+}
+
+/// Passes photos of so many bytes by a tracker over `http` or `udp` alone.
+fn pass(scheme: &str, size: usize) -> Passed {
     let source = tempdir().unwrap();
-    photos(source.path(), 2_000_000);
-    let mut tracker = start(source.path(), &["tracker", "--http", "127.0.0.1:0"]);
+    photos(source.path(), size);
+    let mut tracker = start(source.path(), &["tracker", &format!("--{scheme}"), "127.0.0.1:0"]);
     let announce = tracker.line();
-    assert!(announce.starts_with("http://127.0.0.1:") && announce.ends_with("/announce"), "{announce}");
+    assert!(announce.starts_with(&format!("{scheme}://127.0.0.1:")), "{announce}");
+    assert!(announce.ends_with("/announce"), "{announce}");
     let json = inside(source.path()).run(&["create", "photos", "-a", &announce, "--json"]).done().json();
-    let hash = json["info_hash_v1"].as_str().unwrap();
+    let hash = json["info_hash_v1"].as_str().unwrap().to_owned();
 
     let mut seed = start(source.path(), &["seed", "photos.torrent", "--port", "0"]);
     seed.event("seeding");
@@ -30,6 +40,13 @@ fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
     download.event("complete");
     assert_eq!(download.finish().0, Some(0));
     assert_same(&source.path().join("photos"), &target.path().join("photos"));
+    Passed { source, tracker, announce, hash, seed }
+}
+
+#[test]
+fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
+    let Passed { source, tracker, announce, hash, seed } = pass("http", 2_000_000);
+    let hash = hash.as_str();
 
     // Its announces are answered before it ends: it came, completed and left.
     let scraped = inside(source.path()).run(&["scrape", "photos.torrent", "--json"]).done().json();
@@ -55,22 +72,8 @@ fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
 
 #[test]
 fn a_tracker_on_udp_alone_brings_peers_together_and_counts_them() {
-    let source = tempdir().unwrap();
-    photos(source.path(), 300_000);
-    let mut tracker = start(source.path(), &["tracker", "--udp", "127.0.0.1:0"]);
-    let announce = tracker.line();
-    assert!(announce.starts_with("udp://127.0.0.1:") && announce.ends_with("/announce"), "{announce}");
-    let json = inside(source.path()).run(&["create", "photos", "-a", &announce, "--json"]).done().json();
-    let hash = json["info_hash_v1"].as_str().unwrap();
-
-    let mut seed = start(source.path(), &["seed", "photos.torrent", "--port", "0"]);
-    seed.event("seeding");
-    let target = tempdir().unwrap();
-    let torrent = source.path().join("photos.torrent").into_os_string().into_string().unwrap();
-    let mut download = start(target.path(), &["download", &torrent, "--port", "0"]);
-    download.event("complete");
-    assert_eq!(download.finish().0, Some(0));
-    assert_same(&source.path().join("photos"), &target.path().join("photos"));
+    let Passed { source, tracker, announce, hash, seed } = pass("udp", 300_000);
+    let hash = hash.as_str();
 
     let lines = inside(source.path()).run(&["scrape", &announce, hash]).done();
     let lines: Vec<_> = lines.out().lines().map(str::to_owned).collect();

@@ -12,7 +12,7 @@ use crate::{AccessConfig, StoreUrl};
 /// The port that HTTP trackers use by custom.
 pub const DEFAULT_PORT: u16 = 6969;
 
-/// What a tracker may take when nothing else is said. Of it swarms get some 160 MiB: room for more than a million of one or two
+/// What a tracker may take when nothing else is said. Of it swarms get 158 MiB on two cores: room for more than a million of one or two
 /// peers, or for ten million peers in large ones.
 pub const DEFAULT_MAX_MEMORY: usize = 256 << 20;
 

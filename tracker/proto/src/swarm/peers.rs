@@ -186,7 +186,8 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         oldest
     }
 
-    /// Gives a fair sample of those of use to an asker with this role, never the asker itself, which is at `own`.
+    /// Gives a fair sample of those of use to an asker with this role, never the asker itself, which is at `own`. Returns
+    /// how many.
     pub(super) fn sample(
         &self,
         rng: &mut impl Rng,
@@ -194,15 +195,18 @@ impl<const L: usize, const N: usize> Peers<L, N> {
         own: Option<usize>,
         wanted: usize,
         mut take: impl FnMut(&[u8; L]),
-    ) {
+    ) -> usize {
         let Bounds { uploaders, len, .. } = self.bounds();
         let entries = self.entries();
         let start = if asker.only_uploads() { uploaders } else { 0 };
+        let mut given = 0;
         sample(rng, start..len, own, wanted, |at| {
             if let Some(entry) = entries.get(at) {
                 take(&entry.compact);
+                given += 1;
             }
         });
+        given
     }
 
     /// Removes the peer longest not heard of among a few.

@@ -92,12 +92,7 @@ impl Swarm {
         wanted: usize,
         out: &mut impl PeerSink,
     ) -> usize {
-        let mut given = 0;
-        self.v4.sample(rng, asker, own, wanted, |peer| {
-            out.ipv4(peer);
-            given += 1;
-        });
-        given
+        self.v4.sample(rng, asker, own, wanted, |peer| out.ipv4(peer))
     }
 
     /// Gives IPv6 peers, and how many.
@@ -109,12 +104,7 @@ impl Swarm {
         wanted: usize,
         out: &mut impl PeerSink,
     ) -> usize {
-        let mut given = 0;
-        self.v6.sample(rng, asker, own, wanted, |peer| {
-            out.ipv6(peer);
-            given += 1;
-        });
-        given
+        self.v6.sample(rng, asker, own, wanted, |peer| out.ipv6(peer))
     }
 
     pub(super) fn stats(&self) -> ScrapeStats {
