@@ -33,6 +33,8 @@ parser.add_argument("--rounds", type=int, default=20)
 parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
 parser.add_argument("--program", default=str(HERE.parent.parent / "target/release/shoal"))
 options = parser.parse_args()
+# It is started from other folders than this.
+options.program = str(pathlib.Path(options.program).resolve())
 rng = random.Random(options.seed)
 
 

@@ -36,6 +36,8 @@ parser.add_argument("--jobs", type=int, default=4)
 parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
 parser.add_argument("--program", default=str(HERE.parent.parent / "target/release/shoal"))
 options = parser.parse_args()
+# It is started from other folders than this.
+options.program = str(pathlib.Path(options.program).resolve())
 
 lock = threading.Lock()
 fractions, hashed, twice, failures = [], [], [], []
