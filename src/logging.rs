@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tracing::field::{Field, Visit};
@@ -13,16 +14,50 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
+use crate::output::date;
 use crate::output::json::encode;
 use crate::output::screen::Screen;
 
 /// The target of what the screen has said already: only a file hears it again.
 pub(crate) const SAID: &str = "shoal::said";
 
+/// A file that lines go to. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct LogFile(Arc<(PathBuf, Mutex<File>)>);
+
+impl LogFile {
+    /// Opens it to write behind what it has, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+        let file = open(&path)?;
+        Ok(Self(Arc::new((path, Mutex::new(file)))))
+    }
+
+    /// Opens its path again, for whoever has moved it away. Lines go to the old one if that fails.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        let file = open(&self.0.0)?;
+        *self.lock() = file;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
+
 /// Where lines go.
 enum Sink {
     Screen(Screen),
-    File { file: Mutex<File>, json: bool },
+    File { file: LogFile, json: bool },
 }
 
 /// A line of a file as JSON.
@@ -52,9 +87,9 @@ pub(crate) fn level(quiet: bool, verbose: u8) -> Level {
 
 /// Logs what the whole process says from here on, to a file as `json` if that is asked for. Without effect the second
 /// time.
-pub(crate) fn install(screen: &Screen, file: Option<File>, json: bool, level: Level) {
+pub(crate) fn install(screen: &Screen, file: Option<LogFile>, json: bool, level: Level) {
     let sink = match file {
-        Some(file) => Sink::File { file: Mutex::new(file), json },
+        Some(file) => Sink::File { file, json },
         None => Sink::Screen(screen.clone()),
     };
     let subscriber = tracing_subscriber::registry().with(Lines { level, sink });
@@ -65,11 +100,8 @@ pub(crate) fn install(screen: &Screen, file: Option<File>, json: bool, level: Le
 impl<S: Subscriber> Layer<S> for Lines {
     /// What is below it costs a comparison, and is not even put together.
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        let least = match &self.sink {
-            Sink::Screen(_) => self.level,
-            Sink::File { .. } => self.level.max(Level::INFO),
-        };
-        Some(LevelFilter::from_level(least))
+        // News and what was said are heard whatever the level.
+        Some(LevelFilter::from_level(self.level.max(Level::INFO)))
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -79,10 +111,11 @@ impl<S: Subscriber> Layer<S> for Lines {
         let ours =
             ["shoal", "peer", "tracker", "storage", "metainfo"].iter().any(|name| target.starts_with(name));
         let was_said = target == SAID;
+        let is_news = target == tracker::NEWS && self.level >= Level::WARN;
         let is_wanted = match &self.sink {
-            Sink::Screen(_) => !was_said && level <= self.level,
+            Sink::Screen(_) => !was_said && (is_news || level <= self.level),
             // What the screen was told is kept whatever the level.
-            Sink::File { .. } => was_said || level <= self.level,
+            Sink::File { .. } => was_said || is_news || level <= self.level,
         };
         if !is_wanted || (!ours && (level > Level::WARN || self.level < Level::DEBUG)) {
             return;
@@ -92,17 +125,14 @@ impl<S: Subscriber> Layer<S> for Lines {
         match &self.sink {
             Sink::Screen(screen) => screen.log(level, &metainfo::display_safe(&line.0)),
             Sink::File { file, json } => {
-                let seconds = std::time::SystemTime::now()
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-                let when = crate::output::date::utc(seconds);
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                let when = date::rfc3339(since.unwrap_or_default());
                 let line = match json {
                     true => encode(&Entry { time: &when, level: level.as_str(), target, message: &line.0 }),
                     false => format!("{when} {level:5} {target}: {}", metainfo::display_safe(&line.0)),
                 };
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 // A log that cannot be written must not stop the work.
-                let _ = writeln!(file, "{line}");
+                let _ = writeln!(file.lock(), "{line}");
             }
         }
     }

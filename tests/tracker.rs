@@ -10,7 +10,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::data::{assert_same, photos};
 use crate::support::inside::inside;
-use crate::support::process::{Running, start};
+use crate::support::process::{Running, shoal, spawn, start};
 
 /// A tracker that has brought photos from a seed to a download.
 struct Passed {
@@ -54,6 +54,10 @@ fn a_tracker_brings_peers_together_counts_them_and_ends_in_order() {
         "info_hash_v1": hash, "info_hash_v2": null, "seeders": 1, "leechers": 0, "completed": 1
     }]);
     assert_eq!((&scraped["tracker"], &scraped["torrents"]), (&announce.as_str().into(), &numbers));
+
+    let link = inside(source.path()).run(&["magnet", "photos.torrent"]).done();
+    let by_link = inside(source.path()).run(&["scrape", link.out().trim(), "--json"]).done().json();
+    assert_eq!(by_link, scraped);
 
     let unknown = "ab".repeat(20);
     let by_url = inside(source.path()).run(&["scrape", &announce, hash, &unknown]).done();
@@ -303,9 +307,58 @@ fn a_log_is_kept_as_json_where_results_are() {
         |text: &str| lines.iter().find(|line| line["message"].as_str().unwrap().contains(text)).cloned();
     let started = told("the tracker runs").unwrap();
     assert_eq!((&started["level"], &started["target"]), (&"INFO".into(), &"shoal::said".into()));
-    assert!(started["time"].as_str().unwrap().starts_with("20"), "{started}");
+    let time = started["time"].as_str().unwrap();
+    assert!(time.starts_with("20") && time.contains('T') && time.ends_with('Z'), "{started}");
     assert!(told("the tracker ended with 0 peers in 0 swarms").is_some(), "{lines:?}");
     assert!(lines.iter().all(|line| line["target"] == "shoal::said"), "-v was not given: {lines:?}");
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_begun_anew_on_a_hangup() {
+    let folder = tempdir().unwrap();
+    let (log, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let tracker = start(folder.path(), &["tracker", "--http", "127.0.0.1:0", "--log-file", "log"]);
+    wait_until(|| read(&log).contains("the tracker runs"));
+    std::fs::rename(&log, &moved).unwrap();
+    tracker.signal("HUP");
+    wait_until(|| log.exists());
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+    assert!(read(&log).contains("the tracker ended"), "{}", read(&log));
+    assert!(!read(&moved).contains("the tracker ended"), "{}", read(&moved));
+}
+
+#[test]
+fn a_variable_may_name_several_addresses() {
+    let folder = tempdir().unwrap();
+    let mut command = shoal(folder.path());
+    command.arg("tracker").env("SHOAL_HTTP", "127.0.0.1:0,127.0.0.2:0");
+    let mut tracker = spawn(command);
+    let hosts = [tracker.line(), tracker.line()].map(|url| url.rsplit_once(':').unwrap().0.to_owned());
+    assert_eq!(hosts, ["http://127.0.0.1", "http://127.0.0.2"]);
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+}
+
+#[test]
+fn what_a_tracker_knows_from_before_is_told_at_its_start() {
+    let folder = tempdir().unwrap();
+    let arguments = ["tracker", "--udp", "127.0.0.1:0", "--state-dir", "state"];
+    let mut tracker = start(folder.path(), &arguments);
+    let announce = tracker.line();
+    let (_, id) = ask_over_udp(&announce, 0x417_2710_1980_u64.to_be_bytes(), 0, b"");
+    let rest = [&[0; 8][..], &[0, 0, 0, 0, 0, 0, 0, 1], &[0; 8], &[0, 0, 0, 2], &[0; 8], &[255; 4], &[1, 2]]
+        .concat();
+    let (action, _) = ask_over_udp(&announce, id.try_into().unwrap(), 1, &[&[7; 40][..], &rest].concat());
+    assert_eq!(action, 1, "an answer to an announce");
+    tracker.signal("TERM");
+    assert_eq!(tracker.end().0.code(), Some(0));
+    let mut next = start(folder.path(), &arguments);
+    let is_told = |message: &str| message.ends_with("tracker.snapshot: 1 peer is known from before");
+    next.object(|object| object["message"].as_str().is_some_and(is_told));
+    next.signal("TERM");
+    assert_eq!(next.end().0.code(), Some(0));
 }
 
 #[test]

@@ -14,11 +14,11 @@ use super::values;
 /// `shoal tracker`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrackerArgs {
-    /// Serve HTTP on this IP:PORT; give it again for more [default: port 6969 on every address, unless --udp is given].
-    #[arg(long, value_name = "ADDR", value_parser = values::listening)]
+    /// Serve HTTP on this IP:PORT; more behind commas, or give it again [default: port 6969 on every address, unless --udp is given].
+    #[arg(long, value_name = "ADDR", value_parser = values::listening, value_delimiter = ',')]
     pub(crate) http: Vec<SocketAddr>,
-    /// Serve UDP on this IP:PORT; give it again for more [default: port 6969 on every address, unless --http is given].
-    #[arg(long, value_name = "ADDR", value_parser = values::listening)]
+    /// Serve UDP on this IP:PORT; more behind commas, or give it again [default: port 6969 on every address, unless --http is given].
+    #[arg(long, value_name = "ADDR", value_parser = values::listening, value_delimiter = ',')]
     pub(crate) udp: Vec<SocketAddr>,
 
     /// What the tracker may take in memory; at the ceiling the swarms that were silent longest go first.
@@ -86,8 +86,8 @@ pub(crate) struct AccessArgs {
     /// Be private: serve only /PASSKEY/announce with a passkey of this file, one a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) passkeys: Option<PathBuf>,
-    /// Believe X-Forwarded-For and ip= of this network; give it again for more.
-    #[arg(long, value_name = "NETWORK")]
+    /// Believe X-Forwarded-For and ip= of this network; more behind commas, or give it again.
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trust: Vec<Network>,
     /// Expect a PROXY protocol header, version 2, on each connection from a trusted network.
     #[arg(long)]
@@ -137,8 +137,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// `shoal scrape`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScrapeArgs {
-    /// A torrent file, or the announce or scrape URL of a tracker.
-    #[arg(value_name = "TORRENT|URL")]
+    /// A torrent file or magnet link, or the announce or scrape URL of a tracker.
+    #[arg(value_name = "TORRENT|MAGNET|URL")]
     pub(crate) target: OsString,
     /// Info-hashes to ask the tracker about; with a torrent, its own.
     #[arg(value_name = "HASH")]

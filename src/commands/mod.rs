@@ -34,7 +34,7 @@ use metainfo::display_safe;
 use crate::cli::{Command, GlobalArgs, When};
 use crate::exit::{Exit, code_of, failure, reason};
 use crate::io::{Environment, Io};
-use crate::logging;
+use crate::logging::{self, LogFile};
 use crate::output::results::{ReaderGone, Results};
 use crate::output::screen::{Mode, Screen};
 use crate::output::style::Style;
@@ -59,6 +59,8 @@ pub(crate) struct Context<'a> {
     pub(crate) interrupt: Interrupt,
     /// Whether results are to be JSON.
     pub(crate) json: bool,
+    /// Where the log is kept, if in a file.
+    pub(crate) log: Option<LogFile>,
 }
 
 impl<'a> Context<'a> {
@@ -76,11 +78,11 @@ impl<'a> Context<'a> {
             })
         };
         let mode = Mode::choose(global.progress, global.quiet, io.stderr_terminal);
-        let log_file = global.log_file.as_ref().map(|path| open_log(&io.cwd.join(path))).transpose()?;
+        let log = global.log_file.as_ref().map(|path| open_log(io.cwd.join(path))).transpose()?;
         let stderr = std::mem::replace(&mut io.stderr, Box::new(std::io::sink()));
         let screen = Screen::new(stderr, io.stderr_terminal, mode, global.quiet, style(io.stderr_terminal));
         if io.owns_process {
-            logging::install(&screen, log_file, global.json, logging::level(global.quiet, global.verbose));
+            logging::install(&screen, log.clone(), global.json, logging::level(global.quiet, global.verbose));
         }
         Ok(Self {
             results: Results::new(&mut *io.stdout, io.stdout_terminal, style(io.stdout_terminal)),
@@ -91,6 +93,7 @@ impl<'a> Context<'a> {
             program: &io.program,
             interrupt: io.interrupt.clone(),
             json: global.json,
+            log,
         })
     }
 
@@ -156,10 +159,10 @@ pub(crate) fn path_error(path: &Path, error: std::io::Error) -> anyhow::Error {
     failure(code_of(&error.into()), text)
 }
 
-fn open_log(path: &Path) -> Result<std::fs::File> {
-    let opened = std::fs::File::options().create(true).append(true).open(path);
-    opened
-        .map_err(|error| anyhow!("{}: {}", shown(path), reason(&error)))
+fn open_log(path: PathBuf) -> Result<LogFile> {
+    let name = shown(&path);
+    LogFile::open(path)
+        .map_err(|error| anyhow!("{name}: {}", reason(&error)))
         .context("cannot write the log file")
 }
 

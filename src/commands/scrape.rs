@@ -5,6 +5,7 @@ use metainfo::{InfoHash, display_safe};
 use serde::Serialize;
 use tracker_proto::http::ScrapeReply;
 
+use super::show::{is_magnet, magnet_in};
 use super::{Context, block_on, load};
 use crate::cli::ScrapeArgs;
 use crate::exit::{Exit, failure};
@@ -54,7 +55,8 @@ pub(super) fn run(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<Exit> 
 
 /// Which trackers to ask about which torrents.
 fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>, Vec<InfoHash>)> {
-    if let Some(url) = args.target.to_str().filter(|text| text.contains("://")) {
+    let is_url = |text: &&str| text.contains("://") && !is_magnet(text);
+    if let Some(url) = args.target.to_str().filter(is_url) {
         if args.hashes.is_empty() {
             return Err(failure(Exit::Usage, "name the info-hashes to ask the tracker about"));
         }
@@ -66,9 +68,14 @@ fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>,
             "with a torrent its own info-hash is asked about; give a tracker's URL to ask about others",
         ));
     }
-    let torrent = load::torrent(&args.target, context)?;
     let name = super::shown_argument(&args.target);
-    let all: Vec<_> = torrent.announce.iter().flatten().cloned().collect();
+    let (all, info_hash): (Vec<_>, _) = match magnet_in(&args.target)? {
+        Some(magnet) => (magnet.trackers.clone(), magnet.info_hash()),
+        None => {
+            let torrent = load::torrent(&args.target, context)?;
+            (torrent.announce.iter().flatten().cloned().collect(), torrent.info_hash())
+        }
+    };
     let known = |url: &str| ["http://", "https://", "udp://"].iter().any(|scheme| url.starts_with(scheme));
     let (usable, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|url| known(url));
     for url in &other {
@@ -78,7 +85,7 @@ fn targets(args: &ScrapeArgs, context: &mut Context<'_>) -> Result<(Vec<String>,
     if usable.is_empty() {
         bail!("{name}: it has no http, https or udp tracker to ask");
     }
-    Ok((usable, vec![torrent.info_hash()]))
+    Ok((usable, vec![info_hash]))
 }
 
 fn print(url: &str, hashes: &[InfoHash], reply: &ScrapeReply, context: &mut Context<'_>) -> Result<()> {

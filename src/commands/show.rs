@@ -64,7 +64,7 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context<'_>) -> Result<Exit> {
 }
 
 /// The argument as a magnet link, if it is one.
-fn magnet_in(argument: &OsString) -> Result<Option<Magnet>> {
+pub(super) fn magnet_in(argument: &OsString) -> Result<Option<Magnet>> {
     match argument.to_str().filter(|text| is_magnet(text)) {
         Some(text) => text.parse().map(Some).map_err(|error| anyhow!("magnet link: {error}")),
         None => Ok(None),

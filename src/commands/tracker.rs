@@ -16,6 +16,7 @@ use super::share::local_address;
 use super::{Context, block_on};
 use crate::cli::TrackerArgs;
 use crate::exit::{Exit, failure, reason};
+use crate::logging::LogFile;
 use crate::output::screen::Screen;
 use crate::output::size::plural;
 
@@ -72,7 +73,7 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
         });
         tokio::select! {
             () = ended => {}
-            () = reload_on_hangup(&handle, &context.screen) => {}
+            () = reload_on_hangup(&handle, context.log.as_ref(), &context.screen) => {}
         }
         let stats = handle.stats();
         context.screen.say(&format!(
@@ -137,14 +138,17 @@ fn read_key(context: &Context<'_>, path: &Path) -> Result<ConnectionKey> {
     Ok(key)
 }
 
-/// Reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.
-async fn reload_on_hangup(handle: &TrackerHandle, screen: &Screen) {
+/// Opens the log file and reads the lists again whenever a SIGHUP comes, and says what changed. Never ends.
+async fn reload_on_hangup(handle: &TrackerHandle, log: Option<&LogFile>, screen: &Screen) {
     if let Ok(mut hangups) = signal(SignalKind::hangup()) {
         while hangups.recv().await.is_some() {
+            if let Some(Err(error)) = log.map(LogFile::reopen) {
+                screen.warn(&format!("the log file cannot be opened again: {}", reason(&error)));
+            }
             let handle = handle.clone();
             // Reading a large list must not keep requests waiting.
             let Ok(reports) = tokio::task::spawn_blocking(move || handle.reload()).await else { continue };
-            if reports.is_empty() {
+            if reports.is_empty() && log.is_none() {
                 screen.say("there is no list to read again");
             }
             for report in reports {

@@ -34,7 +34,7 @@ mod status;
 mod udp;
 mod worker;
 
-pub use access::{AccessConfig, ListChange, ListError, ListReport};
+pub use access::{AccessConfig, ListChange, ListError, ListFault, ListName, ListReport};
 pub use activation::GivenSockets;
 pub use config::{
     Access, ConnectionKey, DEFAULT_MAX_MEMORY, DEFAULT_PORT, KeyError, TrackerConfig, default_addresses,
@@ -44,3 +44,7 @@ pub use fleet::StoreUrl;
 pub use serve::Tracker;
 pub use state::{TrackerHandle, TrackerStats};
 pub use udp::is_secret;
+
+/// The target of events that an operator hears of even if he asked for warnings only: what ends a warning, and what a
+/// start has found.
+pub const NEWS: &str = "tracker::news";

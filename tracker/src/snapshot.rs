@@ -17,8 +17,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tracker_proto::swarm::{MAX_SNAPSHOT_BLOCK_BYTES, SNAPSHOT_HEADER_BYTES, SnapshotReader, SnapshotWriter};
 
-use crate::TrackerError;
 use crate::state::State;
+use crate::{NEWS, TrackerError};
 
 /// The file in the folder of the tracker's state.
 const NAME: &str = "tracker.snapshot";
@@ -85,7 +85,8 @@ fn said(state: &State, path: &Path, saved: io::Result<()>) {
 /// Enters what the file holds. A file that is damaged is used as far as it is whole.
 fn load(state: &State, path: &Path) {
     match read(state, path) {
-        Ok(peers) => tracing::info!("{}: {peers} peers are known from before", path.display()),
+        Ok(1) => tracing::info!(target: NEWS, "{}: 1 peer is known from before", path.display()),
+        Ok(peers) => tracing::info!(target: NEWS, "{}: {peers} peers are known from before", path.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             let why = match error.kind() {

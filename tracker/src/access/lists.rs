@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use metainfo::display_safe;
+use metainfo::{display_safe, without_os_error};
 use thiserror::Error;
 use tracker_proto::access::{InfoHashes, LineError, Networks, PasskeyKey, Passkeys, Rules};
 
@@ -31,38 +31,51 @@ pub struct AccessConfig {
     pub proxy_protocol: bool,
 }
 
-/// Why a list cannot be used; names the file, and the line if it is one's fault.
+/// Which list, and where it is: what all that is said of one begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListName {
+    /// Its option, such as `--deny-hashes`.
+    pub option: &'static str,
+    /// Its file.
+    pub file: PathBuf,
+}
+
+impl fmt::Display for ListName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.option, display_safe(&self.file.to_string_lossy()))
+    }
+}
+
+/// Why a list cannot be used; names the option and the file, and the line if it is one's fault.
 #[derive(Debug, Error)]
-pub enum ListError {
+#[error("{list}: {fault}")]
+pub struct ListError {
+    /// Which.
+    pub list: ListName,
+    /// What is wrong with it.
+    #[source]
+    pub fault: ListFault,
+}
+
+/// What can be wrong with a list.
+#[derive(Debug, Error)]
+pub enum ListFault {
     /// The file cannot be read.
-    #[error("{}: {source}", display_safe(&.file.to_string_lossy()))]
-    Read {
-        /// Which.
-        file: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("{}", without_os_error(&.0.to_string()))]
+    Read(io::Error),
     /// The file is longer than a list may be.
-    #[error("{}: a list is at most {MAX_LIST_BYTES} bytes long", display_safe(&.file.to_string_lossy()))]
-    TooLong {
-        /// Which.
-        file: PathBuf,
-    },
+    #[error("a list is at most {MAX_LIST_BYTES} bytes long")]
+    TooLong,
     /// A line is no entry.
-    #[error("{}: {}", display_safe(&.file.to_string_lossy()), display_safe(&.source.to_string()))]
-    Line {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong with it.
-        source: LineError,
-    },
+    #[error("{}", display_safe(&.0.to_string()))]
+    Line(LineError),
 }
 
 /// What became of one list when the lists were read again.
 #[derive(Debug)]
 pub struct ListReport {
-    /// Its file.
-    pub file: PathBuf,
+    /// Which.
+    pub list: ListName,
     /// What changed, or why the old list stays in force.
     pub outcome: Result<ListChange, ListError>,
 }
@@ -83,11 +96,8 @@ impl fmt::Display for ListReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Ok(ListChange { entries, new, gone }) => {
-                let file = display_safe(&self.file.to_string_lossy());
-                {
-                    let noun = if *entries == 1 { "entry" } else { "entries" };
-                    write!(f, "{file}: {entries} {noun}, {new} new, {gone} gone")
-                }
+                let noun = if *entries == 1 { "entry" } else { "entries" };
+                write!(f, "{}: {entries} {noun}, {new} new, {gone} gone", self.list)
             }
             Err(error) => write!(f, "{error}; the list before stays in force"),
         }
@@ -123,55 +133,73 @@ impl AccessConfig {
     /// Reads all lists.
     pub(super) fn load(&self, key: PasskeyKey) -> Result<Rules, ListError> {
         Ok(Rules {
-            allowed_hashes: read(self.allow_hashes.as_deref(), key)?,
-            denied_hashes: read(self.deny_hashes.as_deref(), key)?,
-            allowed_networks: read(self.allow_networks.as_deref(), key)?,
-            denied_networks: read(self.deny_networks.as_deref(), key)?,
-            passkeys: read(self.passkeys.as_deref(), key)?,
+            allowed_hashes: first(list("--allow-hashes", &self.allow_hashes), key)?,
+            denied_hashes: first(list("--deny-hashes", &self.deny_hashes), key)?,
+            allowed_networks: first(list("--allow-networks", &self.allow_networks), key)?,
+            denied_networks: first(list("--deny-networks", &self.deny_networks), key)?,
+            passkeys: first(list("--passkeys", &self.passkeys), key)?,
         })
     }
 
     /// Reads all lists again; those that cannot be read are taken from `old`.
     pub(super) fn reload(&self, old: &Rules, key: PasskeyKey) -> (Rules, Vec<ListReport>) {
         let mut reports = Vec::new();
+        let to = &mut reports;
         let rules = Rules {
-            allowed_hashes: again(self.allow_hashes.as_deref(), key, &old.allowed_hashes, &mut reports),
-            denied_hashes: again(self.deny_hashes.as_deref(), key, &old.denied_hashes, &mut reports),
-            allowed_networks: again(self.allow_networks.as_deref(), key, &old.allowed_networks, &mut reports),
-            denied_networks: again(self.deny_networks.as_deref(), key, &old.denied_networks, &mut reports),
-            passkeys: again(self.passkeys.as_deref(), key, &old.passkeys, &mut reports),
+            allowed_hashes: again(list("--allow-hashes", &self.allow_hashes), key, &old.allowed_hashes, to),
+            denied_hashes: again(list("--deny-hashes", &self.deny_hashes), key, &old.denied_hashes, to),
+            allowed_networks: again(
+                list("--allow-networks", &self.allow_networks),
+                key,
+                &old.allowed_networks,
+                to,
+            ),
+            denied_networks: again(
+                list("--deny-networks", &self.deny_networks),
+                key,
+                &old.denied_networks,
+                to,
+            ),
+            passkeys: again(list("--passkeys", &self.passkeys), key, &old.passkeys, to),
         };
         (rules, reports)
     }
 }
 
+/// The list of an option that was given.
+fn list(option: &'static str, file: &Option<PathBuf>) -> Option<ListName> {
+    file.clone().map(|file| ListName { option, file })
+}
+
+fn first<L: List>(list: Option<ListName>, key: PasskeyKey) -> Result<Option<L>, ListError> {
+    list.map(|list| read(&list.file, key).map_err(|fault| ListError { list, fault })).transpose()
+}
+
 fn again<L: List>(
-    file: Option<&Path>,
+    list: Option<ListName>,
     key: PasskeyKey,
     old: &Option<L>,
     reports: &mut Vec<ListReport>,
 ) -> Option<L> {
-    let (path, old) = (file?, old.as_ref()?);
-    let (list, outcome) = match read::<L>(file, key) {
-        Ok(Some(new)) => {
+    let (list, old) = (list?, old.as_ref()?);
+    let (entries, outcome) = match read::<L>(&list.file, key) {
+        Ok(new) => {
             let change = new.change(old);
             (new, Ok(change))
         }
-        Ok(None) => return Some(old.clone()),
-        Err(error) => (old.clone(), Err(error)),
+        Err(fault) => (old.clone(), Err(ListError { list: list.clone(), fault })),
     };
-    reports.push(ListReport { file: path.to_owned(), outcome });
-    Some(list)
+    reports.push(ListReport { list, outcome });
+    Some(entries)
 }
 
-fn read<L: List>(file: Option<&Path>, key: PasskeyKey) -> Result<Option<L>, ListError> {
-    let Some(path) = file else { return Ok(None) };
+fn read<L: List>(file: &Path, key: PasskeyKey) -> Result<L, ListFault> {
     let mut text = Vec::new();
-    File::open(path)
+    File::open(file)
         .and_then(|file| file.take(MAX_LIST_BYTES + 1).read_to_end(&mut text))
-        .map_err(|source| ListError::Read { file: path.to_owned(), source })?;
+        .map_err(ListFault::Read)?;
     if text.len() as u64 > MAX_LIST_BYTES {
-        return Err(ListError::TooLong { file: path.to_owned() });
+        return Err(ListFault::TooLong);
     }
-    L::parse(&text, key).map(Some).map_err(|source| ListError::Line { file: path.to_owned(), source })
+    L::parse(&text, key).map_err(ListFault::Line)
 }

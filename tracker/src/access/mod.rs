@@ -19,7 +19,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tracker_proto::access::{PasskeyKey, Refusal, Rules, forwarded};
 
-pub use self::lists::{AccessConfig, ListChange, ListError, ListReport};
+pub use self::lists::{AccessConfig, ListChange, ListError, ListFault, ListName, ListReport};
 pub(crate) use self::refusals::REASONS;
 use self::refusals::Refusals;
 use crate::TrackerError;

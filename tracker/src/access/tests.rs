@@ -37,9 +37,9 @@ fn lists_are_read_again_and_what_changed_is_told() {
     let gate = denying(&folder, &"cd".repeat(20));
     assert!(is_served(&gate));
     let lines = reload(&gate, &folder, &format!("{}\n{}\n", HASH, "ef".repeat(20)));
-    assert_eq!(lines, ["deny.txt: 2 entries, 2 new, 1 gone"]);
+    assert_eq!(lines, ["--deny-hashes deny.txt: 2 entries, 2 new, 1 gone"]);
     assert!(!is_served(&gate));
-    assert_eq!(reload(&gate, &folder, ""), ["deny.txt: 0 entries, 0 new, 2 gone"]);
+    assert_eq!(reload(&gate, &folder, ""), ["--deny-hashes deny.txt: 0 entries, 0 new, 2 gone"]);
     assert!(is_served(&gate));
 }
 
@@ -49,13 +49,13 @@ fn a_wrong_line_names_file_and_line_and_keeps_the_old_list() {
     let gate = denying(&folder, &HASH.to_string());
     let lines = reload(&gate, &folder, "# none\nabc\u{1b}[2J\n");
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with("deny.txt: line 2: 'abc"), "{lines:?}");
+    assert!(lines[0].starts_with("--deny-hashes deny.txt: line 2: 'abc"), "{lines:?}");
     assert!(
         lines[0].ends_with("; the list before stays in force") && !lines[0].contains('\u{1b}'),
         "{lines:?}"
     );
     assert!(!is_served(&gate) && gate.is_stale());
-    assert_eq!(reload(&gate, &folder, ""), ["deny.txt: 0 entries, 0 new, 1 gone"]);
+    assert_eq!(reload(&gate, &folder, ""), ["--deny-hashes deny.txt: 0 entries, 0 new, 1 gone"]);
     assert!(is_served(&gate) && !gate.is_stale());
 }
 
@@ -72,7 +72,7 @@ fn a_file_that_is_gone_keeps_the_old_list() {
 fn a_tracker_does_not_start_with_a_list_that_it_cannot_read() {
     let config = AccessConfig { passkeys: Some("/nonexistent/keys".into()), ..AccessConfig::default() };
     let error = Gate::new(config).unwrap_err().to_string();
-    assert!(error.starts_with("/nonexistent/keys: No such file or directory"), "{error}");
+    assert_eq!(error, "--passkeys /nonexistent/keys: No such file or directory");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use tracker_proto::swarm::{HashKey, Hearsay, Learned};
 use super::again::Again;
 use super::engine::{self, Answers, Engine};
 use super::{Fleet, NOTHING};
+use crate::NEWS;
 use crate::state::State;
 
 /// How long a turn is: whoever announces is known to the fleet a tenth of a second later.
@@ -154,7 +155,7 @@ impl<'a> Round<'a> {
             Ok(()) => {
                 self.backoff.succeeded();
                 if !self.fleet.is_up.swap(true, Ordering::Relaxed) {
-                    tracing::info!("swarms are shared over {}", self.fleet.url);
+                    tracing::info!(target: NEWS, "swarms are shared over {}", self.fleet.url);
                 }
             }
             Err(error) => {
@@ -227,7 +228,7 @@ impl<'a> Round<'a> {
         self.fleet.written.fetch_add(taken, Ordering::Relaxed);
         let calm_since = |at: Time| self.state.now().saturating_since(at) >= CALM;
         if taken > 0 && !answers.may_pass && self.refused_at.is_some_and(calm_since) {
-            tracing::info!("{} takes what it is told again", self.fleet.url);
+            tracing::info!(target: NEWS, "{} takes what it is told again", self.fleet.url);
             self.refused_at = None;
             self.again.begin();
         }

@@ -170,8 +170,14 @@ pub(super) fn told(error: &RedisError) -> String {
     if error.is_timeout() {
         return "it does not answer".to_owned();
     }
+    if error.is_connection_refusal() {
+        return "nothing listens there".to_owned();
+    }
+    if error.is_connection_dropped() {
+        return "it has closed the connection".to_owned();
+    }
     match error.kind() {
         ErrorKind::AuthenticationFailed => "it does not accept the user and password".to_owned(),
-        _ => error.to_string(),
+        _ => metainfo::without_os_error(&error.to_string()).to_owned(),
     }
 }
