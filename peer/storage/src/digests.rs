@@ -23,7 +23,7 @@ use std::thread;
 use metainfo::Geometry;
 
 use crate::cancel::Cancel;
-use crate::error::StorageError;
+use crate::error::{StorageError, StorageErrorKind};
 use crate::sha::{DIGEST, lanes, update_all};
 use lane::Lane;
 use piece::ZeroPiece;
@@ -171,6 +171,10 @@ impl<'j, J: Job> Work<'j, J> {
         worker.tell(0);
         if let Err((at, error)) = ended {
             self.stop.store(true, Ordering::Relaxed);
+            // One that was stopped because another had failed has nothing to say of its own.
+            if error.kind == StorageErrorKind::Interrupted && !self.cancel.is_cancelled() {
+                return;
+            }
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             if first.as_ref().is_none_or(|(piece, _)| *piece > at) {
                 *first = Some((at, error));
