@@ -20,7 +20,6 @@ mod syncer;
 mod writer;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -167,8 +166,8 @@ impl DiskThreads {
     }
 
     /// Brings a marker to the disk, without anybody waiting for it.
-    pub(crate) fn sync_marker(&self, path: PathBuf) {
-        self.syncer.push_all([SyncJob::Marker(path)]);
+    pub(crate) fn sync_marker(&self, storage: &Arc<Storage>, add: &Arc<AddTorrent>) {
+        self.syncer.push_all([SyncJob::Marker(Arc::clone(storage), Arc::clone(add))]);
     }
 
     /// All of a torrent is there: that is known at the next start, and for good once it is synced, some time later.

@@ -7,17 +7,16 @@
 //! Invariant: what fails here fails its torrent, as a write that failed would.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use storage::{FilesThen, Seals};
+use storage::{FilesThen, Seals, Storage};
 use tokio::sync::oneshot;
 
 use super::TorrentDisk;
 use super::queue::Queue;
+use crate::AddTorrent;
+use crate::resume::sync_marker;
 
 /// How long written pieces wait for more to be synced with: the most that a power cut costs, besides the sync itself.
 /// More often would have the disk write the same blocks of the file system again and again.
@@ -27,7 +26,7 @@ const SYNC_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum SyncJob {
     /// A download begins: after a power cut its marker must say whose the files are that it has made.
-    Marker(PathBuf),
+    Marker(Arc<Storage>, Arc<AddTorrent>),
     /// Pieces were written.
     Written(Arc<TorrentDisk>),
     /// All is there, and was when the files were so: once they are synced, that is known for good.
@@ -43,9 +42,9 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
     while queue.take_all(&mut jobs, waiting.values().map(|(due, _)| *due).min()) {
         for job in jobs.drain(..) {
             match job {
-                SyncJob::Marker(path) => {
+                SyncJob::Marker(storage, add) => {
                     // Whoever has removed it meanwhile needs it no more.
-                    sync_marker(&path)
+                    sync_marker(&storage, &add.torrent.info)
                         .unwrap_or_else(|error| tracing::info!("cannot sync the marker: {error}"));
                 }
                 SyncJob::Written(disk) => {
@@ -75,12 +74,6 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
             }
         }
     }
-}
-
-/// By its path: a handle that waits here would hold its lock.
-fn sync_marker(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_data()?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A torrent whose time is yet to come.

@@ -1,9 +1,15 @@
 //! Names and locks of markers; what a session makes of them is tested with sessions.
 
 use metainfo::InfoBuilder;
+use storage::{Access, StorageOptions};
 use tempfile::tempdir;
 
 use super::*;
+
+fn storage(root: &std::path::Path, info: &Info) -> Storage {
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    Storage::new(root, info, options).unwrap()
+}
 
 fn info(name: &str) -> Info {
     let builder = InfoBuilder { name: name.into(), piece_length: 16_384, private: false, source: None };
@@ -23,12 +29,12 @@ fn the_name_of_a_marker_fits_whatever_the_torrent_is_called() {
 #[test]
 fn a_marker_is_found_again_after_its_holder_is_gone() {
     let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
-    let first = Marker::take(dir.path(), &info).unwrap();
+    let first = Marker::take(&storage(dir.path(), &info), &info).unwrap();
     assert!(!first.found);
-    assert!(matches!(Marker::take(dir.path(), &info), Err(MarkerError::InUse)));
+    assert!(matches!(Marker::take(&storage(dir.path(), &info), &info), Err(MarkerError::InUse)));
     first.claim(&info).unwrap();
     drop(first);
-    let second = Marker::take(dir.path(), &info).unwrap();
+    let second = Marker::take(&storage(dir.path(), &info), &info).unwrap();
     assert!(second.found && second.warning.is_none());
     second.remove().unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -37,16 +43,16 @@ fn a_marker_is_found_again_after_its_holder_is_gone() {
 #[test]
 fn h72_a_marker_whose_holder_is_killed_before_the_download_began_claims_nothing() {
     let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
-    drop(Marker::take(dir.path(), &info).unwrap());
-    assert!(!Marker::take(dir.path(), &info).unwrap().found);
+    drop(Marker::take(&storage(dir.path(), &info), &info).unwrap());
+    assert!(!Marker::take(&storage(dir.path(), &info), &info).unwrap().found);
 }
 
 #[test]
 fn the_marker_of_another_download_is_not_removed() {
     let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
-    let first = Marker::take(dir.path(), &info).unwrap();
+    let first = Marker::take(&storage(dir.path(), &info), &info).unwrap();
     first.remove().unwrap();
-    let second = Marker::take(dir.path(), &info).unwrap();
+    let second = Marker::take(&storage(dir.path(), &info), &info).unwrap();
     first.remove().unwrap();
     assert!(dir.path().join(file_name(&info)).exists());
     second.remove().unwrap();
@@ -59,6 +65,6 @@ fn h71_a_link_in_place_of_the_marker_is_not_followed() {
     let target = elsewhere.path().join("target");
     std::fs::write(&target, "precious").unwrap();
     std::os::unix::fs::symlink(&target, dir.path().join(file_name(&info))).unwrap();
-    assert!(matches!(Marker::take(dir.path(), &info), Err(MarkerError::Io(..))));
+    assert!(matches!(Marker::take(&storage(dir.path(), &info), &info), Err(MarkerError::Io(_))));
     assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
 }

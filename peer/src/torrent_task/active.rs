@@ -63,7 +63,7 @@ enum Woken {
 }
 
 /// What came of completing the files: whether that failed, and if not, why the marker could not be removed.
-pub(super) type Finished = Result<Option<std::io::Error>, StorageError>;
+pub(super) type Finished = Result<Option<StorageError>, StorageError>;
 
 /// What came of a dial.
 pub(super) type Dialled = (SocketAddr, std::io::Result<Handshaken>);

@@ -136,9 +136,7 @@ impl Active<'_> {
         let now = self.now();
         match finished {
             Ok(Ok(None)) => {}
-            Ok(Ok(Some(error))) => {
-                self.context.warn(format!("cannot remove the marker of the download: {error}"));
-            }
+            Ok(Ok(Some(error))) => self.context.warn(error.to_string()),
             Ok(Err(error)) => return self.fail(&error),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -154,8 +154,8 @@ pub(crate) async fn run(mut context: Context) {
         };
         let Prepared { storage, mut have, mut marker, journal, hashed, mut unsynced } = prepared;
         context.tell_started(&have, hashed);
-        if let Some(marker) = &marker {
-            context.shared.disk.sync_marker(marker.path().to_owned());
+        if marker.is_some() {
+            context.shared.disk.sync_marker(&storage, &context.add);
         }
         loop {
             if std::mem::take(&mut context.rest_first) {

@@ -83,7 +83,7 @@ pub(super) fn seal(storage: &Storage, info: &Info, means: &Means<'_>, then: &Fil
 fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, Unprepared> {
     let info = &add.torrent.info;
     // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
-    let mut marker = Marker::take(&add.root, info).map_err(|error| in_use(info, error))?;
+    let mut marker = Marker::take(&storage, info).map_err(|error| in_use(info, error))?;
     if let Some(warning) = marker.warning.take() {
         warn(info, means, &warning);
     }
@@ -268,7 +268,7 @@ fn remove(storage: &Storage, info: &Info, marker: &Marker, means: &Means<'_>) {
         (means.warn)(error.to_string());
     }
     if let Err(error) = marker.remove() {
-        (means.warn)(format!("cannot remove the marker of the download: {error}"));
+        (means.warn)(error.to_string());
     }
 }
 
@@ -304,10 +304,11 @@ fn in_use(info: &Info, error: MarkerError) -> Unprepared {
             let text = format!("{} is in use by another shoal", display_safe(info.name()));
             failed(FailureKind::InUse, text)
         }
+        MarkerError::Io(error) if matches!(error.kind, StorageErrorKind::Unsafe(_)) => disk(error),
         // Nobody but us knows the marker's name: what the user named is its folder.
-        MarkerError::Io(path, error) => {
-            let folder = shown(path.parent().unwrap_or(&path));
-            let error = error.to_string();
+        MarkerError::Io(error) => {
+            let folder = shown(error.path.parent().unwrap_or(&error.path));
+            let error = error.source.to_string();
             let reason = metainfo::without_os_error(&error);
             failed(FailureKind::Disk, format!("cannot write in {folder}: {reason}"))
         }

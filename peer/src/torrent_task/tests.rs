@@ -53,7 +53,7 @@ async fn a_download_tells_once_that_it_is_complete_and_its_marker_is_gone_by_the
     let mut context = context(&sample, dir.path());
     let mut events = context.shared.events.subscribe();
     let disk = disk(&context);
-    let marker = Arc::new(Marker::take(dir.path(), disk.info()).unwrap());
+    let marker = Arc::new(Marker::take(&disk.storage, disk.info()).unwrap());
     let mut active = Active::new(&mut context, &disk, Bitfield::full(7), Some(marker));
     active.start_finishing();
     let finished = active.finishing.join_next().await.unwrap();

@@ -6,34 +6,27 @@
 //! arrive. So [`Storage::missing_space`] is an estimate, not a reservation; a disk that fills up meanwhile is reported by
 //! the write that fails.
 
-use std::fs::File;
 use std::io;
-
-use rustix::fs::{FallocateFlags, StatVfs, fallocate, fstatvfs};
 
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
 use crate::survey::Found;
+use crate::system::OpenFile;
 
 /// Files of at least so many bytes get their room at once. Smaller ones are written in one or two calls anyway.
 pub(crate) const ALLOCATED_FROM: u64 = 1024 * 1024;
 
 /// Makes a file of `before` bytes `length` bytes long, which is more.
-pub(crate) fn grow(file: &File, before: u64, length: u64) -> io::Result<()> {
+pub(crate) fn grow(file: &dyn OpenFile, before: u64, length: u64) -> io::Result<()> {
     // A torrent may be larger than the disk, and only a part of it be fetched before there is more room.
-    if length >= ALLOCATED_FROM && fstatvfs(file).is_ok_and(|stat| free(&stat) / 2 > length) {
-        match fallocate(file, FallocateFlags::empty(), 0, length) {
+    if length >= ALLOCATED_FROM && file.free().is_ok_and(|free| free / 2 > length) {
+        match file.allocate(length) {
             Ok(()) => return Ok(()),
             // What was taken before it failed is given back.
-            Err(_) => file.set_len(before)?,
+            Err(_) => file.set_length(before)?,
         }
     }
-    file.set_len(length)
-}
-
-/// Bytes free for this user.
-fn free(stat: &StatVfs) -> u64 {
-    stat.f_bavail.saturating_mul(stat.f_frsize)
+    file.set_length(length)
 }
 
 /// The disk lacks room.
@@ -58,9 +51,7 @@ impl Storage {
                 needed = needed.saturating_add(self.length(file).saturating_sub(there));
             }
         }
-        let stat = fstatvfs(self.root().as_fd())
-            .map_err(|e| StorageError::io("ask for the free space of", self.root().path(), e))?;
-        let free = free(&stat);
+        let free = self.root().free()?;
         Ok((needed > free).then_some(SpaceShort { needed, free }))
     }
 }

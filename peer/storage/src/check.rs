@@ -5,7 +5,6 @@
 //!
 //! It changes nothing, and a disk that fails in one place costs the pieces there, not the whole check.
 
-use std::fs::{File, Metadata};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +15,7 @@ use crate::digests::{Digest, Job, Source, digest_pieces};
 use crate::error::{Obstacle, StorageError};
 use crate::files::{Role, Storage};
 use crate::survey::{Found, Survey};
+use crate::system::{Handle, Status};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,12 +223,12 @@ impl Job for Checking<'_> {
         match self.storage.role(file) {
             Role::Padding => Ok(Source::Zeros),
             Role::Content | Role::Link => {
-                self.storage.open_to_read(file).map(|(handle, metadata)| Source::File(handle, metadata))
+                self.storage.open_to_read(file).map(|(handle, status)| Source::File(handle, status))
             }
         }
     }
 
-    fn close(&self, _file: usize, _handle: File, _opened: &Metadata) -> Result<(), StorageError> {
+    fn close(&self, _file: usize, _handle: Handle, _opened: &Status) -> Result<(), StorageError> {
         Ok(())
     }
 

@@ -13,7 +13,6 @@ mod lane;
 mod piece;
 mod reader;
 
-use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +24,7 @@ use metainfo::Geometry;
 use crate::cancel::Cancel;
 use crate::error::{StorageError, StorageErrorKind};
 use crate::sha::{DIGEST, lanes, update_all};
+use crate::system::{Handle, Status};
 use lane::Lane;
 use piece::ZeroPiece;
 
@@ -48,7 +48,7 @@ const RUNS_A_WORKER: u64 = 8;
 #[derive(Debug)]
 pub(crate) enum Source {
     /// A file on disk.
-    File(File, Metadata),
+    File(Handle, Status),
     /// Zeros (padding).
     Zeros,
 }
@@ -67,8 +67,8 @@ pub(crate) trait Job: Sync {
     /// Opens a file.
     fn open(&self, file: usize) -> Result<Source, StorageError>;
 
-    /// Lets go of a file that a worker has read from, with its metadata from when it was opened.
-    fn close(&self, file: usize, handle: File, opened: &Metadata) -> Result<(), StorageError>;
+    /// Lets go of a file that a worker has read from, with what it was when it was opened.
+    fn close(&self, file: usize, handle: Handle, opened: &Status) -> Result<(), StorageError>;
 
     /// Whether the piece is to be read at all; if not it is put as `None`.
     fn wanted(&self, piece: u32) -> bool;

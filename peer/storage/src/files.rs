@@ -10,7 +10,6 @@
 //! It keeps no record of which pieces are right or wanted, and it buffers nothing.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +27,7 @@ use crate::pool::Pool;
 use crate::roots::Roots;
 use crate::survey::Found;
 use crate::sync::Unsynced;
+use crate::system::{Handle, Status};
 
 /// Files that one torrent keeps open at most, unless told otherwise: what libtorrent keeps, enough for the files
 /// that a few dozen pieces in progress touch, and far from any system's limit.
@@ -180,7 +180,7 @@ impl Storage {
     }
 
     /// An open file from the pool, if it is there.
-    pub(crate) fn open_handle(&self, file: usize) -> Option<Arc<File>> {
+    pub(crate) fn open_handle(&self, file: usize) -> Option<Handle> {
         self.lock_pool().get(file, false)
     }
 
@@ -216,36 +216,35 @@ impl Storage {
     }
 
     /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.
-    pub(crate) fn handle(&self, file: usize, write: bool) -> Result<Arc<File>, StorageError> {
+    pub(crate) fn handle(&self, file: usize, write: bool) -> Result<Handle, StorageError> {
         if let Some(handle) = self.lock_pool().get(file, write) {
             return Ok(handle);
         }
-        let handle = Arc::new(if write { self.open_to_write(file)? } else { self.open_to_read(file)?.0 });
+        let handle = if write { self.open_to_write(file)? } else { self.open_to_read(file)?.0 };
         let evicted = self.lock_pool().put(file, &handle, write);
         drop(evicted);
         Ok(handle)
     }
 
     /// An open file that can be written to, only if it exists: unlike `handle` this never makes one.
-    pub(crate) fn handle_if_there(&self, file: usize) -> Result<Arc<File>, StorageError> {
+    pub(crate) fn handle_if_there(&self, file: usize) -> Result<Handle, StorageError> {
         let held = self.lock_pool().get(file, true);
         match held {
             Some(handle) => Ok(handle),
-            None => self
-                .root
-                .file(self.relative(file), Purpose::Write, Links::Refuse)
-                .map(|opened| Arc::new(opened.0)),
+            None => {
+                self.root.file(self.relative(file), Purpose::Write, Links::Refuse).map(|(handle, _)| handle)
+            }
         }
     }
 
     /// Opens a file of the content to read, past the pool: for a thread that reads it from end to end.
-    pub(crate) fn open_to_read(&self, file: usize) -> Result<(File, std::fs::Metadata), StorageError> {
+    pub(crate) fn open_to_read(&self, file: usize) -> Result<(Handle, Status), StorageError> {
         self.root.file(self.relative(file), Purpose::Read, self.links)
     }
 
-    fn open_to_write(&self, file: usize) -> Result<File, StorageError> {
+    fn open_to_write(&self, file: usize) -> Result<Handle, StorageError> {
         let path = self.relative(file);
-        let (handle, metadata) = match self.root.file(path, Purpose::Write, Links::Refuse) {
+        let (handle, status) = match self.root.file(path, Purpose::Write, Links::Refuse) {
             Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
                 let made = self.root.file(path, Purpose::Create, Links::Refuse)?;
                 self.unsynced().made.insert(file);
@@ -253,8 +252,9 @@ impl Storage {
             }
             other => other?,
         };
-        if metadata.len() < self.length(file) {
-            let grown = grow(&handle, metadata.len(), self.length(file));
+        let length = status.identity.length;
+        if length < self.length(file) {
+            let grown = grow(&*handle, length, self.length(file));
             grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
         }
         Ok(handle)
@@ -311,6 +311,10 @@ impl Storage {
     }
 
     pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    pub(crate) fn shared_root(&self) -> &Arc<Root> {
         &self.root
     }
 

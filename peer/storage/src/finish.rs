@@ -3,20 +3,19 @@
 //! Invariant: it never makes a file shorter than the torrent says, touches only the torrent's own files, and opens
 //! only those that must change. That a file cannot be made executable costs nobody his data: it is logged.
 
-use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
 use crate::open::{Links, Purpose};
 use crate::survey::Found;
+use crate::system::OpenFile;
 
 /// Who may read, moved by two bits, is who may run.
 const READ_BITS: u32 = 0o444;
 
 /// How a file's mode is set; tests have their own.
-type SetMode = fn(&File, Permissions) -> io::Result<()>;
+type SetMode = fn(&dyn OpenFile, u32) -> io::Result<()>;
 
 impl Storage {
     /// Completes the files that are chosen: those of no length and their folders exist, files that were longer are cut, and those
@@ -26,7 +25,7 @@ impl Storage {
     /// If the disk refuses, something is in the way, a file with content is missing or too short, or the storage is
     /// read-only.
     pub fn finish(&self) -> Result<(), StorageError> {
-        self.finish_with(File::set_permissions)
+        self.finish_with(|file, mode| file.set_mode(mode))
     }
 
     pub(crate) fn finish_with(&self, set_mode: SetMode) -> Result<(), StorageError> {
@@ -57,8 +56,8 @@ impl Storage {
             _ => {}
         }
         let handle = self.handle(file, true)?;
-        let metadata = handle.metadata().map_err(|e| StorageError::io("look at", &path(), e))?;
-        let cut = if metadata.len() > wanted { handle.set_len(wanted) } else { Ok(()) };
+        let there = handle.length().map_err(|e| StorageError::io("look at", &path(), e))?;
+        let cut = if there > wanted { handle.set_length(wanted) } else { Ok(()) };
         self.unsynced().written.insert(file);
         cut.map_err(|e| StorageError::io("cut", &path(), e))
     }
@@ -70,7 +69,7 @@ impl Storage {
             return Ok(());
         }
         let (handle, _) = self.root().file(self.relative(file), Purpose::Read, Links::Refuse)?;
-        set_mode(&handle, Permissions::from_mode(executable))
+        set_mode(&*handle, executable)
             .map_err(|e| StorageError::io("make executable", &self.full_path(file), e))
     }
 }

@@ -3,7 +3,6 @@
 //! Invariant: what is returned are the digests of exactly the files that were walked, at the sizes that they had
 //! then. A file that changed meanwhile, by its size or its time of change, ends the work with an error that names it.
 
-use std::fs::{File, Metadata};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::digests::{Digest, Job, Source, digest_pieces};
 use crate::error::StorageError;
 use crate::open::regular_file;
+use crate::system::{Handle, Status};
 use crate::walk::{Walked, WalkedFile};
 
 /// Bytes of a SHA-1 digest.
@@ -71,17 +71,18 @@ impl Job for Hashing<'_> {
 
     fn open(&self, file: usize) -> Result<Source, StorageError> {
         let path = self.path(file);
-        let (handle, metadata) = regular_file(&path)?;
-        if self.extent(file).is_none_or(|(_, length)| length != metadata.len()) {
+        let (handle, status) = regular_file(&path)?;
+        if self.extent(file).is_none_or(|(_, length)| length != status.identity.length) {
             return Err(StorageError::changed(&path));
         }
-        Ok(Source::File(handle, metadata))
+        Ok(Source::File(handle, status))
     }
 
-    fn close(&self, file: usize, handle: File, opened: &Metadata) -> Result<(), StorageError> {
+    fn close(&self, file: usize, handle: Handle, opened: &Status) -> Result<(), StorageError> {
         let path = || self.path(file);
-        let now = handle.metadata().map_err(|e| StorageError::io("look at", &path(), e))?;
-        if now.len() == opened.len() && now.modified().ok() == opened.modified().ok() {
+        let now = handle.status().map_err(|e| StorageError::io("look at", &path(), e))?.identity;
+        let then = opened.identity;
+        if (now.length, now.modified) == (then.length, then.modified) {
             Ok(())
         } else {
             Err(StorageError::changed(&path()))

@@ -12,6 +12,7 @@
 
 mod allocation;
 mod aside;
+mod beside;
 mod cancel;
 mod check;
 mod choice;
@@ -29,10 +30,12 @@ mod roots;
 pub mod sha;
 mod survey;
 mod sync;
+mod system;
 mod walk;
 
 pub use allocation::SpaceShort;
 pub use aside::name_beside;
+pub use beside::Held;
 pub use cancel::Cancel;
 pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};

@@ -3,16 +3,15 @@
 //! Invariant: the bytes of a file that was not chosen are written to the parts file only. They are read from there if
 //! anything of their piece is kept there, otherwise from the file itself.
 
-use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt;
+use std::io;
 
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 
 use crate::aside::Aside;
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
 use crate::parts::Parts;
+use crate::system::OpenFile;
 
 /// Where bytes of the content are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +93,12 @@ impl Storage {
         };
         let Some(handle) = self.open_handle(file) else { return Ok(false) };
         let length = buf.len();
-        match preadv2(&*handle, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT) {
+        match handle.read_cached_at(buf, offset) {
             Ok(read) => Ok(read == length),
-            Err(error @ (Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => Err(error),
-            Err(_) => Ok(false),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(errno @ (Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => Err(errno),
+                _ => Ok(false),
+            },
         }
     }
 
@@ -117,7 +118,7 @@ impl Storage {
             (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root().path())),
             (Place::File { file, offset }, _) => {
                 let handle = self.handle(file, true)?;
-                let written = write_all(&handle, offset, length, parts);
+                let written = write_all(&*handle, offset, length, parts);
                 // Not before: a sync in between would forget the file. After an error some of it may be there.
                 self.unsynced().written.insert(file);
                 written.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
@@ -128,11 +129,16 @@ impl Storage {
 }
 
 /// Writes the next `left` bytes of `parts` to a file from `at`.
-pub(crate) fn write_all(file: &File, mut at: u64, mut left: usize, parts: &mut Parts<'_>) -> io::Result<()> {
+pub(crate) fn write_all(
+    file: &dyn OpenFile,
+    mut at: u64,
+    mut left: usize,
+    parts: &mut Parts<'_>,
+) -> io::Result<()> {
     while left > 0 {
-        let done = match rustix::io::pwritev(file, &parts.front(left), at) {
+        let done = match file.write_at(&parts.front(left), at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             done => done?,
         };
         parts.advance(done);

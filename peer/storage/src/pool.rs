@@ -3,14 +3,15 @@
 //! Invariant: it holds at most `limit` files. A file that is in use while it is pushed out stays open until its user
 //! lets go, so a process has at most `limit` plus one a thread open. It opens nothing itself.
 
-use std::fs::File;
 use std::sync::Arc;
+
+use crate::system::Handle;
 
 /// An open file and when it was last used.
 #[derive(Debug)]
 struct Held {
     file: usize,
-    handle: Arc<File>,
+    handle: Handle,
     writable: bool,
     used: u64,
 }
@@ -31,7 +32,7 @@ impl Pool {
     }
 
     /// The open file, if it is held and can do what is asked.
-    pub(crate) fn get(&mut self, file: usize, writable: bool) -> Option<Arc<File>> {
+    pub(crate) fn get(&mut self, file: usize, writable: bool) -> Option<Handle> {
         self.clock += 1;
         let held = self.held.iter_mut().find(|held| held.file == file && (held.writable || !writable))?;
         held.used = self.clock;
@@ -41,7 +42,7 @@ impl Pool {
     /// Holds an open file in place of any other of the same index. The one that had to go is given back, so that
     /// the caller closes it after releasing its lock.
     #[must_use = "drop it outside the lock: closing may take long"]
-    pub(crate) fn put(&mut self, file: usize, handle: &Arc<File>, writable: bool) -> Option<Arc<File>> {
+    pub(crate) fn put(&mut self, file: usize, handle: &Handle, writable: bool) -> Option<Handle> {
         self.clock += 1;
         let new = Held { file, handle: Arc::clone(handle), writable, used: self.clock };
         let place = match self.held.iter().position(|held| held.file == file) {
@@ -66,10 +67,11 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::kernel::KernelFile;
 
     #[test]
     fn h76_the_least_recently_used_file_is_closed_first_and_the_limit_holds() {
-        let handle = Arc::new(tempfile::tempfile().unwrap());
+        let handle = KernelFile::holding(tempfile::tempfile().unwrap());
         let mut pool = Pool::new(2);
         assert!(pool.put(7, &handle, false).is_none());
         assert!(pool.put(8, &handle, false).is_none());
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_file_open_to_read_is_not_given_to_a_writer_and_is_replaced_by_his() {
-        let handle = Arc::new(tempfile::tempfile().unwrap());
+        let handle = KernelFile::holding(tempfile::tempfile().unwrap());
         let mut pool = Pool::new(2);
         assert!(pool.put(7, &handle, false).is_none());
         assert!(pool.get(7, true).is_none());

@@ -12,17 +12,37 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::error::StorageError;
 use crate::open::Root;
+use crate::system::kernel::Kernel;
+use crate::system::{Make, System};
 
 /// The folders that are open. It keeps none open by itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Roots {
+    system: Arc<dyn System>,
     open: Mutex<BTreeMap<PathBuf, Weak<Root>>>,
 }
 
+impl Default for Roots {
+    /// None yet, of the system that the program runs on.
+    fn default() -> Self {
+        Self::of(Arc::new(Kernel))
+    }
+}
+
 impl Roots {
+    /// None yet.
+    pub(crate) fn of(system: Arc<dyn System>) -> Self {
+        Self { system, open: Mutex::default() }
+    }
+
+    /// Whose folders they are.
+    pub(crate) fn system(&self) -> &Arc<dyn System> {
+        &self.system
+    }
+
     /// [`Root::open`], or the same folder if it is open already.
     pub(crate) fn open(&self, path: &Path, create: bool) -> Result<Arc<Root>, StorageError> {
-        let fresh = Root::open(path, create)?;
+        let fresh = Root::open(&self.system, path, create.then_some(Make::Shared))?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = open.get(path).and_then(Weak::upgrade)
             && there.is_same_folder(&fresh)

@@ -41,7 +41,7 @@ impl Storage {
     fn sync_these(&self, written: &BTreeSet<usize>, made: &BTreeSet<usize>) -> Result<(), StorageError> {
         for &file in written {
             let handle = self.handle_if_there(file)?;
-            let synced = handle.sync_data();
+            let synced = handle.sync();
             synced.map_err(|e| StorageError::io("sync", &self.full_path(file), e))?;
         }
         let folders: BTreeSet<&Path> =

@@ -1,11 +1,15 @@
 //! Torrents and folders made up for tests.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use metainfo::Info;
 use sha1::{Digest, Sha1};
 
 use crate::files::{Access, Storage, StorageOptions};
+use crate::open::Root;
+use crate::system::System;
+use crate::system::kernel::Kernel;
 
 /// A file of a made-up torrent: elements below the top folder, length and BEP 47 attributes.
 #[derive(Clone, Debug)]
@@ -54,6 +58,12 @@ pub(crate) fn folder_of(files: &[Made], piece_length: u32, digests: &[u8]) -> In
     raw.extend_from_slice(digests);
     raw.push(b'e');
     Info::parse(&raw).unwrap()
+}
+
+/// A folder of the system that the tests run on.
+pub(crate) fn kernel_root(path: &Path) -> Root {
+    let system: Arc<dyn System> = Arc::new(Kernel);
+    Root::open(&system, path, None).unwrap()
 }
 
 /// A storage that may write.

@@ -18,7 +18,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
 use crate::error::{StorageError, reason, shown};
-use crate::open::may_read;
+use crate::system::kernel::may_read;
 
 /// Elements of a path below the top at most: what a torrent file may have, here and in libtorrent.
 const MAX_ELEMENTS: usize = 100;

@@ -17,9 +17,10 @@
 //! Invariant: nothing is believed of a head that is not exactly the one due for its torrent, and no length in it is used.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use sha1::{Digest, Sha1};
+
+use crate::system::OpenFile;
 
 const VERSION: &[u8] = b"shoal parts, version ";
 const FIRST_LINE: &[u8] = b"shoal parts, version 1\n";
@@ -83,7 +84,7 @@ impl Layout {
 
 /// Reads from a parts file which files were chosen, or says what is wrong with it.
 pub(super) fn read_choice(
-    file: &impl FileExt,
+    file: &dyn OpenFile,
     identity: Identity,
 ) -> io::Result<Result<Vec<bool>, &'static str>> {
     let mut head = vec![0; head_length(identity.files)];
@@ -121,6 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::system::kernel::KernelFile;
 
     fn layout(chosen: Vec<bool>, pieces: Vec<u32>) -> Layout {
         Layout {
@@ -133,7 +135,7 @@ mod tests {
     fn read(bytes: &[u8], identity: Identity) -> Result<Vec<bool>, &'static str> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        read_choice(&file, identity).unwrap()
+        read_choice(&*KernelFile::holding(file), identity).unwrap()
     }
 
     proptest! {

@@ -9,12 +9,10 @@
 
 mod layout;
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use metainfo::Info;
 
@@ -22,6 +20,7 @@ use crate::error::StorageError;
 use crate::open::{Links, Purpose, Root};
 use crate::parts::Parts;
 use crate::place::write_all;
+use crate::system::Handle;
 pub(crate) use layout::{Identity, Layout};
 use layout::{USED, read_choice};
 
@@ -45,7 +44,7 @@ pub(crate) struct Aside {
     pub(crate) layout: Layout,
     /// For each slot whether it holds anything.
     used: Vec<AtomicBool>,
-    file: Mutex<Option<Arc<File>>>,
+    file: Mutex<Option<Handle>>,
     unsynced: AtomicBool,
 }
 
@@ -77,7 +76,7 @@ impl Aside {
             Err(error) => return Err(error),
         };
         let failed = |error| StorageError::io("read", &root.path().join(path), error);
-        let chosen = match read_choice(&file, identity).map_err(failed)? {
+        let chosen = match read_choice(&*file, identity).map_err(failed)? {
             Ok(chosen) => chosen,
             Err(wrong) => return Ok(Earlier::Useless(wrong)),
         };
@@ -91,7 +90,7 @@ impl Aside {
             read => read.map_err(failed)?,
         }
         let used = flags.into_iter().map(|flag| AtomicBool::new(flag == USED)).collect();
-        let file = Mutex::new(Some(Arc::new(file)));
+        let file = Mutex::new(Some(file));
         Ok(Earlier::Kept(Self { path: path.into(), layout, used, file, unsynced: AtomicBool::new(false) }))
     }
 
@@ -148,7 +147,7 @@ impl Aside {
         let file = self.file_to_write(root)?;
         self.unsynced.store(true, Ordering::Relaxed);
         let failed = |error| StorageError::io("write", &root.path().join(&self.path), error);
-        write_all(&file, self.layout.byte_at(slot, offset), length, parts).map_err(failed)?;
+        write_all(&*file, self.layout.byte_at(slot, offset), length, parts).map_err(failed)?;
         if !self.is_used(slot) {
             file.write_all_at(&[USED], self.layout.flag_at(slot)).map_err(failed)?;
             if let Some(used) = self.used.get(slot) {
@@ -159,10 +158,10 @@ impl Aside {
     }
 
     /// The file; made, with nothing in its slots, if there is none yet.
-    fn file_to_write(&self, root: &Root) -> Result<Arc<File>, StorageError> {
+    fn file_to_write(&self, root: &Root) -> Result<Handle, StorageError> {
         let mut held = self.lock();
         if let Some(file) = &*held {
-            return Ok(Arc::clone(file));
+            return Ok(Handle::clone(file));
         }
         let (file, _) = root.file(&self.path, Purpose::Create, Links::Refuse)?;
         let mut head = self.layout.head();
@@ -170,12 +169,11 @@ impl Aside {
         // All slots from the start, as holes: a part that was never written reads as zeros.
         let end = self.layout.byte_at(self.layout.pieces.len(), 0);
         // Whatever was there before could not be used.
-        file.set_len(0)
-            .and_then(|()| file.set_len(end))
+        file.set_length(0)
+            .and_then(|()| file.set_length(end))
             .and_then(|()| file.write_all_at(&head, 0))
             .map_err(|error| StorageError::io("write", &root.path().join(&self.path), error))?;
-        let file = Arc::new(file);
-        *held = Some(Arc::clone(&file));
+        *held = Some(Handle::clone(&file));
         Ok(file)
     }
 
@@ -183,7 +181,7 @@ impl Aside {
     pub(crate) fn sync(&self, root: &Root) -> Result<(), StorageError> {
         let file = self.lock().clone();
         let (Some(file), true) = (file, self.unsynced.swap(false, Ordering::Relaxed)) else { return Ok(()) };
-        file.sync_data().map_err(|error| StorageError::io("sync", &root.path().join(&self.path), error))?;
+        file.sync().map_err(|error| StorageError::io("sync", &root.path().join(&self.path), error))?;
         root.sync_folder(Path::new(""))
     }
 
@@ -194,7 +192,7 @@ impl Aside {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<File>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Handle>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

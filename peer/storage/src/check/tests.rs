@@ -24,7 +24,7 @@ fn three() -> (tempfile::TempDir, Info) {
 }
 
 fn flip(path: &Path, at: u64) {
-    let file = File::options().read(true).write(true).open(path).unwrap();
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
@@ -109,7 +109,7 @@ fn a_missing_file_costs_its_pieces_and_leaves_its_neighbours_unsure() {
 #[test]
 fn a_cut_file_keeps_the_pieces_before_the_cut() {
     let (root, info) = three();
-    File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(150).unwrap();
+    fs::File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(150).unwrap();
     let report = run(root.path(), &info);
     assert_eq!(report.pieces, [true, true, true, false, true]);
     assert_eq!(report.files[1], FileReport::WrongLength { found: 150 });
@@ -119,7 +119,7 @@ fn a_cut_file_keeps_the_pieces_before_the_cut() {
 #[test]
 fn a_file_that_is_too_long_is_told_though_its_pieces_are_right() {
     let (root, info) = three();
-    File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(201).unwrap();
+    fs::File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(201).unwrap();
     let report = run(root.path(), &info);
     assert_eq!(report.pieces, [true; 5]);
     assert_eq!(report.files, [FileReport::Ok, FileReport::WrongLength { found: 201 }, FileReport::Ok]);
@@ -130,7 +130,7 @@ fn a_file_that_is_too_long_is_told_though_its_pieces_are_right() {
 fn pieces_that_cannot_be_right_are_not_read() {
     let (root, info) = three();
     fs::remove_file(root.path().join("top/c")).unwrap();
-    File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(60).unwrap();
+    fs::File::options().write(true).open(root.path().join("top/b")).unwrap().set_len(60).unwrap();
     let storage = readable(root.path(), &info);
     // b has the content from 150 to 210 left, c (from 350) nothing.
     let wanted = super::readable(&storage, &storage.survey().unwrap());

@@ -4,19 +4,10 @@
 //! not in memory is asked for far ahead and in order, before the first byte of it is waited for: several lanes that
 //! each read a little where they are would have a disk's heads go to and fro.
 
-use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-
-use rustix::fs::{Advice, fadvise};
-use rustix::io::{ReadWriteFlags, preadv2};
-
 use super::{Job, Source};
 use crate::allocation::ALLOCATED_FROM;
 use crate::error::StorageError;
-use crate::open::{Extent, allocated, extent_at};
+use crate::system::{Extent, Handle, Status};
 
 /// Bytes that are asked for ahead: a disk reads them in the time in which it would look for ten other places.
 const AHEAD: u64 = 8 * 1024 * 1024;
@@ -26,8 +17,8 @@ enum Current {
     None,
     Zeros,
     File {
-        handle: File,
-        opened: Box<Metadata>,
+        handle: Handle,
+        opened: Status,
         may_have_holes: bool,
         extent: Extent,
         /// How far it has been asked for.
@@ -80,7 +71,7 @@ impl<'j, J: Job> Reader<'j, J> {
             Current::File { handle, may_have_holes, extent, asked, .. } => {
                 if *may_have_holes {
                     if inside >= extent.end {
-                        *extent = extent_at(handle, inside);
+                        *extent = handle.extent_at(inside);
                     }
                     if extent.hole {
                         return Ok(Part::Zeros(most.min(extent.end - inside)));
@@ -89,15 +80,16 @@ impl<'j, J: Job> Reader<'j, J> {
                 let most = if *may_have_holes { most.min(extent.end - inside) } else { most };
                 let most = usize::try_from(most).map_or(buffer.len(), |most| most.min(buffer.len()));
                 let buffer = buffer.get_mut(..most).unwrap_or_default();
-                let read = match read_cached(handle, buffer, inside) {
-                    Some(read) => Ok(read),
-                    None => {
+                let read = match handle.read_cached_at(buffer, inside) {
+                    Ok(read) => Ok(read),
+                    // Nothing of it is in memory, or nobody can tell.
+                    Err(_) => {
                         let ahead = ahead.saturating_sub(self.offset).min(self.length).min(inside + AHEAD);
                         if *asked <= inside && ahead > inside + buffer.len() as u64 {
-                            ask_for(handle, inside..ahead);
+                            handle.will_need(inside..ahead);
                             *asked = ahead;
                         }
-                        read_some(handle, buffer, inside)
+                        handle.read_some_at(buffer, inside)
                     }
                 };
                 match read {
@@ -123,10 +115,11 @@ impl<'j, J: Job> Reader<'j, J> {
             Source::Zeros => Current::Zeros,
             Source::File(handle, opened) => {
                 // What has room on the disk need not have been written.
-                let may_have_holes = allocated(&opened) < opened.len() || opened.len() >= ALLOCATED_FROM;
+                let may_have_holes =
+                    opened.allocated < opened.identity.length || opened.identity.length >= ALLOCATED_FROM;
                 Current::File {
                     handle,
-                    opened: Box::new(opened),
+                    opened,
                     may_have_holes,
                     extent: Extent { hole: false, end: 0 },
                     asked: 0,
@@ -141,28 +134,6 @@ impl<'j, J: Job> Reader<'j, J> {
         match std::mem::replace(&mut self.current, Current::None) {
             Current::File { handle, opened, .. } => self.job.close(self.file, handle, &opened),
             Current::None | Current::Zeros => Ok(()),
-        }
-    }
-}
-
-/// Reads what is in memory already; `None` if nothing is, or nobody can tell.
-fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> Option<usize> {
-    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
-}
-
-/// Has the system read these bytes, without waiting for them. If it will not, they come when they are read.
-fn ask_for(file: &File, bytes: Range<u64>) {
-    let length = NonZeroU64::new(bytes.end.saturating_sub(bytes.start));
-    if let Err(error) = fadvise(file, bytes.start, length, Advice::WillNeed) {
-        tracing::trace!("cannot ask for bytes ahead: {error}");
-    }
-}
-
-fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
         }
     }
 }

@@ -2,6 +2,7 @@ use std::io;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::system::kernel::KernelFile;
 use crate::testing::{content, naive_digests};
 
 /// Two files of 1,000 bytes; what opening each gives is made up.
@@ -46,13 +47,13 @@ impl Job for Made {
         if self.fail == Some(file) {
             return Err(StorageError::io("read", &self.path(file), io::Error::from_raw_os_error(5)));
         }
-        let made = tempfile::tempfile().unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&made, &content(1_000), 0).unwrap();
-        let metadata = made.metadata().unwrap();
-        Ok(Source::File(made, metadata))
+        let made = KernelFile::holding(tempfile::tempfile().unwrap());
+        made.write_all_at(&content(1_000), 0).unwrap();
+        let status = made.status().unwrap();
+        Ok(Source::File(made, status))
     }
 
-    fn close(&self, _file: usize, _handle: File, _opened: &Metadata) -> Result<(), StorageError> {
+    fn close(&self, _file: usize, _handle: Handle, _opened: &Status) -> Result<(), StorageError> {
         Ok(())
     }
 

@@ -157,7 +157,7 @@ fn a_missing_file_is_not_found_and_a_short_one_too_short() {
     let root = tempfile::tempdir().unwrap();
     writable(root.path(), &info).write(0, &[&all]).unwrap();
     let b = root.path().join("top/sub/b");
-    File::options().write(true).open(&b).unwrap().set_len(249).unwrap();
+    fs::File::options().write(true).open(&b).unwrap().set_len(249).unwrap();
     let storage = readable(root.path(), &info);
     assert_eq!(read(&storage, 100, 249).unwrap(), &all[100..349]);
     let error = read(&storage, 100, 250).unwrap_err();

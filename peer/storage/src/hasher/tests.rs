@@ -71,7 +71,7 @@ fn h77_many_files_smaller_than_a_piece_and_files_of_no_bytes_are_hashed() {
 fn h77_a_sparse_file_of_a_terabyte_is_hashed_without_reading_its_holes() {
     const PIECE: u32 = 16 << 20;
     let folder = tempfile::tempdir().unwrap();
-    let file = File::create(folder.path().join("disk.img")).unwrap();
+    let file = fs::File::create(folder.path().join("disk.img")).unwrap();
     if file.set_len(1 << 40).is_err() {
         eprintln!("this file system has no files of a terabyte: nothing tested");
         return;
@@ -96,7 +96,7 @@ fn h79_a_file_that_was_cut_or_grew_since_the_walk_is_named() {
     for length in [999, 1001] {
         let (folder, _) = tree(&[1000, 1000]);
         let walked = walk(folder.path(), &WalkOptions::default()).unwrap();
-        File::options().write(true).open(folder.path().join("000001")).unwrap().set_len(length).unwrap();
+        fs::File::options().write(true).open(folder.path().join("000001")).unwrap().set_len(length).unwrap();
         let error = hash_files(&walked, 64, 2, &Cancel::new(), &|_| ()).unwrap_err();
         assert_eq!(error.kind, StorageErrorKind::Changed);
         assert_eq!(error.path, folder.path().join("000001"));
@@ -110,7 +110,7 @@ fn h79_a_file_that_is_written_to_while_it_is_hashed_is_named() {
     let walked = walk(folder.path(), &WalkOptions::default()).unwrap();
     let path = folder.path().join("000000");
     // The first progress comes after the first megabyte, in the middle of the file.
-    let append = |_| File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+    let append = |_| fs::File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
     let error = hash_files(&walked, 1 << 24, 1, &Cancel::new(), &append).unwrap_err();
     assert_eq!(error.kind, StorageErrorKind::Changed);
     assert_eq!(error.path, path);

@@ -8,11 +8,9 @@
 //! while a journal that has grown is written anew.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metainfo::Info;
 
@@ -22,6 +20,7 @@ use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, en
 use crate::error::StorageError;
 use crate::files::Storage;
 use crate::open::{Links, Purpose, Root};
+use crate::system::Handle;
 
 /// Bytes appended to a journal, beyond twice what it had when it was written anew, after which it is again.
 const GROWN: u64 = 1024 * 1024;
@@ -39,7 +38,7 @@ pub struct Journal {
 struct Inner {
     ledger: Ledger,
     /// `None` once an append has failed, until it is written anew.
-    file: Option<Arc<File>>,
+    file: Option<Handle>,
     /// Bytes in the file, and those that it had when it was written anew.
     end: u64,
     first: u64,
@@ -87,7 +86,7 @@ impl Journal {
         let inner = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: false };
         let journal = Self {
             head,
-            boot: BootId::now(),
+            boot: storage.boot(),
             paths: Paths::of(info),
             inner: Mutex::new(inner),
             closed: AtomicBool::new(false),
@@ -132,7 +131,7 @@ impl Journal {
             inner.append(&bytes);
             inner.file.clone()
         };
-        if file.is_none_or(|file| file.sync_data().is_err()) {
+        if file.is_none_or(|file| file.sync().is_err()) {
             self.give_up(storage);
         }
         // It claims the piece too.
@@ -183,7 +182,7 @@ impl Journal {
             inner.append(&bytes);
             inner.file.clone()
         };
-        match file.map(|file| file.sync_data()) {
+        match file.map(|file| file.sync()) {
             None | Some(Ok(())) => Ok(()),
             Some(Err(error)) => {
                 self.give_up(storage);
@@ -213,7 +212,7 @@ impl Journal {
             inner.ended = inner.file.is_some();
             inner.file.clone()
         };
-        let synced = file.map_or(Ok(()), |file| file.sync_data());
+        let synced = file.map_or(Ok(()), |file| file.sync());
         synced.map_err(|error| StorageError::io("sync", &storage.root().path().join(&self.paths.now), error))
     }
 
@@ -244,7 +243,7 @@ impl Journal {
             inner.append(&bytes);
             inner.file.clone()
         };
-        if file.is_none_or(|file| file.sync_data().is_err()) {
+        if file.is_none_or(|file| file.sync().is_err()) {
             self.give_up(storage);
         }
     }
@@ -273,9 +272,9 @@ impl Journal {
         let claims = !synced.is_empty() || !unsynced.is_empty();
         let failed = |error| StorageError::io("write", &root.path().join(&self.paths.now), error);
         let (file, _) = root.file(&self.paths.new, Purpose::Create, Links::Refuse)?;
-        file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
+        file.set_length(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
         if claims {
-            file.sync_data().map_err(failed)?;
+            file.sync().map_err(failed)?;
         }
         if self.closed.load(Ordering::Acquire) {
             return root.remove(&self.paths.new);
@@ -289,7 +288,7 @@ impl Journal {
         }
         inner.end = bytes.len() as u64;
         inner.first = inner.end;
-        inner.file = Some(Arc::new(file));
+        inner.file = Some(file);
         Ok(())
     }
 

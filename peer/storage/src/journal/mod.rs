@@ -24,57 +24,19 @@ use metainfo::Info;
 
 pub use file::Journal;
 pub use proof::{Past, Proof};
-pub(crate) use record::Identity;
-use record::{BootId, Head, Moment};
+use record::{BootId, Head};
+pub(crate) use record::{Identity, Moment};
 pub use seal::{FilesThen, Seals};
 
 use crate::aside::name_beside;
 use crate::files::{Role, Storage};
 
-/// Where Linux tells which boot this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-impl BootId {
-    /// This boot's; zeros if the kernel does not tell.
-    fn now() -> Self {
-        let text = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let mut digits =
-            text.chars().filter_map(|c| c.to_digit(16)).filter_map(|digit| u8::try_from(digit).ok());
-        let mut id = [0; 16];
-        for byte in &mut id {
-            let (Some(high), Some(low)) = (digits.next(), digits.next()) else { return Self::default() };
-            *byte = high << 4 | low;
-        }
-        Self(id)
-    }
-}
-
-impl Identity {
-    /// That of what was looked at.
-    pub(crate) fn of(stat: &rustix::fs::Stat) -> Self {
-        Self {
-            inode: wide(stat.st_ino),
-            device: wide(stat.st_dev),
-            length: wide(stat.st_size),
-            modified: moment(stat.st_mtime, stat.st_mtime_nsec),
-            changed: moment(stat.st_ctime, stat.st_ctime_nsec),
-        }
-    }
-}
-
-/// A number as everybody else writes it: some systems use fewer bits, or a sign.
-fn wide(number: impl TryInto<u64>) -> u64 {
-    number.try_into().unwrap_or(u64::MAX)
-}
-
-fn moment(seconds: impl TryInto<i64>, nanoseconds: impl TryInto<u32>) -> Moment {
-    Moment {
-        seconds: seconds.try_into().unwrap_or(i64::MAX),
-        nanoseconds: nanoseconds.try_into().unwrap_or(u32::MAX),
-    }
-}
-
 impl Storage {
+    /// Which boot this is; zeros if nobody can tell.
+    fn boot(&self) -> BootId {
+        self.root().boot().map_or(BootId::default(), BootId)
+    }
+
     /// What the journal of this torrent begins with.
     fn journal_head(&self, info: &Info) -> Head {
         Head {

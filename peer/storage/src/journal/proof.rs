@@ -4,14 +4,14 @@
 //! them is hashed.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use metainfo::Info;
 
 use super::Paths;
 use super::ledger::{Ledger, Now, Plan};
-use super::record::{BootId, HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless, decode};
+use super::record::{HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless, decode};
 use crate::cancel::Cancel;
 use crate::check::{check_pieces, readable};
 use crate::error::StorageError;
@@ -66,7 +66,7 @@ impl Storage {
         let identities: Vec<Option<Identity>> = self.identities();
         let spans = self.piece_spans();
         let now = Now {
-            boot: BootId::now(),
+            boot: self.boot(),
             journal,
             files: &identities,
             spans: &spans,
@@ -173,16 +173,14 @@ pub(super) fn read_journal(
     path: &Path,
     head: &Head,
 ) -> Result<Option<(Ledger, Moment)>, String> {
-    let (file, metadata) = match root.file(path, Purpose::Read, Links::Refuse) {
+    let (file, status) = match root.file(path, Purpose::Read, Links::Refuse) {
         Ok(opened) => opened,
         Err(error) if error.io_kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot be read: {error}")),
     };
-    if metadata.len() > MAX_JOURNAL {
-        return Err("is too large to be one".to_owned());
-    }
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_JOURNAL).read_to_end(&mut bytes);
+    let length = usize::try_from(status.identity.length).ok().filter(|length| *length <= MAX_JOURNAL);
+    let mut bytes = vec![0; length.ok_or("is too large to be one")?];
+    let read = file.read_exact_at(&mut bytes, 0);
     read.map_err(|error| format!("cannot be read: {error}"))?;
     let mut ledger = Ledger::new(head);
     match decode(head, &bytes, |record| ledger.apply(&record)) {

@@ -37,7 +37,7 @@ const MAX_FILES: usize = MAX_BODY / FILE;
 
 /// Bytes of a journal that are looked at. The largest torrent, of two million pieces of which every other one is there,
 /// and a hundred thousand files, has 22 MiB after it was written anew.
-pub(crate) const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
+pub(crate) const MAX_JOURNAL: usize = 64 * 1024 * 1024;
 
 /// How often a piece may be named on average. Each is written and synced, in a snapshot or after it, and seldom lost;
 /// without a bound a small file could name millions of pieces in every few bytes.
@@ -64,6 +64,13 @@ pub(crate) struct Identity {
     pub(crate) modified: Moment,
     /// When anything about it was changed last: no program can set that back.
     pub(crate) changed: Moment,
+}
+
+impl Identity {
+    /// Whether both are one file, however it has changed.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
 }
 
 /// What the torrent of a journal is.

@@ -7,9 +7,6 @@
 //! Invariants: a seal proves only files that are exactly what they were, and in another boot only once they were synced.
 //! The number of seals is bounded: the oldest go.
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use metainfo::Info;
@@ -17,10 +14,12 @@ use sha1::{Digest, Sha1};
 
 use super::ledger::Ledger;
 use super::proof::{Past, read_journal};
-use super::record::{BootId, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use super::record::{Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
 use crate::open::{Links, Purpose, Root};
+use crate::roots::Roots;
+use crate::system::Make;
 
 /// Seals kept when a session starts. A torrent of a few files takes some hundred bytes.
 const MAX_SEALS: usize = 10_000;
@@ -41,10 +40,16 @@ impl Seals {
     /// # Errors
     /// If it cannot be made or opened.
     pub fn open(folder: &Path) -> Result<Self, StorageError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| StorageError::io("make the folder", folder, error))?;
-        let seals = Self { root: Root::open(folder, false)? };
-        if let Err(error) = prune(folder, MAX_SEALS) {
+        Self::among(&Roots::default(), folder)
+    }
+
+    /// The same, on the system of these `roots`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn among(roots: &Roots, folder: &Path) -> Result<Self, StorageError> {
+        let seals = Self { root: Root::open(roots.system(), folder, Some(Make::Private))? };
+        if let Err(error) = prune(&seals.root, MAX_SEALS) {
             tracing::warn!("cannot remove old records of complete torrents: {error}");
         }
         Ok(seals)
@@ -79,7 +84,7 @@ impl Seals {
         let files: Vec<_> = (0..).zip(&then.0).filter_map(|(file, then)| Some((file, (*then)?))).collect();
         let head = storage.journal_head(info);
         let mut bytes = head.encode();
-        encode_run(BootId::now(), &mut bytes);
+        encode_run(storage.boot(), &mut bytes);
         encode_files(&files, &mut bytes);
         encode_pieces(Mark::Written, 0..head.pieces, &mut bytes);
         if synced {
@@ -90,7 +95,7 @@ impl Seals {
         let new = name.with_added_extension(std::process::id().to_string());
         let failed = |error| StorageError::io("write", &self.root.path().join(&name), error);
         let (file, _) = self.root.file(&new, Purpose::Create, Links::Refuse)?;
-        file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
+        file.set_length(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
         self.root.rename(&new, &name)
     }
 
@@ -131,7 +136,7 @@ impl Storage {
     pub fn sync_all(&self) -> Result<(), StorageError> {
         for file in (0..self.file_count()).filter(|file| self.role(*file) == Role::Content) {
             let (handle, _) = self.open_to_read(file)?;
-            handle.sync_data().map_err(|error| StorageError::io("sync", &self.full_path(file), error))?;
+            handle.sync().map_err(|error| StorageError::io("sync", &self.full_path(file), error))?;
         }
         Ok(())
     }
@@ -139,32 +144,27 @@ impl Storage {
 
 /// The name of the seal of this torrent in this folder, by whatever path; `None` if the folder is gone.
 fn name(storage: &Storage, info: &Info) -> Option<PathBuf> {
-    let folder = storage.root().path().canonicalize().ok()?;
+    let folder = storage.root().canonical_path()?;
     let digest = Sha1::digest(folder.as_os_str().as_encoded_bytes());
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Some(format!("{}-{short}.seal", info.info_hash()).into())
 }
 
-/// Removes the oldest files until `most` are left.
-fn prune(folder: &Path, most: usize) -> io::Result<()> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        // Nothing that another program may have put here.
-        if metadata.is_file() && entry.file_name().as_encoded_bytes().windows(5).any(|part| part == b".seal")
-        {
-            files.push((metadata.modified()?, entry.path()));
-        }
-    }
-    files.sort_unstable();
-    let many = files.len().saturating_sub(most);
-    files.into_iter().take(many).try_for_each(|(_, path)| std::fs::remove_file(path))
+/// Removes the oldest seals until `most` are left.
+fn prune(root: &Root, most: usize) -> Result<(), StorageError> {
+    // Nothing that another program may have put here.
+    let is_seal = |name: &Path| name.as_os_str().as_encoded_bytes().windows(5).any(|part| part == b".seal");
+    let mut seals = root.files()?;
+    seals.retain(|(name, _)| is_seal(name));
+    seals.sort_unstable_by(|(a, then_a), (b, then_b)| (then_a, a).cmp(&(then_b, b)));
+    let many = seals.len().saturating_sub(most);
+    seals.into_iter().take(many).try_for_each(|(name, _)| root.remove(&name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::kernel_root;
 
     #[test]
     fn of_too_many_seals_the_oldest_go_and_nothing_else() {
@@ -174,7 +174,7 @@ mod tests {
             let long = std::time::Duration::from_secs(1000 * age as u64);
             file.set_modified(std::time::SystemTime::now() - long).unwrap();
         }
-        prune(folder.path(), 1).unwrap();
+        prune(&kernel_root(folder.path()), 1).unwrap();
         let mut left: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort_unstable();

@@ -4,7 +4,9 @@ use std::os::unix::net::UnixListener;
 
 use super::*;
 use crate::StorageErrorKind;
-use crate::testing::fifo;
+use crate::system::Extent;
+use crate::system::kernel::{Kernel, KernelFolder};
+use crate::testing::{fifo, kernel_root};
 
 /// A folder with a root in it, to be opened in both ways, and something outside that must stay as it is.
 fn both_ways(test: impl Fn(&Root, &Path)) {
@@ -14,15 +16,17 @@ fn both_ways(test: impl Fn(&Root, &Path)) {
         fs::create_dir(&inner).unwrap();
         fs::create_dir(outer.path().join("outside")).unwrap();
         fs::write(outer.path().join("outside/secret"), b"secret").unwrap();
-        let root = Root::open(&inner, false).unwrap();
-        test(&if element_by_element { root.without_openat2() } else { root }, &inner);
+        let folder = KernelFolder::open(&inner).unwrap();
+        let folder = if element_by_element { folder.without_openat2() } else { folder };
+        let root = Root { system: Arc::new(Kernel), folder: Box::new(folder), path: inner.clone() };
+        test(&root, &inner);
         assert_eq!(fs::read(outer.path().join("outside/secret")).unwrap(), b"secret");
         assert_eq!(fs::read_dir(outer.path().join("outside")).unwrap().count(), 1);
         assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 2);
     }
 }
 
-const ALL: [Purpose; 3] = [Purpose::Read, Purpose::Write, Purpose::Create];
+const ALL: [Purpose; 4] = [Purpose::Read, Purpose::Write, Purpose::Create, Purpose::CreateNew];
 
 fn refusal(root: &Root, path: &str, purpose: Purpose) -> StorageErrorKind {
     root.file(Path::new(path), purpose, Links::Refuse).unwrap_err().kind
@@ -45,11 +49,10 @@ fn h12_a_path_that_leads_out_of_the_folder_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn h12_the_kernel_refuses_too_should_a_bad_path_ever_get_there() {
-    both_ways(|root, _| {
-        if !root.element_by_element.load(Ordering::Relaxed) {
-            let opened = root.beneath(Path::new("../outside/secret"), OFlags::RDONLY, Mode::empty());
-            assert_eq!(opened.unwrap_err(), Errno::XDEV);
-        }
+    both_ways(|_, inner| {
+        let folder = KernelFolder::open(inner).unwrap();
+        let opened = folder.open(Path::new("../outside/secret"), Purpose::Read, Links::Refuse);
+        assert_eq!(Errno::from_io_error(&opened.unwrap_err()), Some(Errno::XDEV));
     });
 }
 
@@ -95,7 +98,7 @@ fn h71_a_fifo_or_a_socket_in_the_way_is_refused_and_does_not_block() {
 
 #[test]
 fn h71_a_device_is_refused() {
-    let dev = Root::open(Path::new("/dev"), false).unwrap();
+    let dev = kernel_root(Path::new("/dev"));
     assert_eq!(refusal(&dev, "null", Purpose::Read), StorageErrorKind::Unsafe(Obstacle::Special));
     assert_eq!(refusal(&dev, "null", Purpose::Write), StorageErrorKind::Unsafe(Obstacle::Special));
 }
@@ -125,10 +128,10 @@ fn links_are_followed_to_read_when_asked_and_never_to_write() {
     both_ways(|root, inner| {
         symlink("../outside", inner.join("folder")).unwrap();
         let path = Path::new("folder/secret");
-        let (_, metadata) = root.file(path, Purpose::Read, Links::Follow).unwrap();
-        assert_eq!(metadata.len(), 6);
+        let (_, status) = root.file(path, Purpose::Read, Links::Follow).unwrap();
+        assert_eq!(status.identity.length, 6);
         assert!(matches!(root.inspect(path, Links::Follow).unwrap(), Found::Present { length: 6, .. }));
-        for purpose in [Purpose::Write, Purpose::Create] {
+        for purpose in [Purpose::Write, Purpose::Create, Purpose::CreateNew] {
             let error = root.file(path, purpose, Links::Follow).unwrap_err();
             assert_eq!(error.kind, StorageErrorKind::Unsafe(Obstacle::SymbolicLink));
         }
@@ -145,22 +148,24 @@ fn a_file_and_its_folders_are_made_when_asked_and_only_then() {
         }
         assert_eq!(root.inspect(path, Links::Refuse).unwrap(), Found::Missing);
         assert!(!inner.join("a").exists());
-        root.file(path, Purpose::Create, Links::Refuse).unwrap();
+        root.file(path, Purpose::CreateNew, Links::Refuse).unwrap();
+        let again = root.file(path, Purpose::CreateNew, Links::Refuse).unwrap_err();
+        assert_eq!(again.io_kind(), io::ErrorKind::AlreadyExists);
         assert!(matches!(root.inspect(path, Links::Refuse).unwrap(), Found::Present { length: 0, .. }));
     });
 }
 
 #[test]
 fn the_parts_of_a_sparse_file_are_told_apart() {
-    let file = tempfile::tempfile().unwrap();
-    file.set_len(3 << 20).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &[1; 4096], 1 << 20).unwrap();
-    assert_eq!(extent_at(&file, 0), Extent { hole: true, end: 1 << 20 });
-    assert_eq!(extent_at(&file, 1 << 20), Extent { hole: false, end: (1 << 20) + 4096 });
-    let length = file.metadata().unwrap().len();
-    assert_eq!(extent_at(&file, 2 << 20), Extent { hole: true, end: length });
+    let file = KernelFile::holding(tempfile::tempfile().unwrap());
+    file.set_length(3 << 20).unwrap();
+    file.write_all_at(&[1; 4096], 1 << 20).unwrap();
+    assert_eq!(file.extent_at(0), Extent { hole: true, end: 1 << 20 });
+    assert_eq!(file.extent_at(1 << 20), Extent { hole: false, end: (1 << 20) + 4096 });
+    let length = file.length().unwrap();
+    assert_eq!(file.extent_at(2 << 20), Extent { hole: true, end: length });
     let none = Extent { hole: false, end: u64::MAX };
-    assert_eq!(extent_at(&file, length), none, "what a file does not have is no hole in it");
-    file.set_len(2 << 20).unwrap();
-    assert_eq!(extent_at(&file, 2 << 20), none, "nor what it has lost");
+    assert_eq!(file.extent_at(length), none, "what a file does not have is no hole in it");
+    file.set_length(2 << 20).unwrap();
+    assert_eq!(file.extent_at(2 << 20), none, "nor what it has lost");
 }

@@ -1,0 +1,123 @@
+//! A small file of ours beside the data of a torrent, which one process holds at a time.
+//!
+//! Invariant: it lies right in the root folder, no link in its place is followed, and it is locked for as long as it is
+//! held. What is in it means nothing here.
+
+use std::fs::TryLockError;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::StorageError;
+use crate::files::Storage;
+use crate::open::{Links, Purpose, Root};
+use crate::system::Handle;
+
+/// How often a file that vanishes between opening and locking is tried again.
+const TRIES: usize = 8;
+
+/// See the module. The lock ends with it; the file stays until [`Held::remove`].
+#[derive(Debug)]
+pub struct Held {
+    root: Arc<Root>,
+    name: PathBuf,
+    file: Handle,
+    made: bool,
+}
+
+impl Storage {
+    /// Opens the file of this name, made if it is missing, and locks it; `None` if another process holds it.
+    ///
+    /// # Errors
+    /// If it cannot be opened or locked, or is no regular file.
+    pub fn hold(&self, name: &str) -> Result<Option<Held>, StorageError> {
+        let root = self.shared_root();
+        let name = PathBuf::from(name);
+        for _ in 0..TRIES {
+            let (file, made) = open(root, &name)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => {
+                    return Err(StorageError::io("lock", &root.path().join(&name), error));
+                }
+            }
+            let held = Held { root: Arc::clone(root), name: name.clone(), file, made };
+            // The one who held it may have finished and removed it between the two calls.
+            if held.is_still_there() {
+                return Ok(Some(held));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Brings the file of this name to the disk, and that it is there.
+    ///
+    /// # Errors
+    /// If it is not there, or the disk fails.
+    pub fn sync_beside(&self, name: &str) -> Result<(), StorageError> {
+        let (file, _) = self.root().file(Path::new(name), Purpose::Read, Links::Refuse)?;
+        file.sync().map_err(|error| StorageError::io("sync", &self.root().path().join(name), error))?;
+        self.root().sync_folder(Path::new(""))
+    }
+}
+
+/// Opens the file, and says whether it was made now.
+fn open(root: &Root, name: &Path) -> Result<(Handle, bool), StorageError> {
+    match root.file(name, Purpose::CreateNew, Links::Refuse) {
+        Ok((file, _)) => Ok((file, true)),
+        Err(error) if error.io_kind() == io::ErrorKind::AlreadyExists => {
+            Ok((root.file(name, Purpose::Create, Links::Refuse)?.0, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Held {
+    /// Whether it was not there before.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.made
+    }
+
+    /// What is in it, so many bytes at most.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, most: usize) -> Result<Vec<u8>, StorageError> {
+        let failed = |error| self.failed("read", error);
+        let length = usize::try_from(self.file.length().map_err(failed)?).unwrap_or(most);
+        let mut bytes = vec![0; length.min(most)];
+        self.file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    /// Puts these bytes in place of what is in it.
+    ///
+    /// # Errors
+    /// If the disk refuses: then it holds anything.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), StorageError> {
+        let written = self.file.set_length(0).and_then(|()| self.file.write_all_at(bytes, 0));
+        written.map_err(|error| self.failed("write", error))
+    }
+
+    /// Removes it. Another's file that has taken its place is left.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove(&self) -> Result<(), StorageError> {
+        if self.is_still_there() { self.root.remove(&self.name) } else { Ok(()) }
+    }
+
+    fn is_still_there(&self) -> bool {
+        let there = self.root.identity(&self.name, Links::Refuse);
+        match (there, self.file.status()) {
+            (Some(there), Ok(held)) => there.is_same_file(&held.identity),
+            _ => false,
+        }
+    }
+
+    fn failed(&self, operation: &'static str, error: io::Error) -> StorageError {
+        StorageError::io(operation, &self.root.path().join(&self.name), error)
+    }
+}
