@@ -4,6 +4,7 @@
 //! `cargo test --workspace --test integration -- --ignored interop`.
 
 mod exchange;
+mod faults;
 mod fleet;
 mod magnets;
 mod status_page;

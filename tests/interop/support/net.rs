@@ -40,7 +40,7 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 /// Hosts on one switch: host `i` is 10.77.0.`i+1`, and 2001:db8:77::`i+1` if it has IPv6.
 pub(crate) struct Network {
     hosts: Vec<Host>,
-    _switch: Namespace,
+    switch: Namespace,
 }
 
 impl Network {
@@ -65,12 +65,22 @@ impl Network {
         switch.ip("link add bridge type bridge");
         switch.ip("link set bridge up");
         let hosts = (0..hosts).map(|i| Host::join(&switch, &prefix, i, has_ipv6)).collect();
-        Self { hosts, _switch: switch }
+        Self { hosts, switch }
     }
 
     /// Host number `i`, from 0.
     pub(crate) fn host(&self, i: usize) -> &Host {
         &self.hosts[i]
+    }
+
+    /// Pulls the cable of host `i` out of the switch: neither end notices, and what is sent is lost.
+    pub(crate) fn unplug(&self, i: usize) {
+        self.switch.ip(&format!("link set port{i} nomaster"));
+    }
+
+    /// Puts it in again.
+    pub(crate) fn plug_in(&self, i: usize) {
+        self.switch.ip(&format!("link set port{i} master bridge"));
     }
 }
 
@@ -145,6 +155,11 @@ impl Host {
             run(Command::new("ip").args(["-n", self.name(), "-j", "-s", "link", "show", "dev", "eth0"]));
         let links: serde_json::Value = serde_json::from_str(&shown).expect("ip -j prints JSON");
         links[0]["stats64"]["tx"]["bytes"].as_u64().expect("ip -s counts what was sent")
+    }
+
+    /// Resets every TCP connection that it has: each end is told at once.
+    pub(crate) fn reset_connections(&self) {
+        run(self.command("ss").args(["--kill", "--tcp", "state", "connected"]));
     }
 
     /// Connects from this host.

@@ -93,6 +93,11 @@ impl Process {
         })
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.ended().is_none()
+    }
+
     /// Waits until it ends by itself with exit code 0.
     pub(crate) fn finish(&mut self) {
         let status = eventually(&format!("{} done", self.name), || self.ended());

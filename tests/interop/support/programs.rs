@@ -37,7 +37,7 @@ fn package_of(program: &str) -> Option<&'static str> {
     Some(match program {
         "aria2c" => "aria2",
         "chromium" => "chromium",
-        "ip" | "tc" => "iproute2",
+        "ip" | "ss" | "tc" => "iproute2",
         "mktorrent" => "mktorrent",
         "openssl" => "openssl",
         "opentracker" => "opentracker",
