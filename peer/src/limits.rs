@@ -1,4 +1,6 @@
-//! The sizes of the pools, queues and tables of a session, each with its reason.
+//! The sizes of the pools, queues and tables of a session, and what it asks of the kernel, each with its reason.
+
+use std::time::Duration;
 
 /// Buffers for blocks on their way from a socket to the disk, 40 MiB in all. Requests take none, so there may be more of
 /// those. More than [`TORRENT_BUFFERS`], so that a torrent whose disk hangs leaves some to the others.
@@ -51,6 +53,15 @@ pub const CONTROL_BYTES: usize = 512 * 1024;
 
 /// Bytes that the kernel may hold of a new connection and not have sent; the engine changes it with the rate.
 pub const NOT_SENT: u32 = 64 * 1024;
+
+/// Silence after which the kernel asks the other end of a connection whether it is there: one small packet each way that
+/// also keeps routers between them from forgetting it.
+pub const PROBE_AFTER: Duration = Duration::from_secs(20);
+
+/// After so long without an acknowledgement the kernel breaks a connection; a peer that owes blocks is snubbed after as
+/// long. A cut of less is left to the kernel, which goes on at twice the length of the cut at most. A peer that has not
+/// read a byte for so long is taken for gone too: it costs it a dial.
+pub const UNHEARD_FOR: Duration = Duration::from_secs(20);
 
 /// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each. Others wait.
 pub const HALF_OPEN: usize = 100;

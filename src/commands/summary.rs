@@ -68,9 +68,10 @@ impl Record {
         self.completed.is_some()
     }
 
-    /// Whether all of it is there, as far as is known: of a magnet link that found no torrent nothing is.
+    /// Whether all of it is there, as far as is known: of a magnet link that found no torrent nothing is, and of what the
+    /// disk refused something is not.
     fn has_all(&self, view: &View) -> bool {
-        self.started.is_some() && view.done == view.total
+        self.started.is_some() && !self.failed && view.done == view.total
     }
 
     /// Whether nothing more comes of it: it is complete, or has failed for good.

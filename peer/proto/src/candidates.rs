@@ -35,18 +35,25 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_sec
 const PATIENT_RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 /// The same where a peer of this torrent has answered before: it may only be starting again, or its path.
 const KNOWN_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5 * 60));
+/// Both together: all that there may be has answered before. Who waits for a host or a path to come back shall not wait
+/// much longer than that takes.
+const RETURNING_RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(15));
 /// The same after a peer answered and closed without a block: most likely it is full, and one of its places becomes
 /// free when somebody else leaves. In a swarm of a thousand that costs each peer a dial or two a second.
 const BUSY_RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15 * 60));
 /// The wait before a peer that was of use is dialled again.
 const RECONNECT: Duration = Duration::from_secs(5);
+/// The same where blocks were on their way when the connection broke: a router that resets every connection each second
+/// lets half of the time be used. To have us dial so often costs a peer a block each time.
+const RECONNECT_AT_ONCE: Duration = Duration::from_millis(500);
 /// The wait before one is dialled again of which nothing is to be had for now: it has what we have, or it is us.
 const REST: Duration = Duration::from_secs(30 * 60);
 /// Failures in a row after which an address is dropped, the same where a peer has answered before (about 20 minutes),
-/// and while there are few.
+/// while there are few, and both (15 minutes, or 25 where no dial is refused).
 const MAX_FAILURES: u32 = 5;
 const KNOWN_MAX_FAILURES: u32 = 10;
 const PATIENT_MAX_FAILURES: u32 = 15;
+const RETURNING_MAX_FAILURES: u32 = 60;
 /// Refusals in a row after which an address is dropped: about two hours.
 const MAX_REFUSALS: u32 = 12;
 
@@ -67,6 +74,8 @@ pub enum Source {
 /// How a link that a candidate had become ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
+    /// It broke while blocks were on their way.
+    CutShort,
     /// Blocks went over it.
     Useful,
     /// Nothing came of it: no room there, most likely.
@@ -266,8 +275,10 @@ impl Candidates {
         let Some(candidate) = self.table.get_mut(&address) else { return };
         candidate.failures = candidate.failures.saturating_add(1);
         let (most, waits) = match candidate.source {
+            Source::User if candidate.known => (u32::MAX, RETURNING_RETRY),
             Source::User => (u32::MAX, PATIENT_RETRY),
             Source::Incoming if !candidate.known => (1, RETRY),
+            _ if few && candidate.known => (RETURNING_MAX_FAILURES, RETURNING_RETRY),
             _ if few => (PATIENT_MAX_FAILURES, PATIENT_RETRY),
             _ if candidate.known => (KNOWN_MAX_FAILURES, KNOWN_RETRY),
             _ => (MAX_FAILURES, RETRY),
@@ -283,9 +294,11 @@ impl Candidates {
         let Some(candidate) = self.table.get_mut(&address) else { return };
         let users = candidate.source == Source::User;
         match parting {
-            Parting::Useful => {
+            Parting::CutShort | Parting::Useful => {
                 (candidate.failures, candidate.refusals) = (0, 0);
-                let wait = jittered(RECONNECT, candidate.random);
+                let at_once = parting == Parting::CutShort;
+                let wait = if at_once { RECONNECT_AT_ONCE } else { RECONNECT };
+                let wait = jittered(wait, candidate.random);
                 self.place(address, State::Waiting(now + wait));
             }
             Parting::TurnedAway => {

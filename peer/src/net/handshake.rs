@@ -1,6 +1,7 @@
 //! The first 68 bytes each way.
 
 use std::io;
+use std::time::Duration;
 
 use metainfo::InfoHash;
 use peer_proto::PeerId;
@@ -10,11 +11,29 @@ use tokio::net::TcpStream;
 
 use crate::limits;
 
-/// Chokes and cancels must overtake data, and small messages must not wait for large ones.
+/// One probe in five may be lost.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Chokes and cancels must overtake data, and small messages must not wait for large ones. A connection whose other end
+/// is gone must break: the peer may be there again, and is only dialled when it is known not to be connected.
 pub(super) fn prepare(stream: &TcpStream) {
     // A kernel that lacks this only makes things slower.
     let _ = stream.set_nodelay(true);
     set_unsent_room(stream, limits::NOT_SENT);
+    break_if_unheard(stream);
+}
+
+/// The kernel asks the other end whether it lives when it has heard nothing for [`limits::PROBE_AFTER`], and breaks the
+/// connection when what it sent was not acknowledged for [`limits::UNHEARD_FOR`].
+///
+/// It is the kernel's to know: a peer that sends nothing because its uploads are slow acknowledges all the same. Without
+/// this a path that was out for a minute is tried again, by a sender that waits twice as long each time, only after two.
+fn break_if_unheard(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let probes = socket2::TcpKeepalive::new().with_time(limits::PROBE_AFTER).with_interval(PROBE_EVERY);
+    let _ = socket.set_tcp_keepalive(&probes);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_user_timeout(Some(limits::UNHEARD_FOR));
 }
 
 /// The kernel may hold so many bytes that it has not sent.

@@ -8,6 +8,7 @@ use tokio::task::JoinError;
 
 use super::active::{Active, Dialled, Finished};
 use super::announces::Answer;
+use super::start::human;
 use crate::disk::Results;
 use crate::net::{Batch, Handshaken, Input};
 use crate::{Event, Failure, FailureKind, limits};
@@ -89,15 +90,25 @@ impl Active<'_> {
         }
         self.engine.set_downloading(false);
         let advice = match error.io_kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                "; free some space and run it again"
-            }
-            _ => "",
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => self.room_advice(),
+            _ => String::new(),
         };
         let failure = Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") };
         self.failure = Some(failure.clone());
         self.context.shared.tell(Event::Failed { id: self.context.id, failure });
         self.publisher.at_once();
+    }
+
+    /// How much room is missing. Of a quota the disk does not tell.
+    fn room_advice(&self) -> String {
+        let left = human(self.engine.left());
+        match self.disk.storage.free_space() {
+            Ok(free) => format!(
+                "; {left} are still to come and {} are free: free some space and run it again",
+                human(free)
+            ),
+            Err(_) => format!("; {left} are still to come: free some space and run it again"),
+        }
     }
 
     pub(super) fn open(&mut self, handshaken: Handshaken) {

@@ -98,7 +98,9 @@ impl Active<'_> {
         let total_bytes = self.context.stats.borrow().total_bytes;
         // A seed that has lost a part of its files has nothing to fetch: it is no download that goes on.
         let left = if self.context.add.purpose == Purpose::Seed { 0 } else { self.engine.left() };
-        let done_bytes = (total_bytes - left.min(total_bytes)).saturating_add(self.engine.partial_bytes());
+        // What came of pieces that the disk refused is not there.
+        let partial = if self.failure.is_some() { 0 } else { self.engine.partial_bytes() };
+        let done_bytes = (total_bytes - left.min(total_bytes)).saturating_add(partial);
         let (down_rate, up_rate) = self.engine.rates(now);
         let totals = self.engine.totals();
         let (peers, seeds) = self.engine.peer_counts();

@@ -85,7 +85,7 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
     // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
     let mut marker = Marker::take(&storage, info).map_err(|error| in_use(info, error))?;
     if let Some(warning) = marker.warning.take() {
-        warn(info, means, &warning);
+        (means.warn)(warning);
     }
     let mut claimed = marker.found;
     let then = storage.files_now();
@@ -138,7 +138,7 @@ fn to_go_on(
 ) -> Result<There, Unprepared> {
     let info = &add.torrent.info;
     if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
-        warn(info, means, &warning);
+        (means.warn)(warning);
     }
     let survey = storage.survey_selected().map_err(disk)?;
     if let Some((file, obstacle)) = survey.obstacle() {
@@ -184,7 +184,7 @@ fn look(
     let past = if ours {
         let (past, wrong) = storage.past(info);
         if let Some(wrong) = wrong {
-            warn(info, means, &wrong);
+            (means.warn)(wrong);
         }
         past
     } else {
@@ -227,7 +227,7 @@ fn begin_journal(
     match Journal::begin(storage, info, |piece| have.get(piece), is_synced) {
         Ok(journal) => Some(Arc::new(journal)),
         Err(error) => {
-            warn(info, means, &format!("{error}; what is there will be hashed again at the next start"));
+            (means.warn)(format!("{error}; what is there will be hashed again at the next start"));
             None
         }
     }
@@ -257,10 +257,6 @@ pub(super) fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result
 
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
-fn warn(info: &Info, means: &Means<'_>, warning: &str) {
-    (means.warn)(format!("{}: {warning}", display_safe(info.name())));
 }
 
 fn remove(storage: &Storage, info: &Info, marker: &Marker, means: &Means<'_>) {
@@ -316,7 +312,7 @@ fn in_use(info: &Info, error: MarkerError) -> Unprepared {
 }
 
 /// `1.2 GiB`: two digits are enough to see what is short.
-fn human(bytes: u64) -> String {
+pub(super) fn human(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let Some(power) = bytes.checked_ilog2().map(|bits| bits / 10).filter(|power| *power > 0) else {
         return format!("{bytes} bytes");

@@ -39,6 +39,14 @@ pub struct SpaceShort {
 }
 
 impl Storage {
+    /// Bytes that the disk has free for this user; what a quota allows is not known.
+    ///
+    /// # Errors
+    /// If the file system does not answer.
+    pub fn free_space(&self) -> Result<u64, StorageError> {
+        self.root().free()
+    }
+
     /// Compares what must still be written, of chosen files and aside, with what the disk has free; `None` if it fits.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl Storage {
                 needed = needed.saturating_add(self.length(file).saturating_sub(there));
             }
         }
-        let free = self.root().free()?;
+        let free = self.free_space()?;
         Ok((needed > free).then_some(SpaceShort { needed, free }))
     }
 }

@@ -136,6 +136,38 @@ fn a_peer_that_was_of_use_is_soon_dialled_again_and_its_failures_are_forgotten()
 }
 
 #[test]
+fn one_of_few_that_has_answered_before_is_tried_at_least_every_19_seconds_for_ten_minutes() {
+    for source in [Source::User, Source::Tracker] {
+        let (mut candidates, mut rng, mut now) = (table(0), rng(), s(0));
+        candidates.add(now, peer(0), source);
+        candidates.connected(peer(0));
+        candidates.parted(now, peer(0), Parting::CutShort);
+        now += wait(&candidates, now);
+        while now < s(10 * 60) {
+            assert_eq!(candidates.next(now, &mut rng), Some(peer(0)), "after {now:?}");
+            candidates.dialling(peer(0));
+            candidates.failed(now, peer(0));
+            let wait = wait(&candidates, now);
+            assert!(wait <= Duration::from_secs(19), "{wait:?}");
+            now += wait;
+        }
+    }
+}
+
+#[test]
+fn a_peer_whose_connection_broke_while_blocks_came_is_dialled_again_at_once() {
+    let (mut candidates, mut rng) = (table(20), rng());
+    take_all(&mut candidates, s(0), &mut rng);
+    for second in 1..100 {
+        candidates.connected(peer(0));
+        candidates.parted(s(second), peer(0), Parting::CutShort);
+        assert!(wait(&candidates, s(second)) < Duration::from_secs(1), "after {second} times");
+        assert_eq!(candidates.next(s(second + 1), &mut rng), Some(peer(0)));
+        candidates.dialling(peer(0));
+    }
+}
+
+#[test]
 fn among_equals_the_order_is_the_canonical_priority_once_we_know_our_address() {
     let mut candidates = table(50);
     let ours = parse("203.0.113.7:6881");
@@ -292,9 +324,14 @@ proptest! {
                 3 => candidates.connected(address),
                 4 => candidates.failed(now, address),
                 5 => {
-                    let partings =
-                        [Parting::Useful, Parting::TurnedAway, Parting::Unneeded, Parting::Misbehaved];
-                    candidates.parted(now, address, partings[number as usize % 4]);
+                    let partings = [
+                        Parting::CutShort,
+                        Parting::Useful,
+                        Parting::TurnedAway,
+                        Parting::Unneeded,
+                        Parting::Misbehaved,
+                    ];
+                    candidates.parted(now, address, partings[number as usize % 5]);
                 }
                 6 if pass < 5 => candidates.seen_as(peer(100 + number), Witness::Tracker),
                 6 if pass > 35 => candidates.ban(address.ip()),

@@ -114,6 +114,11 @@ impl Link {
             .fold(self.opened, Time::max)
     }
 
+    /// Whether blocks have gone over it in the last seconds.
+    pub(crate) fn is_moving(&self, now: Time) -> bool {
+        self.down.rate(now) > 0 || self.up.rate(now) > 0
+    }
+
     /// Whether blocks may be asked of it.
     pub(crate) fn may_ask(&self) -> bool {
         self.we_are_interested && (!self.it_chokes || self.fast.as_ref().is_some_and(Fast::is_granted_any))

@@ -149,7 +149,13 @@ impl Torrent {
         self.feed_starved();
         self.picker.remove_peer(&link.has);
         if let Some(address) = link.candidate {
-            self.candidates.parted(now, address, self.parting(&link, reason));
+            let parting = match self.parting(&link, reason) {
+                Parting::Useful if reason.is_none() && (!abandoned.is_empty() || link.is_moving(now)) => {
+                    Parting::CutShort
+                }
+                parting => parting,
+            };
+            self.candidates.parted(now, address, parting);
         }
         self.slots_touched = true;
     }

@@ -304,6 +304,8 @@ impl Inner {
         match file.write_all_at(bytes, self.end) {
             Ok(()) => self.end += bytes.len() as u64,
             Err(error) => {
+                let error = error.to_string();
+                let error = metainfo::without_os_error(&error);
                 tracing::warn!("cannot write the journal of the download: {error}");
                 self.file = None;
             }
