@@ -16,6 +16,7 @@ mod hostile;
 mod interop;
 mod lifecycle;
 mod magnets;
+mod obstacles;
 mod output;
 mod restart;
 mod resume;
