@@ -15,7 +15,7 @@ use peer_proto::Limits;
 pub struct SessionConfig {
     /// Where to wait for peers.
     pub listen: Listen,
-    /// Links of all torrents together, in and out.
+    /// Links of all torrents together, in and out; fewer where the process may have few files open.
     pub max_peers: usize,
     /// Bytes of content a second, of all torrents together.
     pub limits: Limits,
@@ -23,7 +23,7 @@ pub struct SessionConfig {
     pub upload_slots: Option<usize>,
     /// Whether peers are told of each other and believed about others (BEP 11); of private torrents never.
     pub pex: bool,
-    /// Files that one torrent keeps open.
+    /// Files that one torrent keeps open; fewer where the process may have few.
     pub max_open_files: usize,
     /// Threads that write and hash; as many again read.
     pub disk_threads: usize,

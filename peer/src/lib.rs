@@ -18,6 +18,7 @@
 //! ([`storage`]).
 
 mod config;
+mod descriptors;
 mod discovery;
 mod disk;
 mod error;

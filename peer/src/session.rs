@@ -12,11 +12,11 @@ use peer_proto::torrent::LinkStats;
 use rand::TryRng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::descriptors::within_limit;
 use crate::discovery::TrackerClient;
 use crate::disk::DiskThreads;
 use crate::metadata_task::{self, Lookup};
@@ -69,7 +69,7 @@ impl Session {
     /// # Errors
     /// If the port cannot be had, or the system gives no threads or random numbers.
     pub fn start(config: SessionConfig) -> Result<Self, SessionError> {
-        raise_file_limit();
+        let config = within_limit(config);
         let bound = bind(&config.listen)?;
         for (ip, error) in &bound.skipped {
             tracing::info!("not listening on {ip}: {error}");
@@ -260,16 +260,6 @@ async fn stop(mut handle: Handle) {
     if handle.commands.send(Command::Stop).await.is_ok() {
         // An error means that the task is gone, which is what is waited for.
         let _ = handle.stats.wait_for(|stats| stats.state == State::Stopped).await;
-    }
-}
-
-/// Hundreds of peers and their files need more descriptors than shells allow by default.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
-    {
-        tracing::info!("cannot raise the limit on open files: {error}");
     }
 }
 

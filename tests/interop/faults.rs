@@ -126,14 +126,11 @@ fn a_cable_is_out(host: usize, whose: &str) {
 
 #[test]
 #[ignore = "interop: needs network namespaces: apt-get install iproute2, be root, and run with --ignored"]
-fn a_download_goes_on_after_the_seeders_cable_was_out() {
-    a_cable_is_out(SEEDER, "seeder");
-}
-
-#[test]
-#[ignore = "interop: needs network namespaces: apt-get install iproute2, be root, and run with --ignored"]
-fn a_download_goes_on_after_its_own_cable_was_out() {
-    a_cable_is_out(LEECHER, "leecher");
+fn a_download_goes_on_after_a_cable_was_out() {
+    thread::scope(|scope| {
+        scope.spawn(|| a_cable_is_out(SEEDER, "seeder"));
+        scope.spawn(|| a_cable_is_out(LEECHER, "leecher"));
+    });
 }
 
 /// The seeder is killed while nobody hears it, and comes back later.
@@ -153,14 +150,11 @@ fn a_seeder_comes_back(port: u16) {
 
 #[test]
 #[ignore = "interop: needs network namespaces: apt-get install iproute2, be root, and run with --ignored"]
-fn a_download_goes_on_when_the_seeders_host_comes_back() {
-    a_seeder_comes_back(6881);
-}
-
-#[test]
-#[ignore = "interop: needs network namespaces: apt-get install iproute2, be root, and run with --ignored"]
-fn a_download_goes_on_when_the_seeder_comes_back_at_another_port() {
-    a_seeder_comes_back(7000);
+fn a_download_goes_on_when_the_seeders_host_comes_back_be_it_at_another_port() {
+    thread::scope(|scope| {
+        scope.spawn(|| a_seeder_comes_back(6881));
+        scope.spawn(|| a_seeder_comes_back(7000));
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! They are ignored by default, since they need root and Debian packages; `.ci/run` installs those and runs
 //! `cargo test --workspace --test integration -- --ignored interop`.
 
+mod descriptors;
 mod disks;
 mod exchange;
 mod faults;

@@ -11,6 +11,7 @@
 //! It neither dials nor judges peers, and it does not know where an address was named from: see [`crate::scope`].
 
 mod bans;
+mod patience;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,42 +22,15 @@ use rand::Rng;
 pub use bans::MAX_BANS;
 
 use self::bans::Bans;
+use self::patience::{
+    BUSY_RETRY, FEW, MAX_REFUSALS, PATIENT_RETRY, RECONNECT, RECONNECT_AT_ONCE, REST, after_failure,
+};
 use crate::Time;
 use crate::backoff::{backoff, jittered};
 use crate::canonical::{Ourselves, Witness};
 
 /// The most addresses kept: enough for a link limit in the hundreds to be filled several times over.
 pub const MAX_CANDIDATES: usize = 2000;
-/// With no more addresses than this each is worth more patience: they may be all there is.
-const FEW: usize = 8;
-/// The wait after a first failure, and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(15 * 60));
-/// The same where there are few addresses or the user named this one: a dial a minute burdens nobody.
-const PATIENT_RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
-/// The same where a peer of this torrent has answered before: it may only be starting again, or its path.
-const KNOWN_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5 * 60));
-/// Both together: all that there may be has answered before. Who waits for a host or a path to come back shall not wait
-/// much longer than that takes.
-const RETURNING_RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(15));
-/// The same after a peer answered and closed without a block: most likely it is full, and one of its places becomes
-/// free when somebody else leaves. In a swarm of a thousand that costs each peer a dial or two a second.
-const BUSY_RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15 * 60));
-/// The wait before a peer that was of use is dialled again.
-const RECONNECT: Duration = Duration::from_secs(5);
-/// The same where blocks were on their way when the connection broke: a router that resets every connection each second
-/// lets half of the time be used. To have us dial so often costs a peer a block each time.
-const RECONNECT_AT_ONCE: Duration = Duration::from_millis(500);
-/// The wait before one is dialled again of which nothing is to be had for now: it has what we have, or it is us.
-const REST: Duration = Duration::from_secs(30 * 60);
-/// Failures in a row after which an address is dropped, the same where a peer has answered before (about 20 minutes),
-/// while there are few, and both (15 minutes, or 25 where no dial is refused).
-const MAX_FAILURES: u32 = 5;
-const KNOWN_MAX_FAILURES: u32 = 10;
-const PATIENT_MAX_FAILURES: u32 = 15;
-const RETURNING_MAX_FAILURES: u32 = 60;
-/// Refusals in a row after which an address is dropped: about two hours.
-const MAX_REFUSALS: u32 = 12;
-
 /// Who named an address, the most trusted first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -274,15 +248,7 @@ impl Candidates {
         let few = self.table.len() <= FEW;
         let Some(candidate) = self.table.get_mut(&address) else { return };
         candidate.failures = candidate.failures.saturating_add(1);
-        let (most, waits) = match candidate.source {
-            Source::User if candidate.known => (u32::MAX, RETURNING_RETRY),
-            Source::User => (u32::MAX, PATIENT_RETRY),
-            Source::Incoming if !candidate.known => (1, RETRY),
-            _ if few && candidate.known => (RETURNING_MAX_FAILURES, RETURNING_RETRY),
-            _ if few => (PATIENT_MAX_FAILURES, PATIENT_RETRY),
-            _ if candidate.known => (KNOWN_MAX_FAILURES, KNOWN_RETRY),
-            _ => (MAX_FAILURES, RETRY),
-        };
+        let (most, waits) = after_failure(candidate.source, candidate.known, few);
         let failures = candidate.failures;
         self.try_again(now, address, failures, most, waits);
     }

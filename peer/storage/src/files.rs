@@ -9,6 +9,8 @@
 //!
 //! It keeps no record of which pieces are right or wanted, and it buffers nothing.
 
+mod handles;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,17 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metainfo::{FileEntry, FileSpan, Geometry, Info};
 
-use crate::allocation::grow;
 use crate::aside::Aside;
 use crate::choice::Pending;
 use crate::error::StorageError;
-use crate::open::{Links, Purpose, Root};
+use crate::open::{Links, Root};
 use crate::parts::Parts;
 use crate::pool::Pool;
 use crate::roots::Roots;
 use crate::survey::Found;
 use crate::sync::Unsynced;
-use crate::system::{Handle, Status};
 
 /// Files that one torrent keeps open at most, unless told otherwise: what libtorrent keeps, enough for the files
 /// that a few dozen pieces in progress touch, and far from any system's limit.
@@ -179,11 +179,6 @@ impl Storage {
         true
     }
 
-    /// An open file from the pool, if it is there.
-    pub(crate) fn open_handle(&self, file: usize) -> Option<Handle> {
-        self.lock_pool().get(file, false)
-    }
-
     /// Writes adjacent parts of the content from `offset`, one call to the kernel a file if the disk takes it.
     ///
     /// A file and its folders are made when their first byte is written; the file then has its full length, and
@@ -213,51 +208,6 @@ impl Storage {
     /// The files of the content that hold these bytes.
     pub(crate) fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = FileSpan> + '_ {
         self.info.file_spans(offset, length)
-    }
-
-    /// An open file from the pool, or opened now. To write, it is made if need be, at its full length.
-    pub(crate) fn handle(&self, file: usize, write: bool) -> Result<Handle, StorageError> {
-        if let Some(handle) = self.lock_pool().get(file, write) {
-            return Ok(handle);
-        }
-        let handle = if write { self.open_to_write(file)? } else { self.open_to_read(file)?.0 };
-        let evicted = self.lock_pool().put(file, &handle, write);
-        drop(evicted);
-        Ok(handle)
-    }
-
-    /// An open file that can be written to, only if it exists: unlike `handle` this never makes one.
-    pub(crate) fn handle_if_there(&self, file: usize) -> Result<Handle, StorageError> {
-        let held = self.lock_pool().get(file, true);
-        match held {
-            Some(handle) => Ok(handle),
-            None => {
-                self.root.file(self.relative(file), Purpose::Write, Links::Refuse).map(|(handle, _)| handle)
-            }
-        }
-    }
-
-    /// Opens a file of the content to read, past the pool: for a thread that reads it from end to end.
-    pub(crate) fn open_to_read(&self, file: usize) -> Result<(Handle, Status), StorageError> {
-        self.root.file(self.relative(file), Purpose::Read, self.links)
-    }
-
-    fn open_to_write(&self, file: usize) -> Result<Handle, StorageError> {
-        let path = self.relative(file);
-        let (handle, status) = match self.root.file(path, Purpose::Write, Links::Refuse) {
-            Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
-                let made = self.root.file(path, Purpose::Create, Links::Refuse)?;
-                self.unsynced().made.insert(file);
-                made
-            }
-            other => other?,
-        };
-        let length = status.identity.length;
-        if length < self.length(file) {
-            let grown = grow(&*handle, length, self.length(file));
-            grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
-        }
-        Ok(handle)
     }
 
     pub(crate) fn writable(&self) -> Result<(), StorageError> {

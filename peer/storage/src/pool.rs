@@ -9,7 +9,7 @@ use crate::system::Handle;
 
 /// An open file and when it was last used.
 #[derive(Debug)]
-struct Held {
+pub(crate) struct Held {
     file: usize,
     handle: Handle,
     writable: bool,
@@ -55,6 +55,12 @@ impl Pool {
         };
         let old = self.held.get_mut(place?)?;
         Some(std::mem::replace(old, new).handle)
+    }
+
+    /// Holds none any more. They are given back, so that the caller closes them after releasing its lock.
+    #[must_use = "drop them outside the lock: closing may take long"]
+    pub(crate) fn take_all(&mut self) -> Vec<Held> {
+        std::mem::take(&mut self.held)
     }
 
     /// The indices of the files held.

@@ -45,7 +45,7 @@ fn package_of(program: &str) -> Option<&'static str> {
         "opentracker" => "opentracker",
         "redis-server" => "redis-server",
         "redis-cli" => "redis-tools",
-        "setpriv" => "util-linux",
+        "prlimit" | "setpriv" => "util-linux",
         "transmission-cli" | "transmission-create" | "transmission-show" => "transmission-cli",
         PYTHON => "python3-libtorrent",
         _ => return None,
