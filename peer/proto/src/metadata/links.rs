@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Action, MetadataFetch};
 use crate::candidates::Parting;
 use crate::torrent::{CloseReason, Direction, Opened};
+use crate::who::Who;
 use crate::wire::extension::{Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID};
 use crate::wire::{Message, supports_extensions, supports_fast};
 use crate::{LinkId, PeerId, Time};
@@ -121,7 +122,10 @@ impl MetadataFetch {
         if opened.peer_id == self.config.peer_id {
             return Err(CloseReason::Ourselves);
         }
-        if self.candidates.is_banned(opened.address.ip()) {
+        if self.is_banned(&Who::new(opened.address, opened.peer_id)) {
+            if opened.direction == Direction::Outgoing {
+                self.candidates.forget(opened.address);
+            }
             return Err(CloseReason::Banned);
         }
         if !supports_extensions(&opened.reserved) {
@@ -188,18 +192,29 @@ impl MetadataFetch {
 
     /// This host sent metadata that is wrong, on this link.
     pub(super) fn ban(&mut self, now: Time, ip: IpAddr, id: LinkId) {
-        self.candidates.ban(ip);
+        let liar = self.links.get(&id).map(|link| Who::new(link.address, link.peer_id));
+        match liar {
+            // Others that share this machine have its loopback address too, and have done nothing.
+            Some(liar @ Who::Local(..)) => self.local_bans.insert(liar),
+            None if ip.is_loopback() => {}
+            _ => self.candidates.ban(ip),
+        }
         self.actions.push_back(Action::Banned(ip));
+        let address = self.links.get(&id).map(|link| link.address);
         self.close(now, id, CloseReason::BadMetadata);
-        // All that share this machine have its loopback address; elsewhere an address is one host.
-        let others: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| !ip.is_loopback() && link.address.ip().to_canonical() == ip.to_canonical())
-            .map(|(&other, _)| other)
-            .collect();
+        address.into_iter().for_each(|address| self.candidates.forget(address));
+        let banned = |link: &Link| self.is_banned(&Who::new(link.address, link.peer_id));
+        let others = self.links.iter().filter(|(_, link)| banned(link));
+        let others: Vec<LinkId> = others.map(|(&other, _)| other).collect();
         for other in others {
             self.close(now, other, CloseReason::Banned);
+        }
+    }
+
+    fn is_banned(&self, who: &Who) -> bool {
+        match who {
+            Who::Host(ip) => self.candidates.is_banned(*ip),
+            Who::Local(..) => self.local_bans.contains(who),
         }
     }
 

@@ -30,6 +30,7 @@ use self::links::Link;
 use crate::candidates::{Candidates, Source};
 use crate::scope::{Scope, may_use};
 use crate::torrent::CloseReason;
+use crate::who::LocalBans;
 use crate::wire::Message;
 use crate::wire::extension::{Extension, ExtensionHandshake, HANDSHAKE_ID, MetadataMessage, Pex};
 use crate::{LinkId, PeerId, Time};
@@ -94,6 +95,7 @@ pub struct MetadataFetch {
     dialling: BTreeSet<SocketAddr>,
     /// Until then the session has no place for a dial.
     no_dials_before: Time,
+    local_bans: LocalBans,
     listeners: VecDeque<SocketAddr>,
     actions: VecDeque<Action>,
     /// When the gathering is to be planned again.
@@ -114,6 +116,7 @@ impl MetadataFetch {
             candidates: Candidates::new(),
             dialling: BTreeSet::new(),
             no_dials_before: Time::ZERO,
+            local_bans: LocalBans::default(),
             listeners: VecDeque::new(),
             actions: VecDeque::new(),
             due: None,
@@ -138,7 +141,7 @@ impl MetadataFetch {
     /// Hosts that sent wrong metadata.
     #[must_use]
     pub fn banned(&self) -> usize {
-        self.candidates.ban_count()
+        self.candidates.ban_count() + self.local_bans.len()
     }
 
     /// Bytes that have come and may be right.

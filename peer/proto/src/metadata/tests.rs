@@ -202,6 +202,30 @@ fn h37_wrong_metadata_bans_its_giver_and_the_next_gives_it() {
 }
 
 #[test]
+fn h37_a_liar_on_this_machine_is_banned_by_its_id_and_the_others_on_it_are_not() {
+    let here = |n: u8| SocketAddr::from(([127, 0, 0, 1], 6880 + u16::from(n)));
+    let opened = |n| Opened { address: here(n), ..opened(n, Direction::Outgoing) };
+    let mut fetch = fetch();
+    fetch.handle_candidates(at(0), &[here(1), here(2)], Source::User);
+    fetch.plan(at(0));
+    let (liar, honest) =
+        (fetch.handle_opened(at(0), opened(1)).unwrap(), fetch.handle_opened(at(0), opened(2)).unwrap());
+    actions(&mut fetch);
+    introduce(&mut fetch, liar, &[Extension::Metadata], SIZE);
+    fetch.plan(at(0));
+    give(&mut fetch, liar, b"d4:name1:be");
+    assert!(actions(&mut fetch).contains(&Action::Close(liar, CloseReason::BadMetadata)));
+    assert_eq!((fetch.banned(), fetch.peers()), (1, 1));
+    assert_eq!(fetch.handle_opened(at(1), opened(1)), Err(CloseReason::Banned));
+    introduce(&mut fetch, honest, &[Extension::Metadata], SIZE);
+    fetch.plan(at(0));
+    give(&mut fetch, honest, INFO);
+    assert!(matches!(actions(&mut fetch).last(), Some(Action::Done(_))));
+    let known: Vec<_> = fetch.known().into_iter().map(|(address, _)| address).collect();
+    assert!(known.contains(&here(2)) && !known.contains(&here(1)), "{known:?}");
+}
+
+#[test]
 fn h37_a_link_that_states_one_size_after_another_does_not_keep_its_place() {
     let mut fetch = fetch();
     let link = open(&mut fetch, 1);
