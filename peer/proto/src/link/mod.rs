@@ -124,6 +124,11 @@ impl Link {
         self.we_are_interested && (!self.it_chokes || self.fast.as_ref().is_some_and(Fast::is_granted_any))
     }
 
+    /// Whether it gives what it is asked for, as far as one knows.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.down.total() > 0 && !self.pipeline.is_snubbed()
+    }
+
     /// The pieces that it may be asked for now.
     pub(crate) fn askable(&self) -> Cow<'_, Bitfield> {
         match &self.fast {

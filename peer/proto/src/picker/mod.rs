@@ -25,10 +25,10 @@ mod sequence;
 mod suspects;
 mod wanted;
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 use crate::{BLOCK_LENGTH, Bitfield, Block, Geometry, LinkId};
-use availability::{Availability, index};
+use availability::Availability;
 use blocks::State;
 pub use contributions::Contributions;
 use endgame::Duplicates;
@@ -177,13 +177,25 @@ impl Picker {
         out: &mut Vec<Block>,
     ) {
         let goal = out.len().saturating_add(want);
+        self.pick_unasked(link, has, want, rng, out);
+        // Nobody is known to be worse than others.
+        self.pick_owed(link, has, goal.saturating_sub(out.len()), |_| true, rng, out);
+    }
+
+    /// The first part of [`Picker::pick`]: blocks that nobody else was asked for.
+    pub fn pick_unasked(
+        &mut self,
+        link: LinkId,
+        has: &Bitfield,
+        want: usize,
+        rng: &mut impl Rng,
+        out: &mut Vec<Block>,
+    ) {
+        let goal = out.len().saturating_add(want);
         while out.len() < goal {
             let own = self.partials.current(link).filter(|&slot| self.can_go_on(slot, link, has));
             let Some(slot) = own.or_else(|| self.next_piece(link, has, want, rng)) else { break };
             self.ask(slot, link, goal, out);
-        }
-        if out.len() < goal && self.in_endgame() {
-            self.ask_twice(link, has, goal, rng, out);
         }
     }
 
@@ -304,40 +316,6 @@ impl Picker {
             let (piece, want) = (partial.piece, goal.saturating_sub(out.len()));
             partial.blocks.ask(link, want, |at| out.push(geometry.block(piece, at)));
         });
-    }
-
-    /// The end game: asks for blocks that another link owes.
-    fn ask_twice(
-        &mut self,
-        link: LinkId,
-        has: &Bitfield,
-        goal: usize,
-        rng: &mut impl Rng,
-        out: &mut Vec<Block>,
-    ) {
-        let owed = self.partials.all_from(0).map(|partial| partial.blocks.asked_of(link)).sum();
-        let goal = goal.min(out.len() + self.duplicates.room(link, owed));
-        let (mut blocks, mut on_the_way) = ENDGAME_SEARCH;
-        let first = rng.random_range(0..self.geometry.piece_count().max(1));
-        let suitable = |p: &&partials::Partial| !p.exclusive && p.blocks.asked() > 0 && has.get(p.piece);
-        for partial in self.partials.all_from(first).filter(suitable) {
-            // What was asked last comes last, and can still be cancelled when it has come from here: so backwards,
-            // from the end unless that is too far.
-            let len = partial.blocks.len();
-            let end = if index(len) > ENDGAME_SEARCH.0 { rng.random_range(0..len) } else { len };
-            for at in (0..end).rev().chain((end..len).rev()) {
-                if out.len() == goal || blocks == 0 || on_the_way == 0 {
-                    return;
-                }
-                blocks -= 1;
-                if let State::Asked(asker) = partial.blocks.state(at) {
-                    on_the_way -= 1;
-                    if asker != link && self.duplicates.add(partial.piece, at, link) {
-                        out.push(self.geometry.block(partial.piece, at));
-                    }
-                }
-            }
-        }
     }
 
     /// Panics unless the invariants hold.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::availability::index;
 use super::endgame::MAX_A_LINK;
 use super::*;
 

@@ -5,6 +5,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::availability::index;
 use super::blocks::MAX_ASKERS;
 use super::endgame::MAX_A_LINK;
 use super::*;

@@ -1,6 +1,7 @@
 //! What is asked of peers and what arrives.
 
 use super::{Action, BlockVerdict, CloseReason, Torrent, wanted};
+use crate::link::Link;
 use crate::link::pipeline::{Arrival, Share};
 use crate::picker::Received;
 use crate::wire::Message;
@@ -268,7 +269,7 @@ impl Torrent {
             return;
         }
         let share = self.share(now, id);
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get(&id) else { return };
         let room = link.pipeline.room(share).min(most.saturating_sub(link.pipeline.outstanding()));
         let want = room.min(usize::try_from(budget).unwrap_or(usize::MAX));
         let want = if want > 0 { self.meters.down.admits_blocks(id, want) } else { 0 };
@@ -277,7 +278,12 @@ impl Torrent {
         }
         let mut blocks = Vec::with_capacity(want);
         let before = self.picker.in_endgame();
-        self.picker.pick(id, &link.askable(), want, &mut self.rng, &mut blocks);
+        let askable = link.askable();
+        self.picker.pick_unasked(id, &askable, want, &mut self.rng, &mut blocks);
+        let (more, links) = (want.saturating_sub(blocks.len()), &self.links);
+        let proven = |other| links.get(&other).is_some_and(Link::is_proven);
+        let replaced = self.picker.pick_owed(id, &askable, more, proven, &mut self.rng, &mut blocks);
+        let Some(link) = self.links.get_mut(&id) else { return };
         link.starved = blocks.len() < want;
         let end_game_begins = !before && self.picker.in_endgame();
         for &block in &blocks {
@@ -293,6 +299,9 @@ impl Torrent {
             }
         }
         self.watch_keeper(now, id, &blocks);
+        for (other, block) in replaced {
+            self.cancel(now, other, block);
+        }
         if end_game_begins {
             // From now on those that had nothing left to ask for may ask twice.
             self.feed_starved();

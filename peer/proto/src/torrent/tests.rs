@@ -191,6 +191,31 @@ fn h34_a_peer_that_answers_nothing_is_snubbed_and_its_blocks_are_asked_of_anothe
 }
 
 #[test]
+fn h34_a_crowd_that_answers_nothing_does_not_hold_up_the_end_while_somebody_gives() {
+    let mut config = leecher().config;
+    (config.max_links, config.disk_budget, config.disk_backlog) = (20, 500, 500);
+    let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
+    let (giver, mut asked) = feeding(&mut torrent, 1);
+    // One block from it, so that it is known to give, before the crowd comes and takes what there is.
+    assert_eq!(torrent.handle_block(Time::ZERO, giver, asked.remove(0)), BlockVerdict::Write);
+    for n in 2..=12 {
+        feeding(&mut torrent, n);
+    }
+    // It gives each block at once; nobody else gives any, and no time passes.
+    let mut given = 1;
+    while !asked.is_empty() {
+        let blocks = std::mem::take(&mut asked).into_iter();
+        let written = blocks
+            .filter(|&block| torrent.handle_block(Time::ZERO, giver, block) == BlockVerdict::Write)
+            .count();
+        given += u32::try_from(written).unwrap();
+        torrent.handle_blocks_written(u32::try_from(written).unwrap());
+        asked = requests(&actions(&mut torrent, Time::ZERO), giver);
+    }
+    assert_eq!(given, PIECES * BLOCKS);
+}
+
+#[test]
 fn a_silent_link_is_closed_and_a_quiet_one_kept_alive() {
     let mut torrent = leecher();
     let link = torrent.handle_opened(Time::ZERO, opened(1, Direction::Incoming)).unwrap();
