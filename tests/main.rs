@@ -13,6 +13,7 @@ mod connections;
 mod create;
 mod giants;
 mod hostile;
+mod hostile_sockets;
 mod interop;
 mod lifecycle;
 mod magnets;

@@ -8,6 +8,7 @@ mod disks;
 mod exchange;
 mod faults;
 mod fleet;
+mod hostile;
 mod magnets;
 mod status_page;
 mod support;

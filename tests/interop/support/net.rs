@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
@@ -163,15 +163,27 @@ impl Host {
     }
 
     /// Connects from this host.
-    ///
-    /// A socket stays in the namespace that its thread was in, so a thread that goes there hands it over.
     pub(crate) fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        self.there(move || TcpStream::connect(to))
+    }
+
+    /// Waits for connections on this host, on any port of this address.
+    pub(crate) fn listen(&self, at: Ipv4Addr) -> io::Result<TcpListener> {
+        self.there(move || TcpListener::bind((at, 0)))
+    }
+
+    /// Makes a socket on this host. It stays in the namespace that its thread was in, so a thread that goes there hands
+    /// it over.
+    fn there<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let namespace = File::open(Path::new(NAMESPACES).join(self.name()))?;
-        let connect = move || {
+        let make = move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-            TcpStream::connect(to)
+            make()
         };
-        thread::spawn(connect).join().expect("connecting does not panic")
+        thread::spawn(make).join().expect("making a socket does not panic")
     }
 }
 
