@@ -68,7 +68,8 @@ def claims(path, torrent):
     assert zlib.crc32(data[:HEAD - 4]) == struct.unpack_from("<I", data, HEAD - 4)[0], "the head is damaged"
     at = HEAD
     while at + FRAME <= len(data):
-        length, crc, kind = struct.unpack_from("<IIB", data, at)
+        length, inverted, crc, kind = struct.unpack_from("<HHIB", data, at)
+        assert length ^ inverted == 0xffff or not any(data[at + FRAME:]), "a length is damaged"
         body = data[at + FRAME:at + FRAME + length]
         if len(body) < length or zlib.crc32(data[at:at + 4] + bytes([kind]) + body) != crc:
             break

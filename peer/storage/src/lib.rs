@@ -41,6 +41,8 @@ pub use check::{CheckReport, FileReport, check};
 pub use error::{Obstacle, StorageError, StorageErrorKind};
 pub use files::{Access, DEFAULT_OPEN_FILES, Storage, StorageOptions};
 pub use hasher::hash_files;
+#[doc(hidden)]
+pub use journal::bytes as journal_bytes;
 pub use journal::{FilesThen, Journal, Past, Proof, Seals};
 pub use roots::Roots;
 pub use survey::{Found, Survey};

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::record::{BootId, Head, Identity, Mark, Moment, Record};
+use super::record::{BootId, Head, Identity, Mark, Moment, Record, Useless, decode};
 
 /// Bytes written last that are hashed again after a run that did not end in order: more than an ordinary batch of a
 /// journal, and a fraction of a second's work.
@@ -34,7 +34,7 @@ enum State {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     boot: BootId,
     pieces: Vec<State>,
     /// Pieces in the order in which they were written; those that have been synced or lost since are skipped.
@@ -44,31 +44,32 @@ pub(crate) struct Ledger {
 }
 
 /// How things are at a start.
-pub(crate) struct Now<'a> {
-    pub(crate) boot: BootId,
+pub struct Now<'a> {
+    /// This boot.
+    pub boot: BootId,
     /// When the journal was changed last.
-    pub(crate) journal: Moment,
+    pub journal: Moment,
     /// The torrent's files as they are; `None` where there is none.
-    pub(crate) files: &'a [Option<Identity>],
+    pub files: &'a [Option<Identity>],
     /// The pieces that have bytes of each file; none for one that is never on disk.
-    pub(crate) spans: &'a [Range<u32>],
+    pub spans: &'a [Range<u32>],
     /// Bytes of a piece.
-    pub(crate) piece_length: u32,
+    pub piece_length: u32,
 }
 
 /// What a start must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Pieces that are there and need not be hashed.
-    pub(crate) proven: Vec<bool>,
+    pub proven: Vec<bool>,
     /// Pieces that must be hashed.
-    pub(crate) hash: Vec<bool>,
+    pub hash: Vec<bool>,
     /// Of both, those that should be right: where one is not, its files are not what they were.
-    pub(crate) due: Vec<bool>,
+    pub due: Vec<bool>,
     /// Pieces that are on the disk if they are right.
-    pub(crate) synced: Vec<bool>,
+    pub synced: Vec<bool>,
     /// Pieces that must be written again even if they are right, because the disk may have them wrong.
-    pub(crate) doubtful: Vec<u32>,
+    pub doubtful: Vec<u32>,
 }
 
 impl Ledger {
@@ -81,6 +82,16 @@ impl Ledger {
             files: BTreeMap::new(),
             clean: false,
         }
+    }
+
+    /// What the journal of this torrent adds up to, as these bytes.
+    ///
+    /// # Errors
+    /// If it is of no use.
+    pub fn read(head: &Head, bytes: &[u8]) -> Result<Self, Useless> {
+        let mut ledger = Self::new(head);
+        decode(head, bytes, |record| ledger.apply(&record))?;
+        Ok(ledger)
     }
 
     /// Takes the next record.
@@ -134,7 +145,7 @@ impl Ledger {
     }
 
     /// Whether the run has ended in order.
-    pub(crate) fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         self.clean
     }
 
@@ -154,7 +165,7 @@ impl Ledger {
     }
 
     /// Pieces that are written and not synced, in the order in which they were written.
-    pub(crate) fn unsynced(&self) -> Vec<u32> {
+    pub fn unsynced(&self) -> Vec<u32> {
         let mut seen = vec![false; self.pieces.len()];
         let mut last_first: Vec<u32> = Vec::new();
         for &piece in self.order.iter().rev() {
@@ -169,12 +180,12 @@ impl Ledger {
     }
 
     /// Pieces of which it is known that they are synced.
-    pub(crate) fn synced(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn synced(&self) -> impl Iterator<Item = u32> + '_ {
         self.in_state(State::Synced)
     }
 
     /// Pieces that are in doubt.
-    pub(crate) fn doubtful(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn doubtful(&self) -> impl Iterator<Item = u32> + '_ {
         self.in_state(State::Doubtful)
     }
 
@@ -183,7 +194,7 @@ impl Ledger {
     }
 
     /// What a start must do.
-    pub(crate) fn plan(&self, now: &Now<'_>) -> Plan {
+    pub fn plan(&self, now: &Now<'_>) -> Plan {
         let count = self.pieces.len();
         // A kernel that does not tell its boot proves none.
         let same_boot = now.boot == self.boot && now.boot != BootId::default();

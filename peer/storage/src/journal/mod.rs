@@ -31,6 +31,16 @@ pub use seal::{FilesThen, Seals};
 use crate::aside::name_beside;
 use crate::files::{Role, Storage};
 
+/// A journal as bytes, and what it adds up to: for fuzzers.
+#[doc(hidden)]
+pub mod bytes {
+    pub use super::ledger::{Ledger, Now, Plan};
+    pub use super::record::{
+        BootId, HEAD, Head, Identity, Mark, Moment, Record, Useless, decode, encode_clean, encode_files,
+        encode_pieces, encode_run,
+    };
+}
+
 impl Storage {
     /// Which boot this is; zeros if nobody can tell.
     fn boot(&self) -> BootId {

@@ -11,7 +11,7 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::{Ledger, Now, Plan};
-use super::record::{HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless, decode};
+use super::record::{HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless};
 use crate::cancel::Cancel;
 use crate::check::{check_pieces, readable};
 use crate::error::StorageError;
@@ -182,9 +182,8 @@ pub(super) fn read_journal(
     let mut bytes = vec![0; length.ok_or("is too large to be one")?];
     let read = file.read_exact_at(&mut bytes, 0);
     read.map_err(|error| format!("cannot be read: {error}"))?;
-    let mut ledger = Ledger::new(head);
-    match decode(head, &bytes, |record| ledger.apply(&record)) {
-        Ok(_) => {
+    match Ledger::read(head, &bytes) {
+        Ok(ledger) => {
             let identity = root.identity(path, Links::Refuse);
             Ok(Some((ledger, identity.map_or(Moment::default(), |identity| identity.modified))))
         }

@@ -1,12 +1,13 @@
 //! The records of a journal as bytes.
 //!
-//! Purpose: a journal is a head and then records, each with its length and a CRC-32 of what it says, so that it can be
-//! appended to and cut anywhere.
+//! Purpose: a journal is a head and then records, each with its length, the same length with every bit the other way,
+//! and a CRC-32 of it all, so that it can be appended to and cut anywhere.
 //!
 //! Invariants: no number is believed before it is checked against the torrent's own, or a named constant; nothing of a
 //! record is taken whose sum is wrong. A file that ends within a record was cut there by a kill or a power cut: what
 //! stands before is believed. One that goes on after a wrong record is damaged, and nothing of it is: what was lost may
-//! have taken back what stands before.
+//! have taken back what stands before. For the same reason a length has its own check: one that was changed must not make
+//! all that follows look like a record that was cut off.
 //!
 //! It is pure: bytes in, bytes out.
 
@@ -16,16 +17,16 @@ use std::ops::Range;
 const MAGIC: [u8; 8] = *b"shoaljnl";
 
 /// A program that writes anything else after the head changes it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of a head.
-pub(crate) const HEAD: usize = 48;
+pub const HEAD: usize = 48;
 
-/// Bytes before a record's body: its length, its sum and its kind.
+/// Bytes before a record's body: its length twice, its sum and its kind.
 const FRAME: usize = 9;
 
-/// Bytes of a body at most, so that one record never costs much memory.
-const MAX_BODY: usize = 64 * 1024;
+/// Bytes of a body at most: what two bytes count, so that one record never costs much memory.
+const MAX_BODY: usize = u16::MAX as usize;
 
 /// Bytes of a range of pieces, and of a file.
 const RANGE: usize = 8;
@@ -45,25 +46,30 @@ const NAMED_A_PIECE: u64 = 16;
 
 /// The boot of a kernel. Zeros are that of one that does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BootId(pub(crate) [u8; 16]);
+pub struct BootId(pub [u8; 16]);
 
 /// A moment on the clock of a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment {
-    pub(crate) seconds: i64,
-    pub(crate) nanoseconds: u32,
+pub struct Moment {
+    /// Since 1970.
+    pub seconds: i64,
+    /// Of the second.
+    pub nanoseconds: u32,
 }
 
 /// What tells a file, as it is, from any other and from itself as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) inode: u64,
-    pub(crate) device: u64,
-    pub(crate) length: u64,
+pub struct Identity {
+    /// Its number in its file system.
+    pub inode: u64,
+    /// The number of its file system, in this boot.
+    pub device: u64,
+    /// In bytes.
+    pub length: u64,
     /// When its bytes were changed last, as far as programs do not set it back.
-    pub(crate) modified: Moment,
+    pub modified: Moment,
     /// When anything about it was changed last: no program can set that back.
-    pub(crate) changed: Moment,
+    pub changed: Moment,
 }
 
 impl Identity {
@@ -75,16 +81,20 @@ impl Identity {
 
 /// What the torrent of a journal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) info_hash: [u8; 20],
-    pub(crate) piece_length: u32,
-    pub(crate) pieces: u32,
-    pub(crate) files: u32,
+pub struct Head {
+    /// Its name.
+    pub info_hash: [u8; 20],
+    /// Bytes of a piece.
+    pub piece_length: u32,
+    /// How many there are.
+    pub pieces: u32,
+    /// How many files it has.
+    pub files: u32,
 }
 
 /// What became of pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub enum Mark {
     /// Hashed right, and every byte was taken by the kernel.
     Written,
     /// And brought to the disk.
@@ -97,7 +107,7 @@ pub(crate) enum Mark {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Record {
+pub enum Record {
     /// Writing begins, in this boot.
     Run(BootId),
     /// So are these files. A later one stands for an earlier.
@@ -110,15 +120,18 @@ pub(crate) enum Record {
 
 /// Why a journal is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Useless {
+pub enum Useless {
+    /// It says nothing, or something that was not written.
     Damaged,
+    /// It was written for another.
     OtherTorrent,
+    /// What stands in it is not known here.
     OtherVersion,
 }
 
 impl Head {
     /// As it stands at the front of a journal.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -132,7 +145,7 @@ impl Head {
 }
 
 /// Appends records that say this of these pieces.
-pub(crate) fn encode_pieces(mark: Mark, pieces: impl IntoIterator<Item = u32>, out: &mut Vec<u8>) {
+pub fn encode_pieces(mark: Mark, pieces: impl IntoIterator<Item = u32>, out: &mut Vec<u8>) {
     let mut ranges: Vec<Range<u32>> = Vec::new();
     for piece in pieces {
         match ranges.last_mut() {
@@ -150,7 +163,7 @@ pub(crate) fn encode_pieces(mark: Mark, pieces: impl IntoIterator<Item = u32>, o
 }
 
 /// Appends records of these files.
-pub(crate) fn encode_files(files: &[(u32, Identity)], out: &mut Vec<u8>) {
+pub fn encode_files(files: &[(u32, Identity)], out: &mut Vec<u8>) {
     for files in files.chunks(MAX_FILES) {
         let mut body = Vec::with_capacity(files.len() * FILE);
         for (file, identity) in files {
@@ -168,12 +181,12 @@ pub(crate) fn encode_files(files: &[(u32, Identity)], out: &mut Vec<u8>) {
 }
 
 /// Appends the record of a run's beginning.
-pub(crate) fn encode_run(boot: BootId, out: &mut Vec<u8>) {
+pub fn encode_run(boot: BootId, out: &mut Vec<u8>) {
     frame(1, &boot.0, out);
 }
 
 /// Appends that of its end.
-pub(crate) fn encode_clean(out: &mut Vec<u8>) {
+pub fn encode_clean(out: &mut Vec<u8>) {
     frame(7, &[], out);
 }
 
@@ -187,9 +200,9 @@ fn kind_of(mark: Mark) -> u8 {
 }
 
 fn frame(kind: u8, body: &[u8], out: &mut Vec<u8>) {
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let length = lengths(u16::try_from(body.len()).unwrap_or(u16::MAX));
     let start = out.len();
-    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&length);
     out.extend_from_slice(&[0; 4]);
     out.push(kind);
     out.extend_from_slice(body);
@@ -199,9 +212,14 @@ fn frame(kind: u8, body: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn sum(length: u32, kind_and_body: &[u8]) -> u32 {
+/// A length, and the same with every bit the other way.
+fn lengths(length: u16) -> [u8; 4] {
+    (u32::from(length) | u32::from(!length) << 16).to_le_bytes()
+}
+
+fn sum(length: [u8; 4], kind_and_body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length.to_le_bytes());
+    hasher.update(&length);
     hasher.update(kind_and_body);
     hasher.finalize()
 }
@@ -211,7 +229,7 @@ fn sum(length: u32, kind_and_body: &[u8]) -> u32 {
 ///
 /// # Errors
 /// If it is no journal of this torrent and version, or damaged. What was handed over then counts for nothing.
-pub(crate) fn decode(due: &Head, bytes: &[u8], mut take: impl FnMut(Record)) -> Result<usize, Useless> {
+pub fn decode(due: &Head, bytes: &[u8], mut take: impl FnMut(Record)) -> Result<usize, Useless> {
     let head = bytes.get(..HEAD).ok_or(Useless::Damaged)?;
     let (said, sum_said) = head.split_at(HEAD - 4);
     if said.get(..8) != Some(&MAGIC) {
@@ -230,12 +248,18 @@ pub(crate) fn decode(due: &Head, bytes: &[u8], mut take: impl FnMut(Record)) -> 
     let (mut at, mut named) = (HEAD, 0u64);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let mut reader = Reader(rest);
-        let whole = reader.u32().zip(reader.u32()).zip(reader.u8());
+        let whole = reader.take::<4>().zip(reader.u32()).zip(reader.u8());
         let Some(((length, sum_said), kind)) = whole else { break };
-        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
-        if length_here > MAX_BODY {
-            return Err(Useless::Damaged);
+        let [low, high, ..] = length;
+        let length_said = u16::from_le_bytes([low, high]);
+        if length != lengths(length_said) {
+            // Nobody knows where it ends.
+            match is_cut_off(reader.0) {
+                true => break,
+                false => return Err(Useless::Damaged),
+            }
         }
+        let length_here = usize::from(length_said);
         // It goes beyond the end: it was cut off.
         let Some(body) = reader.0.get(..length_here) else { break };
         let sum_here = sum(length, rest.get(8..FRAME + length_here).unwrap_or_default());

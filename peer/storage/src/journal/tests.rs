@@ -99,7 +99,8 @@ proptest! {
         match decoded(&bytes) {
             Err(_) => {}
             Ok((kept, whole)) => {
-                prop_assert!(records.starts_with(&kept) && kept.len() < records.len());
+                prop_assert!(records.starts_with(&kept));
+                prop_assert_eq!(kept.len() + 1, records.len(), "only the last looks as if it was cut off");
                 prop_assert!(whole <= at, "what is whole ends before the wrong bit");
             }
         }
@@ -124,8 +125,22 @@ fn h74_a_journal_of_another_torrent_or_version_says_nothing() {
     let other = Head { pieces: 99, ..HEAD_OF_TESTS };
     assert_eq!(decode(&other, &bytes, |_| panic!("nothing is believed")), Err(Useless::OtherTorrent));
     let mut newer = bytes;
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(decoded(&newer), Err(Useless::OtherVersion));
+}
+
+#[test]
+fn h74_a_wrong_length_does_not_make_what_was_taken_back_look_cut_off() {
+    let mut bytes = HEAD_OF_TESTS.encode();
+    encode_pieces(Mark::Written, 0..2, &mut bytes);
+    let at = bytes.len();
+    encode_pieces(Mark::Written, 2..3, &mut bytes);
+    encode_pieces(Mark::Lost, [0], &mut bytes);
+    for bit in 0..32 {
+        let mut bytes = bytes.clone();
+        bytes[at + bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(decoded(&bytes), Err(Useless::Damaged), "bit {bit}");
+    }
 }
 
 #[test]
