@@ -217,8 +217,12 @@ impl Ledger {
             set(&mut plan.hash, piece as usize, true);
         }
         for (file, (identity, span)) in now.files.iter().zip(now.spans).enumerate() {
-            if self.is_changed(file, identity.as_ref(), same_boot, now.journal) {
-                for piece in span.clone() {
+            let is_changed = self.is_changed(file, identity.as_ref(), same_boot, now.journal);
+            // Nothing tells that it is the same: what is claimed of it is hashed.
+            let is_unknown = !u32::try_from(file).is_ok_and(|file| self.knows_file(file));
+            for piece in span.clone() {
+                let is_claimed = plan.due.get(piece as usize).is_some_and(|due| *due);
+                if is_changed || (is_unknown && is_claimed) {
                     plan.must_hash(piece);
                     // It may be wrong and that says nothing of the files beside it.
                     set(&mut plan.due, piece as usize, false);
@@ -239,7 +243,7 @@ impl Ledger {
         let latest = Moment { seconds: journal.seconds.saturating_add(SLACK), ..journal };
         let (now, then) = match (now, then) {
             (Some(now), Some(then)) => (now, then),
-            // Made by the run that was killed, after the last that it could tell: no piece of it is claimed.
+            // Made by the run that was killed, after the last that it could tell, which claims no piece of it.
             (Some(now), None) if !self.clean => return now.modified > latest || now.changed > latest,
             (None, None) => return false,
             _ => return true,

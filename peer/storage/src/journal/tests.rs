@@ -282,6 +282,16 @@ fn a_file_that_was_changed_after_the_journal_was_is_hashed_wholly() {
 }
 
 #[test]
+fn h74_pieces_of_a_file_of_which_nothing_is_known_are_hashed_and_no_others() {
+    let first = Record::Files(vec![(0, identity(10))]);
+    let unclean = [Record::Run(BOOT), first, written(40..60), synced(40..60)];
+    let planned = plan(&ledger(&unclean), BOOT, AS_BEFORE(), 16_384);
+    assert_eq!(ones(&planned.hash).iter().filter(|piece| **piece >= 50).count(), 10);
+    assert!(ones(&planned.proven).iter().all(|piece| (40..50).contains(piece)));
+    assert_eq!(ones(&planned.due), (40..50).collect::<Vec<_>>());
+}
+
+#[test]
 fn h69_what_a_failed_sync_left_in_doubt_is_claimed_only_when_it_was_written_again() {
     let doubt = marked(Mark::Doubtful, 0..40);
     let records = [Record::Run(BOOT), known(), written(0..40), doubt.clone(), synced(0..40)];
