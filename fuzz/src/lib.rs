@@ -8,17 +8,20 @@
 //! mutations, in `cargo test`. See README.md.
 //!
 //! Invariant: a target is a function of its bytes alone, so that a file which fails once fails again. It touches no
-//! network; only [`config`] writes a file, in a folder of its own.
+//! network; only [`config`] and [`journal`] write files, in folders of their own.
 
 pub mod access;
 pub mod bencode;
 pub mod config;
 pub mod extensions;
+pub mod fleet;
 pub mod http_replies;
 pub mod http_requests;
 pub mod input;
+pub mod journal;
 pub mod link;
 pub mod magnet;
+pub mod marker;
 pub mod metadata;
 pub mod metainfo;
 pub mod snapshot;
@@ -29,15 +32,18 @@ pub mod wire;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name that its seeds and its fuzzer have.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("access", access::target),
     ("bencode", bencode::target),
     ("config", config::target),
     ("extensions", extensions::target),
+    ("fleet", fleet::target),
     ("http_replies", http_replies::target),
     ("http_requests", http_requests::target),
+    ("journal", journal::target),
     ("link", link::target),
     ("magnet", magnet::target),
+    ("marker", marker::target),
     ("metadata", metadata::target),
     ("metainfo", metainfo::target),
     ("snapshot", snapshot::target),

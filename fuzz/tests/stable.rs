@@ -127,10 +127,13 @@ targets! {
     bencode: 20_000, 1_000;
     config: 300, 20;
     extensions: 20_000, 1_000;
+    fleet: 20_000, 1_000;
     http_replies: 20_000, 1_000;
     http_requests: 20_000, 1_000;
+    journal: 10_000, 2_000;
     link: 1_000, 1_000;
     magnet: 20_000, 1_000;
+    marker: 20_000, 1_000;
     metadata: 1_000, 1_000;
     metainfo: 5_000, 1_000;
     snapshot: 2_000, 200;

@@ -39,6 +39,9 @@ pub use discovery::{FetchError, TrackerClient, fetch_torrent, scrape};
 pub use error::{AddError, SessionError};
 pub use event::{Event, EventStream};
 pub use peer_proto::Limits;
+/// What the marker of a download says: for fuzzers.
+#[doc(hidden)]
+pub use resume::text as marker_text;
 pub use session::{Session, TorrentId};
 pub use stats::{Failure, FailureKind, Note, State, TorrentStats, TrackerStatus};
 

@@ -7,11 +7,10 @@
 //! (`storage::Journal`), which is believed only with its marker. One that is corrupt, newer or of another torrent counts
 //! as none.
 
+pub mod text;
+
 use metainfo::Info;
 use storage::{Held, Storage, StorageError};
-
-/// The first line. A program that changes what follows changes the number.
-const FIRST_LINE: &str = "shoal download marker, version 1";
 
 /// Bytes of a marker that are looked at: ours has under 300.
 const MAX_BYTES: usize = 4096;
@@ -49,12 +48,7 @@ impl Marker {
         if self.found {
             return Ok(());
         }
-        let text = format!(
-            "{FIRST_LINE}\ninfo-hash {}\nThe data beside this file is a download that is not complete. Run the same \
-             command again to go on.\nThis file goes away when it is complete.\n",
-            info.info_hash()
-        );
-        self.held.write(text.as_bytes()).map_err(MarkerError::Io)
+        self.held.write(text::text(info).as_bytes()).map_err(MarkerError::Io)
     }
 
     /// The download is complete, or was never begun: nothing there is partial. Another's marker in its place is left.
@@ -79,20 +73,9 @@ fn read(held: &Held, info: &Info) -> (bool, Option<String>) {
         (false, Some(text))
     };
     let Ok(bytes) = held.read(MAX_BYTES) else { return wrong("cannot be read") };
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines = text.lines();
-    match lines.next() {
-        Some(FIRST_LINE) => {}
-        Some(line) if line.starts_with("shoal download marker, version ") => {
-            return wrong("is from another version of shoal");
-        }
-        _ => return wrong("is damaged"),
-    }
-    let due = format!("info-hash {}", info.info_hash());
-    match lines.find(|line| line.starts_with("info-hash ")) {
-        Some(line) if line == due => (true, None),
-        Some(_) => wrong("is of another torrent"),
-        None => wrong("is damaged"),
+    match text::check(&bytes, info) {
+        Ok(()) => (true, None),
+        Err(what) => wrong(what),
     }
 }
 

@@ -41,6 +41,9 @@ pub use config::{
 };
 pub use error::TrackerError;
 pub use fleet::StoreUrl;
+/// For fuzzers.
+#[doc(hidden)]
+pub use fleet::read_sample;
 pub use serve::Tracker;
 pub use state::{TrackerHandle, TrackerStats};
 pub use udp::is_secret;

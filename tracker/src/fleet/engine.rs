@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Connection, ErrorKind, Pipeline, RedisError, ServerError, Value, cmd};
 use tracker_proto::fleet::{Command, Key, SAMPLE, Sighting};
 
-use super::StoreUrl;
+use super::{StoreUrl, read_sample};
 
 /// For a connection, and for what comes next of an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -151,18 +151,6 @@ fn on(name: &str, key: &str) -> Cmd {
     let mut command = cmd(name);
     command.arg(key);
     command
-}
-
-/// Reads fields and values in turn, at most as many as were asked for. What no node would have written is left out.
-fn read_sample(key: Key, value: &Value, learn: &mut impl FnMut(Key, Sighting)) {
-    let Value::Array(items) = value else { return };
-    for pair in items.as_chunks().0.iter().take(SAMPLE) {
-        if let [Value::BulkString(field), Value::BulkString(value)] = pair
-            && let Some(sighting) = Sighting::parse(field, value)
-        {
-            learn(key, sighting);
-        }
-    }
 }
 
 /// What went wrong, in words for an operator.

@@ -10,6 +10,7 @@
 mod again;
 mod courier;
 mod engine;
+mod sample;
 mod url;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use tracker_proto::fleet::{Outbox, Slices};
 use tracker_proto::swarm::Limits;
 
 pub(crate) use self::courier::Courier;
+pub use self::sample::read_sample;
 pub use self::url::StoreUrl;
 
 /// Announces that wait for the engine, in all: some seconds of a busy tracker, in 4 MiB.
