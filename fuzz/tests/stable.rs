@@ -150,10 +150,12 @@ fn the_stories_of_the_engine_reach_what_they_are_to_test() {
         .iter()
         .map(|story| fuzz::link::story(story))
         .fold(fuzz::link::Seen::default(), fuzz::link::Seen::and);
-    let fuzz::link::Seen { good, bad, banned, closed, served, refused, compared } = seen;
+    let fuzz::link::Seen { good, bad, banned, closed, served, refused, compared, metadata, pex, lost } = seen;
     println!("{seen:?}");
     assert!(
-        [good, bad, banned, closed, served, refused, compared].iter().all(|&times| times >= 20),
+        [good, bad, banned, closed, served, refused, compared, metadata, pex, lost]
+            .iter()
+            .all(|&times| times >= 20),
         "{seen:?}"
     );
 }

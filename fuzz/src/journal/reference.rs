@@ -98,11 +98,13 @@ pub(super) fn plan(head: &Head, records: &[Record], ledger: &Ledger, now: &Files
         if !same_boot && !is_clean {
             assert!(is(&plan.hash) || is(&plan.proven), "what another boot wrote may be there");
         }
-        if is(&plan.proven) {
+        assert!(is(&plan.due) || !is(&plan.proven));
+        // What should be right lies in files that are what they were.
+        if is(&plan.due) || is(&plan.synced) {
             let of = (0..).zip(files.iter().zip(&spans)).filter(|(_, (_, span))| span.contains(&piece));
             for (file, (there, _)) in of {
                 let (Some(then), Some(there)) = (known(records, file), there) else {
-                    panic!("{piece} is proven, and nothing is known of file {file}");
+                    panic!("{piece} should be right, and nothing is known of file {file}");
                 };
                 assert!(then.inode == there.inode && then.length == there.length);
                 assert!(then.device == there.device || !same_boot);

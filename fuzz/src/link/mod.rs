@@ -9,6 +9,7 @@
 mod model;
 mod peers;
 mod seen;
+mod told;
 
 use std::num::NonZeroU64;
 use std::time::Duration;

@@ -18,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::seen::Seen;
+use super::told::{METADATA, Told, World};
 use crate::input::Input;
 
 /// Hosts that there are; those of odd numbers may send wrong blocks.
@@ -45,6 +46,7 @@ pub(super) struct Peer {
     pub(super) said: Bitfield,
     pub(super) chokes: bool,
     pub(super) granted: BTreeSet<u32>,
+    pub(super) told: Told,
     /// What was asked of it and has not been sent, cancelled or refused.
     pub(super) asked: VecDeque<Block>,
     /// What it has asked for and was not answered.
@@ -62,6 +64,7 @@ pub(super) struct Model {
     pub(super) max_links: usize,
     pub(super) wanted: Bitfield,
     have: Bitfield,
+    private: bool,
     disk_budget: u32,
     upload_budget: u64,
     /// What is on disk, a number for each block, and which blocks came since the piece was last hashed.
@@ -98,6 +101,7 @@ impl Model {
             [(4, 2), (16, 4), (3072, 512), (1, 1)][usize::from(choice >> 2 & 3)];
         let upload_budget = if choice & 16 == 0 { MAX_REQUEST } else { 8 << 20 };
         let max_links = 2 + usize::from(choice >> 6);
+        let private = input.byte() % 4 == 3;
         let config = TorrentConfig {
             geometry,
             have: have.clone(),
@@ -111,10 +115,10 @@ impl Model {
             upload_budget,
             about: About {
                 info_hash: InfoHash::new([6; 20]),
-                metadata: Bytes::from_static(&[b'm'; 20_000]),
+                metadata: Bytes::from_static(METADATA),
                 port: Some(6881),
                 version: "shoal".to_owned(),
-                private: input.byte() % 4 == 3,
+                private,
                 pex: true,
             },
         };
@@ -131,6 +135,7 @@ impl Model {
             max_links,
             wanted: Bitfield::full(count),
             have,
+            private,
             disk_budget,
             upload_budget: upload_budget.into(),
             content: (0..count).map(blocks).collect(),
@@ -355,6 +360,13 @@ impl Model {
             Message::Have(piece) => assert!(self.have.get(*piece), "piece {piece} is offered and not there"),
             _ => {}
         }
+        let others = match message {
+            Message::Extended(..) => {
+                self.links.iter().filter(|(other, _)| **other != id).map(|(_, peer)| peer.host).collect()
+            }
+            _ => Vec::new(),
+        };
+        let world = World { now: self.now, private: self.private, have: &self.have, others: &others };
         let have = &self.have;
         let Some(peer) = self.links.get_mut(&id) else { panic!("{id:?} is gone and is sent {message:?}") };
         match message {
@@ -378,6 +390,9 @@ impl Model {
             Message::HaveAll => assert!(have.is_full() && peer.fast),
             Message::HaveNone => assert!(peer.fast),
             Message::AllowedFast(piece) => assert!(have.get(*piece) && peer.fast),
+            Message::Extended(number, payload) => {
+                self.seen.told(peer.told.told(&world, *number, payload));
+            }
             _ => {}
         }
     }

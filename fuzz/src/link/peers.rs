@@ -9,10 +9,11 @@ use peer_proto::wire::extension::{
     DontHave, Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID, MetadataMessage, Pex, PexFlags,
     PexPeer,
 };
-use peer_proto::wire::{Decoder, Item, Message, OUR_RESERVED, supports_fast};
+use peer_proto::wire::{Decoder, Item, Message, OUR_RESERVED, supports_extensions, supports_fast};
 use peer_proto::{Bitfield, Block, LinkId, PeerId};
 
 use super::model::{HOSTS, Model, Peer, host};
+use super::told::Told;
 use crate::input::Input;
 
 /// The honest seed that comes at the end: no other host is there.
@@ -46,6 +47,7 @@ fn opened(model: &mut Model, opened: Opened) -> Option<LinkId> {
         said: Bitfield::new(model.geometry.piece_count()),
         chokes: true,
         granted: BTreeSet::new(),
+        told: Told::new(supports_extensions(&opened.reserved)),
         asked: VecDeque::new(),
         wants: BTreeMap::new(),
     };
@@ -126,6 +128,7 @@ fn tell(model: &mut Model, id: LinkId, message: Message) {
             }
             Message::Request(block) => *peer.wants.entry(*block).or_default() += 1,
             Message::Reject(block) => peer.asked.retain(|asked| asked != block),
+            Message::Extended(number, payload) => peer.told.hears(*number, payload),
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use peer_proto::Action;
 use peer_proto::wire::Message;
+use peer_proto::wire::extension::Extension;
 
 /// How often things happened in one story, so that a test can show that they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,12 @@ pub struct Seen {
     pub refused: usize,
     /// Pieces whose blocks were compared to find who lied.
     pub compared: usize,
+    /// Messages about metadata, about other peers, and about pieces that were lost.
+    pub metadata: usize,
+    /// See there.
+    pub pex: usize,
+    /// See there.
+    pub lost: usize,
 }
 
 impl Seen {
@@ -37,6 +44,16 @@ impl Seen {
         *counter += 1;
     }
 
+    pub(super) fn told(&mut self, of: Option<Extension>) {
+        let counter = match of {
+            Some(Extension::Metadata) => &mut self.metadata,
+            Some(Extension::Pex) => &mut self.pex,
+            Some(Extension::DontHave) => &mut self.lost,
+            None => return,
+        };
+        *counter += 1;
+    }
+
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -48,6 +65,9 @@ impl Seen {
             served: self.served + other.served,
             refused: self.refused + other.refused,
             compared: self.compared + other.compared,
+            metadata: self.metadata + other.metadata,
+            pex: self.pex + other.pex,
+            lost: self.lost + other.lost,
         }
     }
 }
