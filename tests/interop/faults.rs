@@ -1,8 +1,8 @@
 //! Faults of the network between real processes: a cable that is out for a while, a host that goes down and comes
 //! back, a tracker that is late, connections that are reset. Whatever happens, the copy comes right, and soon.
 //!
-//! A cable is out for 15 seconds; `SHOAL_CABLE_OUT=60` takes it out for as many. What each test measured it prints
-//! (`--nocapture`): how long after the end of its fault bytes moved again, and how long until all was there.
+//! A cable is out until the leecher has found out, or for as many seconds as `SHOAL_CABLE_OUT=60` says. What each test measured
+//! it prints (`--nocapture`): how long after the end of its fault bytes moved again, and how long until all was there.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::support::SHOAL;
@@ -106,10 +107,19 @@ impl Swarm {
     }
 }
 
-/// How long a cable is out.
-fn cable_out() -> Duration {
-    let asked = std::env::var("SHOAL_CABLE_OUT").ok();
-    Duration::from_secs(asked.map_or(15, |seconds| seconds.parse().expect("SHOAL_CABLE_OUT is in seconds")))
+/// Lets a fault last: until the leecher has found out, or as long as was asked for.
+fn endure(leecher: &mut Process) {
+    match std::env::var("SHOAL_CABLE_OUT") {
+        Ok(seconds) => {
+            thread::sleep(Duration::from_secs(seconds.parse().expect("SHOAL_CABLE_OUT is in seconds")))
+        }
+        Err(_) => leecher.until("it finds that its peer is gone", |leecher| {
+            let last = leecher.stderr().lines().rev().find_map(|line| {
+                serde_json::from_str::<Value>(line).ok().filter(|object| object["event"] == "progress")
+            });
+            last.filter(|progress| progress["peers"] == 0).map(drop)
+        }),
+    }
 }
 
 fn a_cable_is_out(host: usize, whose: &str) {
@@ -118,10 +128,11 @@ fn a_cable_is_out(host: usize, whose: &str) {
     let mut leecher = swarm.download();
     swarm.begun();
     swarm.network.unplug(host);
-    let out = cable_out();
-    thread::sleep(out);
+    let out = Instant::now();
+    endure(&mut leecher);
     swarm.network.plug_in(host);
-    swarm.recovers(&format!("the {whose}'s cable out for {} s", out.as_secs()), &mut leecher);
+    let seconds = out.elapsed().as_secs();
+    swarm.recovers(&format!("the {whose}'s cable out for {seconds} s"), &mut leecher);
 }
 
 #[test]
@@ -142,7 +153,7 @@ fn a_seeder_comes_back(port: u16) {
     swarm.begun();
     swarm.network.unplug(SEEDER);
     drop(seeder);
-    thread::sleep(cable_out());
+    endure(&mut leecher);
     swarm.network.plug_in(SEEDER);
     let _seeder = swarm.start(SEEDER, "seed", "original", port);
     swarm.recovers(&format!("the seeder's host down, and back at port {port}"), &mut leecher);
@@ -167,7 +178,6 @@ fn peers_find_each_other_once_a_tracker_is_there_that_was_not() {
             process.stderr().contains("cannot reach it").then_some(())
         });
     }
-    thread::sleep(cable_out());
     let _tracker = swarm.tracker();
     swarm.recovers("the tracker not there at the start", &mut leecher);
 }
