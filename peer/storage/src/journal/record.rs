@@ -299,7 +299,8 @@ fn parse(due: &Head, kind: u8, body: &[u8]) -> Option<Record> {
         7 => return body.is_empty().then_some(Record::Clean),
         _ => return None,
     };
-    if !body.len().is_multiple_of(RANGE) {
+    // Nobody writes one that names nothing.
+    if body.is_empty() || !body.len().is_multiple_of(RANGE) {
         return None;
     }
     let mut reader = Reader(body);
@@ -312,7 +313,7 @@ fn parse(due: &Head, kind: u8, body: &[u8]) -> Option<Record> {
 }
 
 fn parse_files(due: &Head, body: &[u8]) -> Option<Vec<(u32, Identity)>> {
-    if !body.len().is_multiple_of(FILE) {
+    if body.is_empty() || !body.len().is_multiple_of(FILE) {
         return None;
     }
     let mut reader = Reader(body);

@@ -144,6 +144,19 @@ fn h74_a_wrong_length_does_not_make_what_was_taken_back_look_cut_off() {
 }
 
 #[test]
+fn h74_a_record_that_names_nothing_is_damage() {
+    for kind in 2..=6u8 {
+        let mut bytes = HEAD_OF_TESTS.encode();
+        let said = [0, 0, 0xff, 0xff];
+        bytes.extend_from_slice(&said);
+        bytes.extend_from_slice(&crc32fast::hash(&[&said[..], &[kind]].concat()).to_le_bytes());
+        bytes.push(kind);
+        encode_clean(&mut bytes);
+        assert_eq!(decoded(&bytes), Err(Useless::Damaged), "{kind}");
+    }
+}
+
+#[test]
 fn h74_pieces_past_the_end_and_pieces_without_number_are_damage() {
     let mut bytes = HEAD_OF_TESTS.encode();
     encode_pieces(Mark::Written, [99, 100], &mut bytes);
