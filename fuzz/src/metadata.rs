@@ -5,14 +5,15 @@
 //! than it may.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ::metainfo::InfoHash;
 use bytes::Bytes;
 use peer_proto::candidates::Source;
 use peer_proto::metadata::{Action, MAX_LINKS, MetadataConfig, MetadataFetch};
-use peer_proto::torrent::{Direction, Opened};
+use peer_proto::torrent::{CloseReason, Direction, Opened};
+use peer_proto::who::Who;
 use peer_proto::wire::extension::{
     Extension, ExtensionHandshake, ExtensionIds, METADATA_PIECE_LENGTH, MetadataMessage,
     metadata_piece_count, metadata_piece_length,
@@ -27,7 +28,7 @@ use crate::input::Input;
 
 /// Bytes of the metadata: three pieces.
 const LENGTH: u32 = 2 * METADATA_PIECE_LENGTH + 100;
-/// Hosts that there are. The first half of them never send anything wrong.
+/// Hosts that there are, or programs on this machine. The first half of them never send anything wrong.
 const HOSTS: usize = 12;
 /// Most dials, links and steps.
 const MAX_DIALS: usize = 3;
@@ -54,34 +55,48 @@ struct Fetch {
     engine: MetadataFetch,
     metadata: Vec<u8>,
     now: Time,
-    links: BTreeMap<LinkId, SocketAddr>,
+    /// Whether all peers are on this machine.
+    here: bool,
+    links: BTreeMap<LinkId, Who>,
     dials: Vec<SocketAddr>,
     is_done: bool,
 }
 
-fn host(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, u8::try_from(number % HOSTS).unwrap_or(0) + 1], 6881))
-}
-
-fn is_honest(ip: IpAddr) -> bool {
-    (0..HOSTS / 2).any(|number| host(number).ip() == ip)
+/// On this machine a peer is known by its id, elsewhere by its address.
+fn is_honest(who: &Who) -> bool {
+    let number = match who {
+        Who::Local(_, id) => id.0.first().copied().unwrap_or(0),
+        Who::Host(IpAddr::V4(ip)) => ip.octets()[3] - 1,
+        Who::Host(IpAddr::V6(_)) => u8::MAX,
+    };
+    usize::from(number) < HOSTS / 2
 }
 
 impl Fetch {
     fn new(input: &mut Input<'_>) -> Self {
         let metadata: Vec<u8> = (0..LENGTH).map(|at| at.to_be_bytes()[3] ^ at.to_be_bytes()[2]).collect();
+        let choice = input.byte();
         let config = MetadataConfig {
             info_hash: InfoHash::new(Sha1::digest(&metadata).into()),
             peer_id: PeerId(*b"-SH0000-ourselves000"),
             port: 6881,
             version: "shoal".to_owned(),
-            pex: input.flag(),
+            pex: choice & 1 == 1,
             max_links: LINKS,
             max_dials: MAX_DIALS,
         };
         let engine = MetadataFetch::new(config, ChaCha8Rng::seed_from_u64(7));
         let now = Time::ZERO + Duration::from_secs(1000);
-        Self { engine, metadata, now, links: BTreeMap::new(), dials: Vec::new(), is_done: false }
+        let here = choice & 2 == 2;
+        Self { engine, metadata, now, here, links: BTreeMap::new(), dials: Vec::new(), is_done: false }
+    }
+
+    fn host(&self, number: usize) -> SocketAddr {
+        let number = u8::try_from(number % HOSTS).unwrap_or(0) + 1;
+        match self.here {
+            true => (Ipv4Addr::LOCALHOST, 6881 + u16::from(number)).into(),
+            false => ([10, 0, 0, number], 6881).into(),
+        }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -89,7 +104,7 @@ impl Fetch {
         match input.byte() % 16 {
             0 | 1 => self.open(input),
             2 => {
-                let addresses = [host(input.below(HOSTS)), host(input.below(HOSTS))];
+                let addresses = [self.host(input.below(HOSTS)), self.host(input.below(HOSTS))];
                 let source = [Source::User, Source::Tracker, Source::Peer, Source::Incoming][input.below(4)];
                 self.engine.handle_candidates(now, &addresses, source);
             }
@@ -139,10 +154,11 @@ impl Fetch {
         let peer_id = PeerId([if choice & 1 == 0 { u8::try_from(number).unwrap_or(0) } else { choice }; 20]);
         let reserved = if choice % 8 == 7 { [0; 8] } else { OUR_RESERVED };
         let address =
-            dialled.unwrap_or_else(|| SocketAddr::new(host(number).ip(), 40_000 + u16::from(choice)));
+            dialled.unwrap_or_else(|| SocketAddr::new(self.host(number).ip(), 40_000 + u16::from(choice)));
         let opened = Opened { address, direction, peer_id, reserved };
         if let Ok(id) = self.engine.handle_opened(self.now, opened) {
-            assert!(self.links.insert(id, address).is_none(), "each link has a name of its own");
+            let who = Who::new(address, peer_id);
+            assert!(self.links.insert(id, who).is_none(), "each link has a name of its own");
         }
         // A link that made room is closed by an action.
         self.drain();
@@ -205,7 +221,7 @@ impl Fetch {
     }
 
     fn honest(&self, id: LinkId) -> bool {
-        self.links.get(&id).is_some_and(|address| is_honest(address.ip()))
+        self.links.get(&id).is_some_and(is_honest)
     }
 
     /// Plans, and again as long as that is due: soon it is not.
@@ -234,8 +250,14 @@ impl Fetch {
                 Action::Send(id, _) => {
                     assert!(self.links.contains_key(&id), "{id:?} is gone and is written to");
                 }
-                Action::Close(id, _) => assert!(self.links.remove(&id).is_some(), "{id:?} is closed twice"),
-                Action::Banned(ip) => assert!(!is_honest(ip), "{ip} sent nothing wrong"),
+                Action::Close(id, reason) => {
+                    let who = self.links.remove(&id).expect("a link is closed once");
+                    let is_for_lies = matches!(reason, CloseReason::BadMetadata | CloseReason::Banned);
+                    assert!(!is_for_lies || !is_honest(&who), "{who:?} sent nothing wrong");
+                }
+                Action::Banned(ip) => {
+                    assert!(self.here || !is_honest(&Who::Host(ip)), "{ip} sent nothing wrong");
+                }
                 Action::Done(info) => {
                     assert!(info == self.metadata, "wrong metadata is taken for right");
                     assert!(self.links.is_empty());

@@ -6,6 +6,7 @@
 //! within their budgets; nobody is banned who sent nothing wrong; and the engine does not want to be called again and again
 //! at one time. And when all that is over and one honest seed comes, the download completes.
 
+mod hosts;
 mod model;
 mod peers;
 mod seen;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use peer_proto::candidates::Source;
 use peer_proto::{Bitfield, Limits, LinkId};
 
-use self::model::{HOSTS, Model, host};
+use self::hosts::HOSTS;
+use self::model::Model;
 pub use self::seen::Seen;
 use crate::input::Input;
 
@@ -65,7 +67,7 @@ fn step(model: &mut Model, input: &mut Input<'_>) -> bool {
         24 | 25 => model.socket_answers(input),
         26 => dials(model, input),
         27 => {
-            let addresses = [host(input.below(HOSTS)), host(input.below(HOSTS))];
+            let addresses = [input.below(HOSTS), input.below(HOSTS)].map(|host| model.hosts.listens(host));
             let source = [Source::User, Source::Tracker, Source::Peer, Source::Incoming][input.below(4)];
             model.torrent.handle_candidates(model.now, &addresses, source);
         }

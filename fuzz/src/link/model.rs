@@ -1,7 +1,7 @@
 //! The driver of one torrent in a world of its own, and what must hold in it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::metainfo::InfoHash;
@@ -9,20 +9,21 @@ use bytes::Bytes;
 use peer_proto::link::pipeline::MAX_DEPTH;
 use peer_proto::link::uploads::MAX_REQUEST;
 use peer_proto::torrent::About;
-use peer_proto::wire::{Decoder, Message};
+use peer_proto::who::Who;
+use peer_proto::wire::Message;
 use peer_proto::{
-    Action, Bitfield, Block, BlockDigest, BlockVerdict, Geometry, LinkId, PeerId, PieceDigests, Time,
-    Torrent, TorrentConfig,
+    Action, Bitfield, Block, BlockDigest, BlockVerdict, CloseReason, Geometry, LinkId, PeerId, PieceDigests,
+    Time, Torrent, TorrentConfig,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::hosts::Hosts;
+use super::peers::Peer;
 use super::seen::Seen;
-use super::told::{METADATA, Told, World};
+use super::told::{METADATA, World};
 use crate::input::Input;
 
-/// Hosts that there are; those of odd numbers may send wrong blocks.
-pub(super) const HOSTS: usize = 8;
 /// What stands for the bytes that a block should have.
 const RIGHT: u8 = 0;
 /// Most dials under way.
@@ -31,27 +32,6 @@ const MAX_DIALS: usize = 3;
 const MAX_ACTIONS: usize = 10_000;
 /// Calls after which the engine must have nothing more to do at one time.
 const MAX_CALLS: usize = 8;
-
-/// Where a host listens.
-pub(super) fn host(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, u8::try_from(number).unwrap_or(0) + 1], 6881))
-}
-
-/// One connection, as its other end knows it.
-pub(super) struct Peer {
-    pub(super) host: IpAddr,
-    pub(super) fast: bool,
-    pub(super) decoder: Decoder,
-    /// What it has said it has, at any time.
-    pub(super) said: Bitfield,
-    pub(super) chokes: bool,
-    pub(super) granted: BTreeSet<u32>,
-    pub(super) told: Told,
-    /// What was asked of it and has not been sent, cancelled or refused.
-    pub(super) asked: VecDeque<Block>,
-    /// What it has asked for and was not answered.
-    pub(super) wants: BTreeMap<Block, usize>,
-}
 
 /// See the module.
 pub(super) struct Model {
@@ -65,6 +45,7 @@ pub(super) struct Model {
     pub(super) wanted: Bitfield,
     have: Bitfield,
     private: bool,
+    pub(super) hosts: Hosts,
     disk_budget: u32,
     upload_budget: u64,
     /// What is on disk, a number for each block, and which blocks came since the piece was last hashed.
@@ -76,8 +57,8 @@ pub(super) struct Model {
     /// Digests to give, as they were when they were asked for.
     digests: Vec<(u32, PieceDigests)>,
     uploads: Vec<(LinkId, Block)>,
-    /// Hosts that sent a wrong block.
-    liars: BTreeSet<IpAddr>,
+    /// Who sent a wrong block.
+    liars: BTreeSet<Who>,
 }
 
 impl Model {
@@ -101,7 +82,8 @@ impl Model {
             [(4, 2), (16, 4), (3072, 512), (1, 1)][usize::from(choice >> 2 & 3)];
         let upload_budget = if choice & 16 == 0 { MAX_REQUEST } else { 8 << 20 };
         let max_links = 2 + usize::from(choice >> 6);
-        let private = input.byte() % 4 == 3;
+        let choice = input.byte();
+        let (private, hosts) = (choice % 4 == 3, Hosts { here: choice & 4 != 0 });
         let config = TorrentConfig {
             geometry,
             have: have.clone(),
@@ -136,6 +118,7 @@ impl Model {
             wanted: Bitfield::full(count),
             have,
             private,
+            hosts,
             disk_budget,
             upload_budget: upload_budget.into(),
             content: (0..count).map(blocks).collect(),
@@ -175,7 +158,7 @@ impl Model {
         if let Some(peer) = self.links.get_mut(&id) {
             peer.asked.retain(|asked| *asked != block);
             if content != RIGHT {
-                self.liars.insert(peer.host);
+                self.liars.insert(peer.who);
             }
         }
         if self.torrent.handle_block(self.now, id, block) == BlockVerdict::Drop {
@@ -330,11 +313,21 @@ impl Model {
                 Action::ForgetUploads(id) | Action::UnsentRoom(id, _) => {
                     assert!(self.links.contains_key(&id));
                 }
-                Action::Close(id, _) => assert!(self.links.remove(&id).is_some(), "{id:?} is closed twice"),
+                Action::Close(id, reason) => {
+                    let peer = self.links.remove(&id).expect("a link is closed once");
+                    let is_for_lies = matches!(reason, CloseReason::BadPiece | CloseReason::Banned);
+                    assert!(
+                        !is_for_lies || self.liars.contains(&peer.who),
+                        "{:?} sent nothing wrong",
+                        peer.who
+                    );
+                }
                 Action::GotPiece(piece) => assert!(self.have.get(piece)),
                 Action::BadPiece(piece) => assert!(!self.have.get(piece)),
                 Action::DigestBlocks(piece) => self.digests.push((piece, self.digest(piece))),
-                Action::Banned(ip) => assert!(self.liars.contains(&ip), "{ip} sent nothing wrong"),
+                Action::Banned(ip) => {
+                    assert!(self.liars.iter().any(|liar| liar.ip() == ip), "{ip} sent nothing wrong");
+                }
                 Action::Complete => assert!(self.wanted.iter_ones_not_in(&self.have, 0).next().is_none()),
             }
         }
@@ -362,7 +355,7 @@ impl Model {
         }
         let others = match message {
             Message::Extended(..) => {
-                self.links.iter().filter(|(other, _)| **other != id).map(|(_, peer)| peer.host).collect()
+                self.links.iter().filter(|(other, _)| **other != id).map(|(_, peer)| peer.who.ip()).collect()
             }
             _ => Vec::new(),
         };

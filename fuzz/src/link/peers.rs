@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use peer_proto::torrent::{Direction, Opened};
+use peer_proto::who::Who;
 use peer_proto::wire::extension::{
     DontHave, Extension, ExtensionHandshake, ExtensionIds, HANDSHAKE_ID, MetadataMessage, Pex, PexFlags,
     PexPeer,
@@ -12,12 +13,29 @@ use peer_proto::wire::extension::{
 use peer_proto::wire::{Decoder, Item, Message, OUR_RESERVED, supports_extensions, supports_fast};
 use peer_proto::{Bitfield, Block, LinkId, PeerId};
 
-use super::model::{HOSTS, Model, Peer, host};
+use super::hosts::{HOSTS, Hosts};
+use super::model::Model;
 use super::told::Told;
 use crate::input::Input;
 
 /// The honest seed that comes at the end: no other host is there.
 const SEED: usize = HOSTS + 2;
+
+/// One connection, as its other end knows it.
+pub(super) struct Peer {
+    pub(super) who: Who,
+    pub(super) fast: bool,
+    pub(super) decoder: Decoder,
+    /// What it has said it has, at any time.
+    pub(super) said: Bitfield,
+    pub(super) chokes: bool,
+    pub(super) granted: BTreeSet<u32>,
+    pub(super) told: Told,
+    /// What was asked of it and has not been sent, cancelled or refused.
+    pub(super) asked: VecDeque<Block>,
+    /// What it has asked for and was not answered.
+    pub(super) wants: BTreeMap<Block, usize>,
+}
 
 /// A connection comes, or one that was dialled is there.
 pub(super) fn open(model: &mut Model, input: &mut Input<'_>) {
@@ -33,7 +51,8 @@ pub(super) fn open(model: &mut Model, input: &mut Input<'_>) {
         _ => OUR_RESERVED,
     };
     let dialled = if choice & 64 == 0 { model.dials.pop() } else { None };
-    let address = dialled.unwrap_or_else(|| SocketAddr::new(host(number).ip(), 40_000 + u16::from(choice)));
+    let address = dialled
+        .unwrap_or_else(|| SocketAddr::new(model.hosts.listens(number).ip(), 40_000 + u16::from(choice)));
     let direction = if dialled.is_some() { Direction::Outgoing } else { Direction::Incoming };
     opened(model, Opened { address, direction, peer_id: PeerId(id), reserved });
 }
@@ -41,7 +60,7 @@ pub(super) fn open(model: &mut Model, input: &mut Input<'_>) {
 fn opened(model: &mut Model, opened: Opened) -> Option<LinkId> {
     let id = model.torrent.handle_opened(model.now, opened).ok()?;
     let peer = Peer {
-        host: opened.address.ip(),
+        who: Who::new(opened.address, opened.peer_id),
         fast: supports_fast(&opened.reserved),
         decoder: Decoder::new(model.geometry),
         said: Bitfield::new(model.geometry.piece_count()),
@@ -138,6 +157,7 @@ fn tell(model: &mut Model, id: LinkId, message: Message) {
 /// A message of the extension protocol, well made or not.
 pub(super) fn say_extended(model: &mut Model, input: &mut Input<'_>) {
     let Some(id) = model.some_link(input) else { return };
+    let hosts = model.hosts;
     let choice = input.byte();
     let (number, payload): (u8, Vec<u8>) = match choice % 6 {
         0 => {
@@ -146,7 +166,7 @@ pub(super) fn say_extended(model: &mut Model, input: &mut Input<'_>) {
                 extensions: ExtensionIds::ours(&Extension::ALL[..usize::from(bits % 4)]),
                 port: (bits & 4 != 0).then_some(6881),
                 version: (bits & 8 != 0).then(|| "peer".to_owned()),
-                your_ip: (bits & 16 != 0).then(|| host(input.below(HOSTS)).ip()),
+                your_ip: (bits & 16 != 0).then(|| hosts.listens(input.below(HOSTS)).ip()),
                 reqq: (bits & 32 != 0).then(|| u16::from(input.byte())),
                 metadata_size: (bits & 64 != 0).then_some(20_000),
                 upload_only: (bits & 128 != 0).then(|| input.flag()),
@@ -159,8 +179,9 @@ pub(super) fn say_extended(model: &mut Model, input: &mut Input<'_>) {
         }
         2 => {
             let flags = PexFlags(input.byte());
-            let added = (0..input.below(8)).map(|_| PexPeer { address: host(input.below(HOSTS)), flags });
-            let pex = Pex { added: added.collect(), dropped: vec![host(input.below(HOSTS))] };
+            let added =
+                (0..input.below(8)).map(|_| PexPeer { address: hosts.listens(input.below(HOSTS)), flags });
+            let pex = Pex { added: added.collect(), dropped: vec![hosts.listens(input.below(HOSTS))] };
             (Extension::Pex.our_id(), pex.to_bytes())
         }
         3 => {
@@ -208,7 +229,7 @@ pub(super) fn send_block(model: &mut Model, input: &mut Input<'_>) {
     let Some(id) = model.some_link(input) else { return };
     let choice = input.byte();
     let Some(peer) = model.links.get(&id) else { return };
-    let may_lie = (1..HOSTS).step_by(2).any(|number| host(number).ip() == peer.host);
+    let may_lie = Hosts::may_lie(&peer.who);
     let asked = peer.asked.get(usize::from(choice >> 4) % peer.asked.len().max(1)).copied();
     let piece = u32::from(input.byte()) % model.geometry.piece_count();
     let block = asked.filter(|_| choice % 8 != 7).unwrap_or_else(|| model.geometry.block(piece, 0));
@@ -218,8 +239,8 @@ pub(super) fn send_block(model: &mut Model, input: &mut Input<'_>) {
 
 /// The honest seed connects, unless it has, and sends what is asked of it. Whether there was anything to do.
 pub(super) fn seed_serves(model: &mut Model) -> bool {
-    let address = host(SEED);
-    let here = model.links.iter().find(|(_, peer)| peer.host == address.ip()).map(|(&id, _)| id);
+    let address = Hosts { here: false }.listens(SEED);
+    let here = model.links.iter().find(|(_, peer)| peer.who.ip() == address.ip()).map(|(&id, _)| id);
     let Some(id) = here else {
         let seed = Opened {
             address,
