@@ -47,10 +47,10 @@ fn messages(process: &Process) -> Vec<String> {
     objects.filter_map(|object| object["message"].as_str().map(str::to_owned)).collect()
 }
 
-fn poisoned(every: u32) {
+fn poisoned(every: u32, piece_length: u32) {
     let network = Network::new(u8::try_from(SEEDERS).unwrap() + 2);
     let (logs, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let sample = Arc::new(Sample::make(Path::new(SHOAL), poison::SIZE, poison::PIECE_LENGTH).unwrap());
+    let sample = Arc::new(Sample::make(Path::new(SHOAL), poison::SIZE, piece_length).unwrap());
     let (bad, own) = (network.host(SEEDERS), network.host(SEEDERS + 1));
     let seeders: Vec<Process> = (0..SEEDERS).map(|i| seed(network.host(i), &sample, logs.path())).collect();
     (0..=SEEDERS).for_each(|i| network.host(i).limit(SLOW_LINK));
@@ -72,13 +72,22 @@ fn poisoned(every: u32) {
 #[test]
 #[ignore = "interop: needs network namespaces: be root, and run with --ignored"]
 fn h33_a_poisoner_with_an_address_of_its_own_is_banned_by_it_and_no_seeder_is() {
-    poisoned(1);
+    poisoned(1, poison::PIECE_LENGTH);
 }
 
 #[test]
 #[ignore = "interop: needs network namespaces: be root, and run with --ignored"]
 fn h33_a_poisoner_of_one_block_in_ten_with_an_address_of_its_own_is_banned_by_it_and_no_seeder_is() {
-    poisoned(10);
+    poisoned(10, poison::PIECE_LENGTH);
+}
+
+/// Long enough for no link to be given a piece of its own.
+const LONG_PIECES: u32 = 2 * 1024 * 1024;
+
+#[test]
+#[ignore = "interop: needs network namespaces: be root, and run with --ignored"]
+fn h33_a_poisoner_that_never_sends_a_whole_piece_is_banned_and_no_seeder_is() {
+    poisoned(10, LONG_PIECES);
 }
 
 #[test]

@@ -195,22 +195,26 @@ fn h34_a_crowd_that_answers_nothing_does_not_hold_up_the_end_while_somebody_give
     let mut config = leecher().config;
     (config.max_links, config.disk_budget, config.disk_backlog) = (20, 500, 500);
     let mut torrent = Torrent::new(config, Time::ZERO, ChaCha8Rng::seed_from_u64(1));
-    let (giver, mut asked) = feeding(&mut torrent, 1);
-    // One block from it, so that it is known to give, before the crowd comes and takes what there is.
-    assert_eq!(torrent.handle_block(Time::ZERO, giver, asked.remove(0)), BlockVerdict::Write);
-    for n in 2..=12 {
-        feeding(&mut torrent, n);
-    }
-    // It gives each block at once; nobody else gives any, and no time passes.
+    // One that is known to give chokes us, and a crowd comes that is asked for all the rest, each block twice.
+    let (giver, asked) = feeding(&mut torrent, 1);
+    assert_eq!(torrent.handle_block(Time::ZERO, giver, asked[0]), BlockVerdict::Write);
+    torrent.handle_message(Time::ZERO, giver, Message::Choke);
+    let crowd: usize = (2..=12).map(|n| feeding(&mut torrent, n).1.len()).sum();
+    assert!(crowd >= 2 * 31, "{crowd}");
+    // It gives again, each block at once; nobody else gives any, and no time passes.
+    torrent.handle_message(Time::ZERO, giver, Message::Unchoke);
     let mut given = 1;
-    while !asked.is_empty() {
-        let blocks = std::mem::take(&mut asked).into_iter();
-        let written = blocks
+    loop {
+        let asked = requests(&actions(&mut torrent, Time::ZERO), giver);
+        let written = asked
+            .into_iter()
             .filter(|&block| torrent.handle_block(Time::ZERO, giver, block) == BlockVerdict::Write)
             .count();
+        if written == 0 {
+            break;
+        }
         given += u32::try_from(written).unwrap();
         torrent.handle_blocks_written(u32::try_from(written).unwrap());
-        asked = requests(&actions(&mut torrent, Time::ZERO), giver);
     }
     assert_eq!(given, PIECES * BLOCKS);
 }
