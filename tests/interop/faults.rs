@@ -109,17 +109,16 @@ impl Swarm {
 
 /// Lets a fault last: until the leecher has found out, or as long as was asked for.
 fn endure(leecher: &mut Process) {
-    match std::env::var("SHOAL_CABLE_OUT") {
-        Ok(seconds) => {
-            thread::sleep(Duration::from_secs(seconds.parse().expect("SHOAL_CABLE_OUT is in seconds")))
-        }
-        Err(_) => leecher.until("it finds that its peer is gone", |leecher| {
-            let last = leecher.stderr().lines().rev().find_map(|line| {
-                serde_json::from_str::<Value>(line).ok().filter(|object| object["event"] == "progress")
-            });
-            last.filter(|progress| progress["peers"] == 0).map(drop)
-        }),
+    if let Ok(seconds) = std::env::var("SHOAL_CABLE_OUT") {
+        thread::sleep(Duration::from_secs(seconds.parse().expect("SHOAL_CABLE_OUT is in seconds")));
+        return;
     }
+    leecher.until("it finds that its peer is gone", |leecher| {
+        let said = leecher.stderr();
+        let objects = said.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let last = objects.into_iter().find(|object| object["event"] == "progress");
+        last.filter(|progress| progress["peers"] == 0).map(drop)
+    });
 }
 
 fn a_cable_is_out(host: usize, whose: &str) {
