@@ -1,8 +1,8 @@
 //! The connections of a tracker: how many there may be, and who makes room.
 //!
-//! Invariant: never more than the limit, but for the moment in which the oldest ends. A new connection takes the place of the oldest one, so that thousands of
-//! connections that never say anything cannot keep out those that do: an announce takes one round trip, and those
-//! who are cut off in a keep-alive come back.
+//! Invariant: never more than the limit, but for the moment in which the oldest ends. A new connection takes the place of
+//! the oldest one, so that thousands of connections that never say anything cannot keep out those that do: an announce
+//! takes one round trip, and those who are cut off in a keep-alive come back.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,9 +13,13 @@ use tokio::task::{AbortHandle, JoinSet};
 pub(crate) struct Connections {
     limit: usize,
     tasks: JoinSet<()>,
-    /// In the order of their coming, with some that have ended: at most twice the limit.
+    /// In the order of their coming, with some that have ended: at most twice as many as there are, or [`FEW`].
     ages: VecDeque<AbortHandle>,
 }
+
+/// Connections that are not worth looking through for those that have ended. Each that is remembered holds the memory of
+/// its task, a kilobyte or two.
+const FEW: usize = 64;
 
 impl Connections {
     pub(crate) fn new(limit: usize) -> Self {
@@ -28,7 +32,8 @@ impl Connections {
         if self.tasks.len() >= self.limit {
             self.drop_oldest();
         }
-        if self.ages.len() >= self.limit.saturating_mul(2) {
+        // As many must come again before the next time: a step or two each.
+        if self.ages.len() >= self.tasks.len().max(FEW.min(self.limit)).saturating_mul(2) {
             self.ages.retain(|handle| !handle.is_finished());
         }
         self.ages.push_back(self.tasks.spawn(connection));
@@ -84,6 +89,17 @@ mod tests {
             assert!(connections.tasks.len() <= 6 && connections.ages.len() <= 10);
         }
         assert_eq!(tellers.iter().filter(|teller| !teller.is_closed()).count(), 5);
+    }
+
+    #[tokio::test]
+    async fn of_connections_that_have_ended_few_are_remembered_whatever_the_limit() {
+        let mut connections = Connections::new(100_000);
+        let _lasting = silent(&mut connections);
+        for _ in 0..10_000 {
+            silent(&mut connections).send(()).unwrap();
+            tokio::task::yield_now().await;
+            assert!(connections.ages.len() <= 2 * FEW);
+        }
     }
 
     #[tokio::test]
