@@ -239,8 +239,8 @@ impl Guest {
         Ok(Closed { after: self.opened.elapsed(), said })
     }
 
-    /// Asserts that the other side still listens: a request that goes unserved since it chokes us is rejected (BEP 6).
-    /// Answers what came before that.
+    /// Asserts that the other side still listens: a request is rejected, since it chokes us, or served all the same
+    /// where that was promised (BEP 6). Answers what came before that.
     ///
     /// # Errors
     /// If it does not.
@@ -262,7 +262,9 @@ impl Guest {
             let mut before = Vec::new();
             loop {
                 let frame = self.read()?.context("it has closed")?;
-                if frame.id == id::REJECT && frame.block() == Some(asked) {
+                let is_served =
+                    frame.id == id::PIECE && [frame.field(0), frame.field(1)] == [Some(0), Some(4096)];
+                if is_served || (frame.id == id::REJECT && frame.block() == Some(asked)) {
                     return Ok(before);
                 }
                 before.push(frame);

@@ -126,16 +126,21 @@ pub(super) fn peers_without_end(target: &Target<'_>) -> Result<String> {
     let mut guest = target.greet(MODERN)?;
     guest.send(&extended(PEX, &named));
     let mut dialled = BTreeSet::new();
-    accept(&listener, &mut dialled, DIALS)?;
+    accept(target, &listener, &mut dialled, DIALS)?;
     (0..MESSAGES).for_each(|_| _ = guest.send(&extended(PEX, &named)));
     let (_, why) = target.closed(guest)?;
-    accept(&listener, &mut dialled, 0)?;
+    accept(target, &listener, &mut dialled, 0)?;
     ensure!(dialled.len() <= TAKEN, "it dialled {} of them", dialled.len());
     Ok(format!("{} of {NAMED} dialled, then closed: {why}", dialled.len()))
 }
 
 /// Turns away who dials, until so many addresses were dialled and nobody waits.
-fn accept(listener: &TcpListener, dialled: &mut BTreeSet<IpAddr>, enough: usize) -> Result<()> {
+fn accept(
+    target: &Target<'_>,
+    listener: &TcpListener,
+    dialled: &mut BTreeSet<IpAddr>,
+    enough: usize,
+) -> Result<()> {
     listener.set_nonblocking(true)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -143,6 +148,7 @@ fn accept(listener: &TcpListener, dialled: &mut BTreeSet<IpAddr>, enough: usize)
             Ok((stream, _)) => _ = dialled.insert(stream.local_addr()?.ip()),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
             Err(_) if dialled.len() >= enough => return Ok(()),
+            Err(_) if target.process.has_ended() => bail!("it has ended"),
             Err(_) if Instant::now() > deadline => bail!("it dialled only {} of them", dialled.len()),
             // The standard library cannot wait for a connection with a deadline.
             Err(_) => thread::sleep(Duration::from_millis(5)),
