@@ -9,6 +9,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::gate::Gate;
 use crate::guest::{Guest, MODERN, frame, fresh_id, hello, id, message};
 use crate::{Sample, Shoal};
 
@@ -152,11 +153,16 @@ pub fn play(program: &Path, every: u32) -> Result<Report> {
     let seed = || Shoal::start(program, state.path(), &["seed", &torrent, "--port", "0"]);
     let seeders = (0..SEEDERS).map(|_| seed()).collect::<Result<Vec<_>>>()?;
     let poisoner = Poisoner::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, Arc::clone(&sample), every)?;
-    let mut peers = vec![poisoner.at];
-    for seeder in &seeders {
-        peers.push((Ipv4Addr::LOCALHOST, seeder.seeding_port()?).into());
-    }
+    // Together they give half of it before the poisoner has been of use.
+    let most = u64::try_from(SIZE / SEEDERS / 2)?;
+    let gates = seeders.iter().map(|seeder| Gate::start(seeder.seeding_port()?, most));
+    let gates = gates.collect::<Result<Vec<_>>>()?;
+    let peers: Vec<_> = [poisoner.at].into_iter().chain(gates.iter().map(|gate| gate.at)).collect();
     let download = Shoal::start(program, state.path(), &sample.download(&torrent, folder.path(), &peers))?;
+    download.await_object("a piece that is wrong", |object| {
+        object["message"].as_str().is_some_and(|message| message.ends_with(" is wrong"))
+    })?;
+    gates.iter().for_each(Gate::open);
     download.finish()?;
     sample.assert_in(folder.path())?;
     let verdict = Verdict::read(download.log());
