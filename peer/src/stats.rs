@@ -137,6 +137,8 @@ pub enum Note {
     },
     /// The disk does not keep up.
     DiskBusy,
+    /// Files have changed, and what is right of them is not known yet.
+    HashingAgain,
 }
 
 impl fmt::Display for Note {
@@ -156,6 +158,7 @@ impl fmt::Display for Note {
             Self::NobodyHasIt { peers } => write!(f, "{}, none has the missing pieces", people(peers)),
             Self::AllChoke { peers } => write!(f, "{}, waiting for a turn", people(peers)),
             Self::DiskBusy => f.write_str("waiting for the disk"),
+            Self::HashingAgain => f.write_str("hashing files that have changed"),
         }
     }
 }

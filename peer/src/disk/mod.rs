@@ -72,10 +72,10 @@ enum WriteJob {
         disk: Arc<TorrentDisk>,
         piece: u32,
     },
-    /// A piece is not there any more: others' bytes may be written in its place after this.
+    /// Pieces are not there any more: others' bytes may be written in their place after this.
     Lost {
         disk: Arc<TorrentDisk>,
-        piece: u32,
+        pieces: Vec<u32>,
     },
     /// The pieces of this torrent that are under way are given up, and what there is is brought to the disk.
     End {
@@ -160,9 +160,9 @@ impl DiskThreads {
         self.to_writer(disk, [WriteJob::Digest { disk: Arc::clone(disk), piece }]);
     }
 
-    /// A piece is lost: its journal must not claim it when it is written again.
-    pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, piece: u32) {
-        self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), piece }]);
+    /// Pieces are lost: their journal must not claim them when they are written again.
+    pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, pieces: Vec<u32>) {
+        self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), pieces }]);
     }
 
     /// Brings a marker to the disk, without anybody waiting for it.

@@ -49,7 +49,10 @@ pub(super) fn run(queue: &Queue<SyncJob>) {
                 }
                 SyncJob::Written(disk) => {
                     let due = Instant::now() + SYNC_AFTER;
-                    waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
+                    let place =
+                        waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
+                    // It was complete, and is not any more.
+                    place.1.seal = None;
                 }
                 SyncJob::Seal(disk, seals, then) => {
                     // Not at once: a download that is all its process was for ends now, and must not wait for it.

@@ -39,14 +39,14 @@ pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>, syncer: &Queu
                     });
                     disk.inbox.add(|results| results.digests.push((piece, digests.ok())));
                 }
-                WriteJob::Lost { disk, piece } => {
+                WriteJob::Lost { disk, pieces: lost } => {
                     write_all(&mut blocks, &mut pieces);
                     pieces.hash_whole();
                     // What it claimed before comes before this.
                     gather(&mut pieces, &mut batches);
                     batches.flush(disk.key);
                     if let Some(journal) = &disk.journal {
-                        journal.lost(&disk.storage, piece);
+                        journal.lost(&disk.storage, &lost);
                     }
                 }
                 WriteJob::End { disk, done } => {

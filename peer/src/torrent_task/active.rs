@@ -18,6 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::announces::{Announces, Answer, Standing, Trackers};
+use super::changes::{Changes, Done, save_seal};
 use super::choice::wanted;
 use super::links::Links;
 use super::report::Publisher;
@@ -58,6 +59,7 @@ enum Woken {
     Answer(Answer),
     Command(Option<Command>),
     Finished(Result<Finished, JoinError>),
+    Done(Result<Done, JoinError>),
     Disk,
     Time,
 }
@@ -92,6 +94,7 @@ pub(super) struct Active<'a> {
     /// Blocks that the disk threads have.
     pub(super) unwritten: u32,
     pub(super) unreadable: Unreadable,
+    pub(super) changes: Changes,
     /// Cutting the files to their lengths and so on, once the last piece is there.
     pub(super) finishing: JoinSet<Finished>,
 }
@@ -157,6 +160,7 @@ impl<'a> Active<'a> {
         if let Some(note) = note {
             context.warn(note);
         }
+        let changes = Changes::new(disk, shared.now());
         Self {
             part: shared.part(),
             links: Links::new(Arc::clone(shared), to_inputs),
@@ -174,6 +178,7 @@ impl<'a> Active<'a> {
             to_write: Vec::new(),
             unwritten: 0,
             unreadable: Unreadable::default(),
+            changes,
             finishing: JoinSet::new(),
         }
     }
@@ -186,6 +191,9 @@ impl<'a> Active<'a> {
         } else if self.engine.is_finished() {
             self.told = true;
             self.context.shared.tell(Event::Seeding { id: self.context.id });
+        } else if self.marker.is_none() {
+            // It was complete before a file of it changed.
+            self.told = true;
         }
         let sleep = tokio::time::sleep_until(Instant::now());
         tokio::pin!(sleep);
@@ -203,6 +211,7 @@ impl<'a> Active<'a> {
                 Some(dialled) = self.dials.join_next() => Woken::Dialled(dialled),
                 Some(answer) = self.announces.answer() => Woken::Answer(answer),
                 Some(finished) = self.finishing.join_next() => Woken::Finished(finished),
+                Some(done) = self.changes.done() => Woken::Done(done),
                 command = self.context.commands.recv() => Woken::Command(command),
                 () = &mut sleep, if !sleep.is_elapsed() => Woken::Time,
             };
@@ -215,6 +224,7 @@ impl<'a> Active<'a> {
                 Woken::Dialled(dialled) => self.take_dialled(dialled),
                 Woken::Answer(answer) => self.take_answer(answer),
                 Woken::Finished(finished) => self.take_finished(finished),
+                Woken::Done(done) => self.take_done(done),
                 Woken::Command(command) => {
                     if let Some(exit) = self.obey(command.unwrap_or(Command::Stop)) {
                         break exit;
@@ -237,6 +247,7 @@ impl<'a> Active<'a> {
             self.engine.handle_timeout(now);
         }
         self.submit_writes();
+        let changes = self.mind_changes(now);
         self.engine.set_max_links(self.context.shared.link_share());
         self.settle(now);
         loop {
@@ -254,7 +265,8 @@ impl<'a> Active<'a> {
         }
         self.announces.start(now, self.standing());
         let publish = self.publish(now);
-        [self.engine.poll_timeout(), self.announces.poll_timeout(), publish].into_iter().flatten().min()
+        let due = [self.engine.poll_timeout(), self.announces.poll_timeout(), publish, changes];
+        due.into_iter().flatten().min()
     }
 
     /// See [`Part::settle`].
@@ -281,7 +293,9 @@ impl<'a> Active<'a> {
                 self.context.warn(format!("{address} sent wrong data and is banned"));
                 self.publisher.at_once();
             }
-            Action::Complete => self.start_finishing(),
+            Action::Complete if self.marker.is_some() => self.start_finishing(),
+            // Nothing was written: what was in doubt is right after all.
+            Action::Complete => self.seal_again(),
         }
     }
 
@@ -303,16 +317,14 @@ impl<'a> Active<'a> {
         let shared = Arc::clone(&self.context.shared);
         self.finishing.spawn_blocking(move || {
             disk.storage.finish()?;
+            // A change from now on is none of ours.
+            disk.storage.watch_ours();
             if let Some(journal) = &disk.journal {
                 // Without its marker nobody believes it.
                 journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
             }
             if let Some(seals) = seals {
-                let then = disk.storage.files_now();
-                match seals.save(&disk.storage, disk.info(), &then, false) {
-                    Ok(()) => shared.disk.seal(&disk, seals, then),
-                    Err(error) => tracing::warn!("what is complete will be hashed again: {error}"),
-                }
+                save_seal(&shared, &disk, seals);
             }
             Ok(marker.and_then(|marker| marker.remove().err()))
         });

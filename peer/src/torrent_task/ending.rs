@@ -19,6 +19,7 @@ impl Active<'_> {
         let now = self.now();
         let shared = Arc::clone(&self.context.shared);
         shared.close_swarm(self.disk.info().info_hash());
+        self.leave_changes();
         self.submit_writes();
         let ended = shared.disk.end(self.disk);
         self.publish_last();
@@ -55,5 +56,10 @@ impl Active<'_> {
         while let Some(finished) = self.finishing.join_next().await {
             self.take_finished(finished);
         }
+        // It may be about to have a marker again, which then goes with the torrent.
+        while let Some(done) = self.changes.done().await {
+            self.take_done(done);
+        }
+        self.leave_changes();
     }
 }

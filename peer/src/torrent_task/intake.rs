@@ -72,8 +72,10 @@ impl Active<'_> {
         for read in results.reads {
             let pieces: Vec<u32> = read.blocks.iter().map(|block| block.piece).collect();
             if let Some(error) = self.links.take_read(now, &mut self.engine, read) {
-                for piece in pieces.into_iter().filter(|piece| !self.engine.have().get(*piece)) {
-                    self.context.shared.disk.lost(self.disk, piece);
+                let lost: Vec<u32> =
+                    pieces.into_iter().filter(|piece| !self.engine.have().get(*piece)).collect();
+                if !lost.is_empty() {
+                    self.context.shared.disk.lost(self.disk, lost);
                 }
                 if let Some(news) = self.unreadable.news(&error.to_string()) {
                     self.context.warn(news);
@@ -88,12 +90,16 @@ impl Active<'_> {
         if self.failure.is_some() {
             return;
         }
-        self.engine.set_downloading(false);
         let advice = match error.io_kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => self.room_advice(),
             _ => String::new(),
         };
-        let failure = Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") };
+        self.fail_as(Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") });
+    }
+
+    /// Nothing more is fetched, for this reason; what is there is served on.
+    pub(super) fn fail_as(&mut self, failure: Failure) {
+        self.engine.set_downloading(false);
         self.failure = Some(failure.clone());
         self.context.shared.tell(Event::Failed { id: self.context.id, failure });
         self.publisher.at_once();
@@ -152,7 +158,9 @@ impl Active<'_> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
         if !self.engine.is_finished() {
-            // A piece could not be read meanwhile: when it has come again, the files are completed again.
+            // A piece could not be read meanwhile: when it has come again, the files are completed again. Until then it
+            // needs a marker, and this one is gone.
+            self.marker = None;
             return;
         }
         self.marker = None;

@@ -14,7 +14,7 @@ use peer_proto::scope::Scope;
 use peer_proto::torrent::Opened;
 use peer_proto::wire::{self, Decoder, Message};
 use peer_proto::{Block, Geometry, LinkId, Time, Torrent};
-use storage::StorageError;
+use storage::{StorageError, StorageErrorKind};
 use tokio::sync::mpsc;
 
 use crate::disk::{BlockShare, ReadDone, ReadJob, Run, TorrentDisk};
@@ -201,8 +201,13 @@ impl Links {
             Ok(run) => run,
             Err(error) => {
                 link.owed = link.owed.saturating_sub(bytes);
-                if error.is_shortage() {
-                    tracing::warn!("{error}");
+                // Of one that has changed storage keeps note: it is hashed before anybody says what is lost.
+                let has_changed = error.kind == StorageErrorKind::NotWhatItWas;
+                if has_changed || error.is_shortage() {
+                    match has_changed {
+                        true => tracing::debug!("{error}"),
+                        false => tracing::warn!("{error}"),
+                    }
                     read.blocks.iter().for_each(|block| engine.handle_upload_dropped(now, read.link, *block));
                     return None;
                 }

@@ -8,6 +8,7 @@
 
 mod active;
 pub(crate) mod announces;
+mod changes;
 mod choice;
 mod claim;
 mod ending;

@@ -17,6 +17,7 @@ pub(super) fn to_seed(
     storage: &Storage,
     add: &AddTorrent,
     means: &Means<'_>,
+    then: &FilesThen,
 ) -> Result<(u64, Option<FilesThen>), Unprepared> {
     let info = &add.torrent.info;
     if add.verify == Verify::Trust {
@@ -25,7 +26,6 @@ pub(super) fn to_seed(
             Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
         };
     }
-    let then = storage.files_now();
     if let Some(past) = means.seals.and_then(|seals| seals.past(storage, info)) {
         let synced = past.is_synced();
         let proof = past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk)?;
@@ -33,8 +33,8 @@ pub(super) fn to_seed(
             if synced && proof.hashed == 0 {
                 return Ok((0, None));
             }
-            seal(storage, info, means, &then);
-            return Ok((proof.hashed, Some(then)));
+            seal(storage, info, means, then);
+            return Ok((proof.hashed, Some(then.clone())));
         }
     }
     let report = check(storage, info, means)?;
@@ -44,8 +44,8 @@ pub(super) fn to_seed(
     let wrong = faults().find(|(file, _)| !unsure(*file)).or_else(|| faults().next());
     match wrong {
         None => {
-            seal(storage, info, means, &then);
-            Ok((report.hashed, Some(then)))
+            seal(storage, info, means, then);
+            Ok((report.hashed, Some(then.clone())))
         }
         // A file that is too long, or an empty one that is missing: every byte that peers may ask for is there.
         Some((file, what)) if report.pieces.iter().all(|good| *good) => {

@@ -64,7 +64,9 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
     match add.purpose {
         Purpose::Seed => {
             let storage = storage(Access::ReadOnly)?;
-            let (hashed, unsynced) = to_seed(&storage, add, means)?;
+            let then = storage.files_now();
+            let (hashed, unsynced) = to_seed(&storage, add, means, &then)?;
+            storage.watch(&then);
             let have = Bitfield::full(info.geometry().piece_count());
             Ok(Prepared { storage: Arc::new(storage), have, marker: None, journal: None, hashed, unsynced })
         }
@@ -89,7 +91,7 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
     }
     let mut claimed = marker.found;
     let then = storage.files_now();
-    match to_go_on(&mut storage, add, means, &marker, &mut claimed) {
+    match to_go_on(&mut storage, add, means, &marker, &mut claimed, &then) {
         Ok(there) => {
             let (have, hashed) = (there.have, there.hashed);
             let complete = there.finished && have.iter_zeros().next().is_none();
@@ -99,7 +101,8 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
             }
             let (marker, journal) = if there.finished {
                 remove(&storage, info, &marker, means);
-                (None, None)
+                storage.watch_ours();
+                (None, Some(Arc::new(Journal::idle(&storage, info))))
             } else {
                 let journal = begin_journal(&storage, info, means, &have, &there.synced);
                 (Some(Arc::new(marker)), journal)
@@ -135,6 +138,7 @@ fn to_go_on(
     means: &Means<'_>,
     marker: &Marker,
     claimed: &mut bool,
+    then: &FilesThen,
 ) -> Result<There, Unprepared> {
     let info = &add.torrent.info;
     if let Some(warning) = storage.select(info, &selection(add)).map_err(disk)? {
@@ -148,6 +152,7 @@ fn to_go_on(
     }
     let wanted = wanted(add);
     let proof = look(storage, add, means, &survey, marker.found)?;
+    storage.watch(then);
     let mut have = Bitfield::new(info.geometry().piece_count());
     for (piece, _) in (0..).zip(&proof.pieces).filter(|(_, good)| **good) {
         have.set(piece);
@@ -240,15 +245,19 @@ fn refuse_strange_files(
     survey: &Survey,
     pieces: &[bool],
 ) -> Result<(), Unprepared> {
-    let Some((file, strange)) = strange_file(info, survey, pieces) else { return Ok(()) };
+    strange_file(info, survey, pieces).map_or(Ok(()), |(file, why)| Err(strange(storage, info, file, why)))
+}
+
+/// What is said of a file that must not be touched.
+pub(super) fn strange(storage: &Storage, info: &Info, file: usize, why: Strange) -> Unprepared {
     let path = shown(&storage.full_path(file));
     let length = info.files().get(file).map_or(0, |entry| entry.length);
-    Err(mismatch(match strange {
+    mismatch(match why {
         Strange::Other => format!("{path} exists and is something else; use --overwrite to replace it"),
         Strange::Longer => {
             format!("{path} is longer than the torrent's {length} bytes; use --overwrite to cut it")
         }
-    }))
+    })
 }
 
 pub(super) fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
@@ -294,7 +303,7 @@ pub(super) fn disk(error: StorageError) -> Unprepared {
     }
 }
 
-fn in_use(info: &Info, error: MarkerError) -> Unprepared {
+pub(super) fn in_use(info: &Info, error: MarkerError) -> Unprepared {
     match error {
         MarkerError::InUse => {
             let text = format!("{} is in use by another shoal", display_safe(info.name()));

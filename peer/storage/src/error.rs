@@ -48,6 +48,8 @@ pub enum StorageErrorKind {
     Unsafe(Obstacle),
     /// The file changed while it was hashed.
     Changed,
+    /// The file is not what it was when its pieces were known to be right.
+    NotWhatItWas,
     /// The file ends before the bytes asked for.
     TooShort,
     /// What was asked for makes no sense: a bad pattern, bytes past the end.
@@ -86,6 +88,11 @@ impl StorageError {
     /// The file changed while it was hashed.
     pub(crate) fn changed(path: &Path) -> Self {
         Self::of(StorageErrorKind::Changed, "hash", path, io::ErrorKind::InvalidData)
+    }
+
+    /// The file is another than the one that was hashed.
+    pub(crate) fn not_what_it_was(path: &Path) -> Self {
+        Self::of(StorageErrorKind::NotWhatItWas, "read", path, io::ErrorKind::InvalidData)
     }
 
     /// The file ends too early.
@@ -141,6 +148,9 @@ impl fmt::Display for StorageError {
             }
             StorageErrorKind::Changed => {
                 write!(f, "{path} changed while it was hashed; try again when nothing writes to it")
+            }
+            StorageErrorKind::NotWhatItWas => {
+                write!(f, "cannot {operation} {path}: it has changed since it was hashed")
             }
             StorageErrorKind::TooShort => {
                 write!(f, "cannot {operation} {path}: it is shorter than it must be")

@@ -28,6 +28,7 @@ use crate::pool::Pool;
 use crate::roots::Roots;
 use crate::survey::Found;
 use crate::sync::Unsynced;
+use crate::watch::Watch;
 
 /// Files that one torrent keeps open at most, unless told otherwise: what libtorrent keeps, enough for the files
 /// that a few dozen pieces in progress touch, and far from any system's limit.
@@ -84,6 +85,7 @@ pub struct Storage {
     links: Links,
     pool: Mutex<Pool>,
     unsynced: Mutex<Unsynced>,
+    watch: Watch,
     /// What is kept aside; `None` if all files are chosen.
     aside: Option<Aside>,
     pending: Option<Pending>,
@@ -121,6 +123,7 @@ impl Storage {
             links,
             pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
             unsynced: Mutex::default(),
+            watch: Watch::default(),
             aside: None,
             pending: None,
             can_tell_cached: AtomicBool::new(true),
@@ -133,7 +136,8 @@ impl Storage {
     ///
     /// # Errors
     /// `NotFound` if a file is missing, [`crate::StorageErrorKind::TooShort`] if one ends early, `Unsafe` if
-    /// something is in the way, `Invalid` past the end of the content. The buffer then holds anything.
+    /// something is in the way, [`crate::StorageErrorKind::NotWhatItWas`] if a file that is watched has changed, `Invalid`
+    /// past the end of the content. The buffer then holds anything.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         self.within("read", offset, buf.len())?;
         let mut rest = buf;
@@ -260,6 +264,10 @@ impl Storage {
         self.pending = pending;
     }
 
+    pub(crate) fn watched(&self) -> &Watch {
+        &self.watch
+    }
+
     pub(crate) fn root(&self) -> &Root {
         &self.root
     }
@@ -321,7 +329,7 @@ impl Storage {
         self.root.first_obstacle(self.relative(file)).map(|(path, _)| path)
     }
 
-    fn lock_pool(&self) -> MutexGuard<'_, Pool> {
+    pub(crate) fn lock_pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

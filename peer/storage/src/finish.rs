@@ -55,6 +55,7 @@ impl Storage {
             }
             _ => {}
         }
+        self.is_ours(file);
         let handle = self.handle(file, true)?;
         let there = handle.length().map_err(|e| StorageError::io("look at", &path(), e))?;
         let cut = if there > wanted { handle.set_length(wanted) } else { Ok(()) };
@@ -68,6 +69,7 @@ impl Storage {
         if executable == mode {
             return Ok(());
         }
+        self.is_ours(file);
         let (handle, _) = self.root().file(self.relative(file), Purpose::Read, Links::Refuse)?;
         set_mode(&*handle, executable)
             .map_err(|e| StorageError::io("make executable", &self.full_path(file), e))

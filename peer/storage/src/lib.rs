@@ -26,12 +26,14 @@ mod open;
 mod parts;
 mod place;
 mod pool;
+mod recheck;
 mod roots;
 pub mod sha;
 mod survey;
 mod sync;
 mod system;
 mod walk;
+mod watch;
 
 pub use allocation::SpaceShort;
 pub use aside::name_beside;
@@ -47,6 +49,7 @@ pub use journal::{FilesThen, Journal, Past, Proof, Seals};
 pub use roots::Roots;
 pub use survey::{Found, Survey};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};
+pub use watch::Change;
 
 #[cfg(test)]
 mod testing;

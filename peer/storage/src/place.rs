@@ -68,11 +68,19 @@ impl Storage {
             (Place::Aside { slot, offset }, Some(aside)) => aside.read(self.root(), slot, offset, buf)?,
             (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root().path())),
             (Place::File { file, offset }, _) => {
-                let handle = self.handle(file, false)?;
-                handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {
+                self.refuse_changed(file)?;
+                // One that was removed has changed before it cannot be opened.
+                let handle = self.handle(file, false).or_else(|error| {
+                    let gone = !error.is_shortage() && !self.is_unchanged(file);
+                    Err(if gone { StorageError::not_what_it_was(&self.full_path(file)) } else { error })
+                })?;
+                let read = handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {
                     io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(file)),
                     _ => StorageError::io("read", &self.full_path(file), e),
-                })?;
+                });
+                // Afterwards, and whatever came of it: one that was cut has changed above all.
+                self.refuse_if_changed(file, &*handle)?;
+                read?;
             }
         }
         Ok(())
@@ -94,7 +102,7 @@ impl Storage {
         let Some(handle) = self.open_handle(file) else { return Ok(false) };
         let length = buf.len();
         match handle.read_cached_at(buf, offset) {
-            Ok(read) => Ok(read == length),
+            Ok(read) => Ok(read == length && self.refuse_if_changed(file, &*handle).is_ok()),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(errno @ (Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => Err(errno),
                 _ => Ok(false),
@@ -117,6 +125,7 @@ impl Storage {
             }
             (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root().path())),
             (Place::File { file, offset }, _) => {
+                self.is_ours(file);
                 let handle = self.handle(file, true)?;
                 let written = write_all(&*handle, offset, length, parts);
                 // Not before: a sync in between would forget the file. After an error some of it may be there.

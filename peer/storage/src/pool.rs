@@ -63,6 +63,13 @@ impl Pool {
         std::mem::take(&mut self.held)
     }
 
+    /// Holds this file no more.
+    #[must_use = "drop it outside the lock: closing may take long"]
+    pub(crate) fn forget(&mut self, file: usize) -> Option<Handle> {
+        let place = self.held.iter().position(|held| held.file == file)?;
+        Some(self.held.swap_remove(place).handle)
+    }
+
     /// The indices of the files held.
     #[cfg(test)]
     pub(crate) fn files(&self) -> Vec<usize> {

@@ -148,6 +148,9 @@ pub enum CloseReason {
     /// It sent metadata that was wrong.
     #[error("sent another torrent than was asked for")]
     BadMetadata,
+    /// So much that it was offered is lost that it had better ask anew what there is.
+    #[error("we have less than it was told")]
+    HaveLess,
     /// Nothing heard for too long.
     #[error("silent for too long")]
     Idle,

@@ -82,22 +82,7 @@ impl Torrent {
     /// A block could not be read: its piece is no longer offered, and is to be fetched again if it is wanted.
     pub fn handle_upload_failed(&mut self, now: Time, id: LinkId, block: Block) {
         self.handle_upload_dropped(now, id, block);
-        if self.have.clear(block.piece) {
-            let bytes = u64::from(self.config.geometry.piece_size(block.piece));
-            self.lacking += bytes;
-            self.lost.insert(block.piece);
-            self.picker.lost(block.piece);
-            self.tell_lost(now, block.piece);
-            if !self.wanted.get(block.piece) {
-                return;
-            }
-            self.left += bytes;
-            for link in self.links.values_mut().filter(|link| link.has.get(block.piece)) {
-                link.wanted += 1;
-                link.starved = false;
-            }
-            self.all_touched = true;
-        }
+        self.handle_pieces_lost(now, &[block.piece]);
     }
 
     /// Hands out upload slots: all of them anew where that is due, otherwise those that are free.

@@ -67,32 +67,56 @@ impl Journal {
         has: impl Fn(u32) -> bool,
         synced: impl Fn(u32) -> bool,
     ) -> Result<Self, StorageError> {
+        let journal = Self::idle(storage, info);
+        journal.begin_again(storage, has, synced)?;
+        Ok(journal)
+    }
+
+    /// That of a download that is complete: there is none on disk, until [`Journal::begin_again`].
+    #[must_use]
+    pub fn idle(storage: &Storage, info: &Info) -> Self {
         let head = storage.journal_head(info);
-        let mut ledger = Ledger::new(&head);
-        for piece in (0..head.pieces).filter(|piece| has(*piece) && storage.may_claim(*piece)) {
+        let ledger = Ledger::new(&head);
+        let inner = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: true };
+        Self {
+            head,
+            boot: storage.boot(),
+            paths: Paths::of(info),
+            inner: Mutex::new(inner),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The same as [`Journal::begin`], of a download that was complete and is not any more: before the first byte is written
+    /// to it. What was said before is forgotten.
+    ///
+    /// # Errors
+    /// If it cannot be written. It then claims nothing.
+    pub fn begin_again(
+        &self,
+        storage: &Storage,
+        has: impl Fn(u32) -> bool,
+        synced: impl Fn(u32) -> bool,
+    ) -> Result<(), StorageError> {
+        let mut ledger = Ledger::new(&self.head);
+        for piece in (0..self.head.pieces).filter(|piece| has(*piece) && storage.may_claim(*piece)) {
             ledger.mark(piece, Mark::Written);
             if synced(piece) {
                 ledger.mark(piece, Mark::Synced);
             }
         }
-        for (file, identity) in (0..).zip(storage.identities()) {
-            if let Some(identity) = identity {
+        for (file, known) in (0..).zip(storage.files_known().files()) {
+            if let Some(identity) = known {
                 ledger.set_file(file, identity);
             }
         }
         // What is on the disk is not known of these.
         let unsynced = ledger.unsynced();
         storage.must_sync(unsynced.iter().copied());
-        let inner = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: false };
-        let journal = Self {
-            head,
-            boot: storage.boot(),
-            paths: Paths::of(info),
-            inner: Mutex::new(inner),
-            closed: AtomicBool::new(false),
-        };
-        journal.write_anew(&mut journal.lock(), storage.root())?;
-        Ok(journal)
+        let mut inner = self.lock();
+        let anew = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: false };
+        *inner = anew;
+        self.write_anew(&mut inner, storage.root()).inspect_err(|_| inner.removed = true)
     }
 
     /// Before anything is written after [`Journal::end`]; costs nothing otherwise.
@@ -119,22 +143,25 @@ impl Journal {
         inner.append(&bytes);
     }
 
-    /// A piece is not there any more, and others' bytes may be written in its place. It is not claimed after a power
-    /// cut either.
-    pub fn lost(&self, storage: &Storage, piece: u32) {
+    /// These pieces are not there any more, and others' bytes may be written in their place. They are not claimed after a
+    /// power cut either.
+    pub fn lost(&self, storage: &Storage, pieces: &[u32]) {
         let mut bytes = Vec::new();
-        encode_pieces(Mark::Lost, [piece], &mut bytes);
+        encode_pieces(Mark::Lost, pieces.iter().copied(), &mut bytes);
         let file = {
             let mut inner = self.lock();
+            if inner.removed {
+                return;
+            }
             inner.losses += 1;
-            inner.ledger.mark(piece, Mark::Lost);
+            pieces.iter().for_each(|piece| inner.ledger.mark(*piece, Mark::Lost));
             inner.append(&bytes);
             inner.file.clone()
         };
         if file.is_none_or(|file| file.sync().is_err()) {
             self.give_up(storage);
         }
-        // It claims the piece too.
+        // It claims them too.
         if let Err(error) = storage.root().remove(&self.paths.old) {
             tracing::warn!("{error}");
         }
@@ -198,8 +225,10 @@ impl Journal {
     /// If the disk fails.
     pub fn end(&self, storage: &Storage) -> Result<(), StorageError> {
         self.sync(storage)?;
+        // A change that nobody has noticed yet must be noticed then.
+        let known = storage.files_known();
         let files: Vec<_> =
-            (0..).zip(storage.identities()).filter_map(|(file, now)| Some((file, now?))).collect();
+            (0..).zip(known.files()).filter_map(|(file, known)| Some((file, known?))).collect();
         let mut bytes = Vec::new();
         encode_files(&files, &mut bytes);
         encode_clean(&mut bytes);

@@ -62,7 +62,8 @@ impl Storage {
         (0..self.file_count()).map(|file| self.identity(file)).collect()
     }
 
-    fn identity(&self, file: usize) -> Option<Identity> {
+    /// What this file is now; `None` if there is none.
+    pub(crate) fn identity(&self, file: usize) -> Option<Identity> {
         match self.role(file) {
             Role::Content => self.root().identity(self.relative(file), self.links()),
             Role::Padding | Role::Link => None,

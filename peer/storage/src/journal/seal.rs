@@ -108,6 +108,16 @@ impl Seals {
     }
 }
 
+impl FilesThen {
+    pub(crate) fn new(files: Vec<Option<Identity>>) -> Self {
+        Self(files)
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = Option<Identity>> + '_ {
+        self.0.iter().copied()
+    }
+}
+
 impl Ledger {
     fn is_sealed(&self) -> bool {
         self.is_clean() && self.unsynced().is_empty()

@@ -592,7 +592,7 @@ fn a_piece_that_was_lost_is_claimed_by_no_generation() {
     sample.write(&storage, &journal, &[0, 1]);
     journal.end(&storage).unwrap();
     let next = Journal::begin(&storage, &sample.info, |piece| piece < 2, |piece| piece < 2).unwrap();
-    next.lost(&storage, 1);
+    next.lost(&storage, &[1]);
     assert!(!sample.journal().with_added_extension("old").exists());
     assert_eq!(storage.past(&sample.info).0.unwrap().claims(), (vec![0], vec![]));
 }

@@ -1,0 +1,88 @@
+//! What is done about changed files on other threads.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use peer_proto::Bitfield;
+use storage::{Cancel, Change, Found};
+
+use crate::disk::TorrentDisk;
+use crate::resume::Marker;
+use crate::torrent_task::claim::strange_file;
+use crate::torrent_task::start::{Unprepared, disk as disk_failure, in_use, strange};
+use crate::{Failure, FailureKind};
+
+/// What came of it.
+#[derive(Debug)]
+pub(in crate::torrent_task) enum Done {
+    /// A file is taken for what it is now, which is this, seen from what it was.
+    Accepted(usize, Change),
+    /// All files were looked at by their names, which took so long.
+    Looked(Duration),
+    /// These pieces were hashed, of which those are right; `None` if that says nothing, because the file has changed.
+    Hashed { pieces: Range<u32>, right: Option<Vec<u32>> },
+    /// The download has its marker again, and what is said of its journal; or it must not go on.
+    Reclaimed(Result<(Marker, Option<String>), Failure>),
+}
+
+/// Looks at all files.
+pub(super) fn look(disk: &TorrentDisk) -> Done {
+    let begun = Instant::now();
+    disk.storage.look();
+    Done::Looked(begun.elapsed())
+}
+
+/// Hashes pieces of a file, on this thread alone: it serves others meanwhile.
+pub(super) fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, cancel: &Cancel) -> Done {
+    let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
+    // What was hashed is what is there, if it was the same before and after.
+    let right = right.filter(|_| disk.storage.is_unchanged(file));
+    if let (Some(right), Some(journal)) = (&right, disk.journal.as_ref().filter(|journal| journal.is_kept()))
+    {
+        // They were taken back when the file had changed.
+        journal.written(&disk.storage, right);
+    }
+    Done::Hashed { pieces, right }
+}
+
+/// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written.
+/// These files were put in the place of what we had: they are written to only if they are ours.
+pub(super) fn reclaim(disk: &TorrentDisk, have: &Bitfield, replaced: &BTreeSet<usize>) -> Done {
+    Done::Reclaimed(claim(disk, have, replaced).map_err(|error| match error {
+        Unprepared::Failed(failure) => failure,
+        Unprepared::Cancelled => Failure { kind: FailureKind::Other, message: "interrupted".to_owned() },
+    }))
+}
+
+fn claim(
+    disk: &TorrentDisk,
+    have: &Bitfield,
+    replaced: &BTreeSet<usize>,
+) -> Result<(Marker, Option<String>), Unprepared> {
+    let info = disk.info();
+    let marker = Marker::take(&disk.add.root, info).map_err(|error| in_use(info, error))?;
+    if !replaced.is_empty() && !disk.add.overwrite {
+        let mut survey = disk.storage.survey_selected().map_err(disk_failure)?;
+        for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !replaced.contains(file)) {
+            *found = Found::Missing;
+        }
+        let pieces: Vec<bool> = (0..have.len()).map(|piece| have.get(piece)).collect();
+        if let Some((file, reason)) = strange_file(info, &survey, &pieces) {
+            if !marker.found {
+                // Whatever is there now is not ours.
+                marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
+            return Err(strange(&disk.storage, info, file, reason));
+        }
+    }
+    marker.claim(info).map_err(|error| in_use(info, error))?;
+    let begun = disk
+        .journal
+        .as_ref()
+        .map(|journal| journal.begin_again(&disk.storage, |piece| have.get(piece), |_| false));
+    let warning = begun
+        .and_then(Result::err)
+        .map(|error| format!("{error}; what is there will be hashed again at the next start"));
+    Ok((marker, warning))
+}

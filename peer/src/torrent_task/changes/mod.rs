@@ -1,0 +1,321 @@
+//! Files that are not what they were: they are hashed again, and offered as far as they are right.
+//!
+//! Purpose: storage notices that a file has changed (`storage::watch`); this takes its pieces out of the offer, has them
+//! hashed on another thread, one file after another, and offers those that are right again. What is wrong is fetched
+//! again by a download, which then writes into the file; a seed never writes.
+//!
+//! Invariants: a piece of a changed file is offered only after it was hashed in a file that was the same before and after.
+//! While anything waits to be hashed nothing is fetched, so that what is only in doubt is not fetched. Nothing is ever
+//! fetched without a marker beside the data: whenever the process is killed, the next start knows whose the data is.
+
+mod jobs;
+mod told;
+mod turns;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::{Bitfield, Time};
+use storage::{Cancel, Change, Seals};
+use tokio::task::{JoinError, JoinSet};
+
+pub(super) use self::jobs::Done;
+use self::told::{Outcome, Told, what};
+use self::turns::Turns;
+use super::active::Active;
+use super::start::name;
+use crate::disk::TorrentDisk;
+use crate::shared::Shared;
+use crate::{Purpose, Verify};
+
+/// Between two looks at all files by their names, while peers are there or something is amiss: what was removed or put back
+/// is noticed in that time even if nobody reads it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Looks take one part in so many of the time.
+const LOOK_SHARE: u32 = 100;
+
+/// Bytes that are hashed before those that are right are offered: a fraction of a second's work.
+const CHUNK: u64 = 256 * 1024 * 1024;
+
+/// A file that is being hashed again.
+#[derive(Debug)]
+struct Again {
+    file: usize,
+    change: Change,
+    /// Pieces that are still to be hashed.
+    rest: Range<u32>,
+    /// Pieces that are in question, and those that are wrong.
+    asked: u32,
+    wrong: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// How many changes storage had noticed when it was asked last.
+    noticed: u64,
+    turns: Turns,
+    current: Option<Again>,
+    /// Pieces that were ours and wait to be hashed.
+    held: Bitfield,
+    /// Files that stand in the place of what we had.
+    replaced: BTreeSet<usize>,
+    jobs: JoinSet<Done>,
+    cancel: Cancel,
+    next_look: Time,
+    told: Told,
+    /// Whether it was said that nothing is left.
+    told_empty: bool,
+    /// Whether the engine may fetch.
+    fetching: bool,
+}
+
+impl Changes {
+    /// Nothing has changed, but what has before a rest.
+    pub(super) fn new(disk: &TorrentDisk, now: Time) -> Self {
+        let mut held = Bitfield::new(disk.info().geometry().piece_count());
+        for piece in disk.storage.changed_files().into_iter().flat_map(|file| disk.storage.pieces_of(file)) {
+            held.set(piece);
+        }
+        Self {
+            noticed: 0,
+            turns: Turns::default(),
+            current: None,
+            held,
+            replaced: BTreeSet::new(),
+            jobs: JoinSet::new(),
+            cancel: Cancel::new(),
+            next_look: now + LOOK_EVERY,
+            told: Told::default(),
+            told_empty: false,
+            fetching: disk.add.purpose == Purpose::Download,
+        }
+    }
+
+    /// Whether any file waits to be hashed, or is being hashed.
+    pub(super) fn is_hashing(&self) -> bool {
+        !self.turns.is_empty() || self.current.is_some()
+    }
+
+    /// The next thing that was done.
+    pub(super) async fn done(&mut self) -> Option<Result<Done, JoinError>> {
+        self.jobs.join_next().await
+    }
+}
+
+impl Active<'_> {
+    /// Does what is due about files that have changed. Answers when to look again.
+    pub(super) fn mind_changes(&mut self, now: Time) -> Option<Time> {
+        self.notice_changes(now);
+        let lacks_marker = self.context.add.purpose == Purpose::Download
+            && self.failure.is_none()
+            && !self.engine.is_finished()
+            && self.marker.is_none();
+        self.steer_fetching(lacks_marker);
+        if !self.changes.jobs.is_empty() {
+            return None;
+        }
+        if let Some(again) = &mut self.changes.current {
+            let pieces = chunk(&mut again.rest, self.disk.info().geometry().piece_length());
+            let (disk, file, cancel) = (Arc::clone(self.disk), again.file, self.changes.cancel.clone());
+            let turn = Arc::clone(&self.context.shared.checks);
+            self.changes.jobs.spawn(async move {
+                // Never closed.
+                let _turn = turn.acquire_owned().await;
+                let work = tokio::task::spawn_blocking(move || jobs::hash(&disk, file, pieces, &cancel));
+                work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+            });
+            return None;
+        }
+        let disk = Arc::clone(self.disk);
+        if let Some(file) = self.changes.turns.next(now) {
+            self.changes.jobs.spawn_blocking(move || Done::Accepted(file, disk.storage.accept(file)));
+            return None;
+        }
+        if lacks_marker && self.changes.turns.is_empty() && self.finishing.is_empty() {
+            let (have, replaced) = (self.engine.have().clone(), self.changes.replaced.clone());
+            self.changes.jobs.spawn_blocking(move || jobs::reclaim(&disk, &have, &replaced));
+            return None;
+        }
+        match self.next_look() {
+            Some(due) if due <= now => {
+                self.changes.jobs.spawn_blocking(move || jobs::look(&disk));
+                None
+            }
+            look => [look, self.changes.turns.poll_timeout()].into_iter().flatten().min(),
+        }
+    }
+
+    /// When the files are looked at next: never, where nobody would be served from them and nothing is amiss.
+    fn next_look(&self) -> Option<Time> {
+        let is_amiss = !self.engine.is_complete() && self.context.add.purpose == Purpose::Seed;
+        let is_worth_it = is_amiss || self.engine.peer_counts().0 > 0;
+        (is_worth_it && self.disk.storage.is_watching()).then_some(self.changes.next_look)
+    }
+
+    /// Takes the pieces of files that have changed out of the offer.
+    fn notice_changes(&mut self, now: Time) {
+        let noticed = self.disk.storage.changes_noticed();
+        if std::mem::replace(&mut self.changes.noticed, noticed) == noticed {
+            return;
+        }
+        let mut lost = Vec::new();
+        for file in self.disk.storage.changed_files() {
+            if !self.changes.turns.add(now, file) {
+                continue;
+            }
+            self.changes.current.take_if(|again| again.file == file);
+            for piece in self.disk.storage.pieces_of(file).filter(|piece| self.engine.have().get(*piece)) {
+                // Two files may have it.
+                if self.changes.held.set(piece) {
+                    lost.push(piece);
+                }
+            }
+        }
+        self.engine.handle_pieces_lost(now, &lost);
+        if self.disk.journal.is_some() && !lost.is_empty() {
+            self.context.shared.disk.lost(self.disk, lost);
+        }
+        self.publisher.at_once();
+    }
+
+    /// Has the engine fetch only what is known to be missing, and may be written.
+    fn steer_fetching(&mut self, lacks_marker: bool) {
+        let may = self.context.add.purpose == Purpose::Download
+            && self.failure.is_none()
+            && !self.changes.is_hashing()
+            && !lacks_marker;
+        if std::mem::replace(&mut self.changes.fetching, may) != may {
+            self.engine.set_downloading(may);
+        }
+    }
+
+    /// Takes what was done on another thread.
+    pub(super) fn take_done(&mut self, done: Result<Done, JoinError>) {
+        let now = self.now();
+        match done {
+            Ok(Done::Looked(took)) => self.changes.next_look = now + LOOK_EVERY.max(took * LOOK_SHARE),
+            Ok(Done::Accepted(file, change)) => self.take_accepted(now, file, change),
+            Ok(Done::Hashed { pieces, right }) => self.take_hashed(now, &pieces, right),
+            Ok(Done::Reclaimed(Ok((marker, warning)))) => {
+                self.context.shared.disk.sync_marker(marker.path().to_owned());
+                self.marker = Some(Arc::new(marker));
+                warning.into_iter().for_each(|warning| self.context.warn(warning));
+            }
+            Ok(Done::Reclaimed(Err(failure))) => self.fail_as(failure),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+        self.publisher.changed();
+    }
+
+    fn take_accepted(&mut self, now: Time, file: usize, change: Change) {
+        let pieces = self.disk.storage.pieces_of(file);
+        let asked = pieces.clone().filter(|piece| self.is_asked(*piece)).count();
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+        if matches!(change, Change::Replaced | Change::Returned) {
+            self.changes.replaced.insert(file);
+        }
+        let again = Again { file, change, rest: pieces.clone(), asked, wrong: 0 };
+        if change == Change::Removed {
+            pieces.for_each(|piece| {
+                self.changes.held.clear(piece);
+            });
+            return self.hashed(now, &Again { wrong: asked, ..again });
+        }
+        let mut rest = again.rest.clone();
+        chunk(&mut rest, self.disk.info().geometry().piece_length());
+        if !rest.is_empty() {
+            // It will take some time until there is more to say.
+            let (name, what) = (name(self.disk.info(), file), what(change));
+            self.context.warn(format!("{name} {what}; it is hashed again before it is offered"));
+        }
+        self.changes.current = Some(again);
+    }
+
+    /// Whether what comes of hashing this piece again matters. What a download fetches is hashed when it is there.
+    fn is_asked(&self, piece: u32) -> bool {
+        self.context.add.purpose == Purpose::Seed || self.changes.held.get(piece)
+    }
+
+    fn take_hashed(&mut self, now: Time, pieces: &Range<u32>, right: Option<Vec<u32>>) {
+        // If it has changed again, it waits for its turn, and so do its pieces.
+        let (Some(mut again), Some(right)) = (self.changes.current.take(), right) else { return };
+        let right: BTreeSet<u32> = right.into_iter().collect();
+        let asked: Vec<u32> = pieces.clone().filter(|piece| self.is_asked(*piece)).collect();
+        for piece in asked {
+            if right.contains(&piece) {
+                self.engine.handle_piece_result(now, piece, true);
+            } else {
+                again.wrong += 1;
+            }
+        }
+        pieces.clone().for_each(|piece| {
+            self.changes.held.clear(piece);
+        });
+        match again.rest.is_empty() {
+            true => self.hashed(now, &again),
+            false => self.changes.current = Some(again),
+        }
+    }
+
+    /// A file was hashed from end to end, or is gone.
+    fn hashed(&mut self, now: Time, again: &Again) {
+        let Again { file, change, asked, wrong, .. } = *again;
+        self.changes.turns.done(now, file);
+        if wrong == 0 {
+            self.changes.replaced.remove(&file);
+        }
+        let (name, purpose) = (name(self.disk.info(), file), self.context.add.purpose);
+        let outcome = Outcome { change, wrong, pieces: asked };
+        // Of what was not there before nobody needs to know.
+        let news = self.changes.told.news(file, &name, outcome, purpose).filter(|_| asked > 0);
+        news.into_iter().for_each(|news| self.context.warn(news));
+        let is_empty = purpose == Purpose::Seed && self.engine.have().iter_ones().next().is_none();
+        if is_empty && !self.changes.is_hashing() && !std::mem::replace(&mut self.changes.told_empty, true) {
+            self.context.warn("nothing of it is left to be seeded".to_owned());
+        }
+        self.changes.told_empty &= is_empty;
+        self.publisher.at_once();
+    }
+
+    /// All is right again, and nothing was written: so it need not be hashed at the next start.
+    pub(super) fn seal_again(&mut self) {
+        let seals = self.context.shared.seals.clone().filter(|_| self.context.add.verify == Verify::Full);
+        let Some(seals) = seals.filter(|_| self.engine.is_complete()) else { return };
+        let (disk, shared) = (Arc::clone(self.disk), Arc::clone(&self.context.shared));
+        self.finishing.spawn_blocking(move || {
+            save_seal(&shared, &disk, seals);
+            Ok(None)
+        });
+    }
+
+    /// What was hashed in part is hashed anew after a rest.
+    pub(super) fn leave_changes(&mut self) {
+        self.changes.cancel.cancel();
+        if let Some(again) = self.changes.current.take() {
+            self.disk.storage.doubt(again.file);
+        }
+    }
+}
+
+/// All is right and the files are as known: that is kept, and brought to the disk later.
+pub(super) fn save_seal(shared: &Shared, disk: &Arc<TorrentDisk>, seals: Arc<Seals>) {
+    let then = disk.storage.files_known();
+    match seals.save(&disk.storage, disk.info(), &then, false) {
+        Ok(()) => shared.disk.seal(disk, seals, then),
+        Err(error) => tracing::warn!("what is complete will be hashed again: {error}"),
+    }
+}
+
+/// Takes the first of these pieces that are hashed at once.
+fn chunk(rest: &mut Range<u32>, piece_length: u32) -> Range<u32> {
+    let most = u32::try_from((CHUNK / u64::from(piece_length)).max(1)).unwrap_or(u32::MAX);
+    let end = rest.start.saturating_add(most).min(rest.end);
+    let first = rest.start..end;
+    rest.start = end;
+    first
+}

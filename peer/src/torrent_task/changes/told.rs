@@ -1,0 +1,108 @@
+//! What is said of files that changed.
+//!
+//! Invariant: no more than [`FILES`] of them are named, each again only when there is other news, and then there is one
+//! last line, whatever happens to the files.
+
+use std::collections::BTreeMap;
+
+use storage::Change;
+
+use crate::Purpose;
+
+/// Files that are named: a user who has read of so many looks at the whole folder.
+const FILES: usize = 20;
+
+/// What became of a file that was hashed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) change: Change,
+    /// Its pieces that are wrong or not there, and all of them.
+    pub(super) wrong: u32,
+    pub(super) pieces: u32,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<usize, Outcome>);
+
+impl Told {
+    /// What to say, if it is news: the outcome for a file of this name.
+    pub(super) fn news(
+        &mut self,
+        file: usize,
+        name: &str,
+        outcome: Outcome,
+        purpose: Purpose,
+    ) -> Option<String> {
+        let (known, is_known) = (self.0.len(), self.0.get(&file));
+        if known > FILES || is_known == Some(&outcome) {
+            return None;
+        }
+        let is_named = is_known.is_some();
+        self.0.insert(file, outcome);
+        if known == FILES && !is_named {
+            return Some("more files have changed; of each what is right is offered".to_owned());
+        }
+        Some(format!("{name} {}; {}", what(outcome.change), result(outcome, purpose)))
+    }
+}
+
+/// What happened to a file, after its name.
+pub(super) fn what(change: Change) -> String {
+    match change {
+        Change::Removed => "was removed".to_owned(),
+        Change::Returned => "is there again".to_owned(),
+        Change::Replaced => "was replaced by another file".to_owned(),
+        Change::Resized(length) => format!("has another length now ({length} bytes)"),
+        Change::Edited => "was changed".to_owned(),
+        Change::Nothing => "was hashed once more".to_owned(),
+    }
+}
+
+fn result(outcome: Outcome, purpose: Purpose) -> String {
+    let Outcome { wrong, pieces, change } = outcome;
+    match (wrong, purpose) {
+        (0, _) => "all of it is right and is offered again".to_owned(),
+        (_, Purpose::Seed) if change == Change::Removed => "it is not offered any more".to_owned(),
+        (_, Purpose::Seed) if wrong == pieces => {
+            "none of it is right, and it is not offered any more".to_owned()
+        }
+        (_, Purpose::Seed) => format!("{wrong} of its {pieces} pieces are wrong and not offered any more"),
+        (_, Purpose::Download) => format!("{wrong} of its {pieces} pieces are fetched again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_again_only_when_there_is_other_news() {
+        let mut told = Told::default();
+        let right = Outcome { change: Change::Edited, wrong: 0, pieces: 4 };
+        let wrong = Outcome { wrong: 3, ..right };
+        let mut say = |outcome, purpose| told.news(1, "a/b", outcome, purpose);
+        let due = "a/b was changed; all of it is right and is offered again";
+        assert_eq!(say(right, Purpose::Seed).as_deref(), Some(due));
+        assert_eq!(say(right, Purpose::Seed), None);
+        let due = "a/b was changed; 3 of its 4 pieces are wrong and not offered any more";
+        assert_eq!(say(wrong, Purpose::Seed).as_deref(), Some(due));
+        let gone = Outcome { change: Change::Removed, wrong: 4, pieces: 4 };
+        assert_eq!(say(gone, Purpose::Seed).as_deref(), Some("a/b was removed; it is not offered any more"));
+        assert_eq!(
+            say(Outcome { change: Change::Resized(9), ..gone }, Purpose::Download).as_deref(),
+            Some("a/b has another length now (9 bytes); 4 of its 4 pieces are fetched again")
+        );
+    }
+
+    #[test]
+    fn of_a_thousand_files_the_first_are_named_and_of_the_others_one_line_is_said() {
+        let mut told = Told::default();
+        let gone = Outcome { change: Change::Removed, wrong: 1, pieces: 1 };
+        let news: Vec<_> =
+            (0..1000).filter_map(|file| told.news(file, "name", gone, Purpose::Seed)).collect();
+        assert_eq!(news.len(), FILES + 1);
+        assert!(news[FILES].starts_with("more files"), "{}", news[FILES]);
+        assert_eq!(told.0.len(), FILES + 1);
+    }
+}

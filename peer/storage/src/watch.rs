@@ -1,0 +1,279 @@
+//! Whether the files of a torrent are what they were when their pieces were last known to be right.
+//!
+//! Purpose: whoever may write in a folder can edit, cut, replace or remove what is seeded from it. Each file's size, times,
+//! inode and device are kept from *before* it was hashed, and compared with those of the open file *after* each read: what
+//! was read and then found changed is thrown away.
+//!
+//! Invariants: no byte leaves here that was read from a file after its times said that it had changed, nor any more until
+//! somebody has looked at it ([`Storage::accept`]). A file that this storage writes to is its own until it is told that all
+//! is done ([`Storage::watch_ours`]): its times change with every write.
+//!
+//! What stays: a change that leaves no trace in size and times. That is a store through a shared mapping to a page that is
+//! dirty already, a second change in the very tick of the clock (some milliseconds) in which the first look was taken, a
+//! file system that does not keep times or tells of them late (a network's), and a disk that gives back other bytes than
+//! it was given. Nothing sets a ctime back but setting the clock.
+//!
+//! It hashes nothing, and knows no clock: who hashes again, and when, is the torrent's task's business.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::StorageError;
+use crate::files::{Role, Storage};
+use crate::journal::{FilesThen, Identity};
+use crate::system::OpenFile;
+
+/// What is known of one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seen {
+    /// Nobody has told, or it was written to by us.
+    #[default]
+    Ours,
+    /// It must be so; `None` is that it is not there.
+    So(Option<Identity>),
+    /// It is not what it was.
+    Changed(Option<Identity>),
+}
+
+/// What is known of the files of a torrent.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// None until it is told how they were.
+    files: Mutex<Vec<Seen>>,
+    /// How many of them are changed.
+    changed: AtomicUsize,
+    /// How often one has changed.
+    noticed: AtomicU64,
+}
+
+/// What became of a file, as far as can be told without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is gone.
+    Removed,
+    /// It is there again.
+    Returned,
+    /// Another file is in its place.
+    Replaced,
+    /// It has so many bytes now.
+    Resized(u64),
+    /// Bytes of it may have been changed, or only its times.
+    Edited,
+    /// It is what it was.
+    Nothing,
+}
+
+impl Change {
+    fn between(then: Option<Identity>, now: Option<Identity>) -> Self {
+        match (then, now) {
+            _ if then == now => Self::Nothing,
+            (_, None) => Self::Removed,
+            (None, Some(_)) => Self::Returned,
+            (Some(then), Some(now)) if (then.inode, then.device) != (now.inode, now.device) => Self::Replaced,
+            (Some(then), Some(now)) if then.length != now.length => Self::Resized(now.length),
+            _ => Self::Edited,
+        }
+    }
+}
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self, file: usize) -> Seen {
+        self.lock().get(file).copied().unwrap_or_default()
+    }
+
+    /// Sets what is known of a file, if it is still known as `then`. Whether it was.
+    fn turn(&self, file: usize, then: Seen, now: Seen) -> bool {
+        let mut files = self.lock();
+        let Some(place) = files.get_mut(file).filter(|seen| **seen == then) else { return false };
+        *place = now;
+        match (then, now) {
+            (Seen::Changed(_), Seen::Changed(_)) => {}
+            (Seen::Changed(_), _) => {
+                self.changed.fetch_sub(1, Ordering::AcqRel);
+            }
+            (_, Seen::Changed(_)) => {
+                self.changed.fetch_add(1, Ordering::AcqRel);
+                self.noticed.fetch_add(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+impl Storage {
+    /// From now on the files are to be what they were then, which was before they were found right. Only those of which
+    /// there are bytes to read count.
+    pub fn watch(&self, then: &FilesThen) {
+        let files = (0..self.file_count()).zip(then.files());
+        let seen = |(file, then)| if self.is_watchable(file) { Seen::So(then) } else { Seen::Ours };
+        let mut slot = self.watched().lock();
+        *slot = files.map(seen).collect();
+        self.watched().changed.store(0, Ordering::Release);
+    }
+
+    /// The same for those that were written to since: all is written, and they are as they should be.
+    pub fn watch_ours(&self) {
+        if self.watched().lock().is_empty() {
+            self.watched().lock().resize(self.file_count(), Seen::Ours);
+        }
+        for file in (0..self.file_count()).filter(|file| self.is_watchable(*file)) {
+            if self.watched().seen(file) == Seen::Ours {
+                self.watched().turn(file, Seen::Ours, Seen::So(self.identity(file)));
+            }
+        }
+    }
+
+    /// How the files were when their pieces were known to be right; how they are, if they are not watched; as if they were
+    /// not there, if they are known to be something else by now.
+    #[must_use]
+    pub fn files_known(&self) -> FilesThen {
+        FilesThen::new((0..self.file_count()).map(|file| self.known(file)).collect())
+    }
+
+    /// The same of one.
+    pub(crate) fn known(&self, file: usize) -> Option<Identity> {
+        match self.watched().seen(file) {
+            Seen::Ours => self.identity(file),
+            Seen::So(then) => then,
+            Seen::Changed(_) => None,
+        }
+    }
+
+    /// Looks at the files by their names: one that was removed or replaced is noticed at the latest now.
+    pub fn look(&self) {
+        let count = self.watched().lock().len();
+        for file in 0..count {
+            if let seen @ Seen::So(then) = self.watched().seen(file)
+                && self.identity(file) != then
+            {
+                self.has_changed(file, seen);
+            }
+        }
+    }
+
+    /// How often a file was noticed to have changed; costs nothing.
+    #[must_use]
+    pub fn changes_noticed(&self) -> u64 {
+        self.watched().noticed.load(Ordering::Acquire)
+    }
+
+    /// Whether any file is watched.
+    #[must_use]
+    pub fn is_watching(&self) -> bool {
+        !self.watched().lock().is_empty()
+    }
+
+    /// The files that are not what they were. Nothing is read of them until they are accepted.
+    #[must_use]
+    pub fn changed_files(&self) -> Vec<usize> {
+        if self.watched().changed.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let files = self.watched().lock();
+        (0..)
+            .zip(&*files)
+            .filter(|(_, seen)| matches!(seen, Seen::Changed(_)))
+            .map(|(file, _)| file)
+            .collect()
+    }
+
+    /// This file is taken for what it is now, and must stay so from now on: whoever calls this then hashes it. Answers what
+    /// became of it.
+    pub fn accept(&self, file: usize) -> Change {
+        // What was open is perhaps not what stands there now.
+        drop(self.lock_pool().forget(file));
+        let seen = self.watched().seen(file);
+        let now = self.identity(file);
+        match seen {
+            Seen::Changed(then) | Seen::So(then) => {
+                self.watched().turn(file, seen, Seen::So(now));
+                Change::between(then, now)
+            }
+            Seen::Ours => Change::Nothing,
+        }
+    }
+
+    /// Whether this file is still what it was when it was accepted. If not, it has changed.
+    pub fn is_unchanged(&self, file: usize) -> bool {
+        match self.watched().seen(file) {
+            Seen::Ours => true,
+            Seen::Changed(_) => false,
+            seen @ Seen::So(then) => {
+                let same = self.identity(file) == then;
+                if !same {
+                    self.has_changed(file, seen);
+                }
+                same
+            }
+        }
+    }
+
+    /// This file must be hashed before anything is read of it, whatever it looks like.
+    pub fn doubt(&self, file: usize) {
+        if let seen @ Seen::So(_) = self.watched().seen(file) {
+            self.has_changed(file, seen);
+        }
+    }
+
+    /// The pieces that have bytes of a file.
+    #[must_use]
+    pub fn pieces_of(&self, file: usize) -> Range<u32> {
+        if self.is_watchable(file) {
+            self.geometry().pieces_of(self.offset(file), self.length(file))
+        } else {
+            0..0
+        }
+    }
+
+    /// Before a file is read: whether that makes sense.
+    pub(crate) fn refuse_changed(&self, file: usize) -> Result<(), StorageError> {
+        match self.watched().seen(file) {
+            Seen::Changed(_) => Err(StorageError::not_what_it_was(&self.full_path(file))),
+            Seen::Ours | Seen::So(_) => Ok(()),
+        }
+    }
+
+    /// After a file was read: whether it still is what it was. One call to the kernel, and none for one that is not watched.
+    pub(crate) fn refuse_if_changed(&self, file: usize, handle: &dyn OpenFile) -> Result<(), StorageError> {
+        let seen = self.watched().seen(file);
+        let is_same = match seen {
+            Seen::Ours => true,
+            Seen::Changed(_) => false,
+            Seen::So(then) => handle.status().is_ok_and(|now| Some(now.identity) == then),
+        };
+        // One that we have begun to write to meanwhile is ours.
+        if is_same || (!matches!(seen, Seen::Changed(_)) && !self.has_changed(file, seen)) {
+            return self.refuse_changed(file);
+        }
+        Err(StorageError::not_what_it_was(&self.full_path(file)))
+    }
+
+    /// Before we write to a file.
+    pub(crate) fn is_ours(&self, file: usize) {
+        if let seen @ Seen::So(_) = self.watched().seen(file) {
+            self.watched().turn(file, seen, Seen::Ours);
+        }
+    }
+
+    fn has_changed(&self, file: usize, seen: Seen) -> bool {
+        let Seen::So(then) = seen else { return false };
+        let turned = self.watched().turn(file, seen, Seen::Changed(then));
+        if turned {
+            drop(self.lock_pool().forget(file));
+        }
+        turned
+    }
+
+    fn is_watchable(&self, file: usize) -> bool {
+        self.role(file) == Role::Content && self.length(file) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

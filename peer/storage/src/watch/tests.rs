@@ -1,0 +1,235 @@
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use metainfo::Info;
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::{content, file, folder, writable};
+use crate::{Cancel, Journal, StorageErrorKind};
+
+const PIECE: u32 = 1000;
+
+/// Two files of 2,500 bytes in five pieces, of which the third lies in both.
+struct Two {
+    root: TempDir,
+    info: Info,
+    bytes: Vec<u8>,
+}
+
+impl Two {
+    /// They were written long ago, so that a clock that ticks slowly does not matter.
+    fn new() -> Self {
+        let (root, bytes) = (tempfile::tempdir().unwrap(), content(5000));
+        let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
+        let this = Self { root, info, bytes };
+        fs::create_dir(this.root.path().join("top")).unwrap();
+        for (name, part) in [("a", &this.bytes[..2500]), ("b", &this.bytes[2500..])] {
+            fs::write(this.path(name), part).unwrap();
+            age(&this.path(name));
+        }
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join("top").join(name)
+    }
+
+    fn watched(&self) -> Storage {
+        let storage = writable(self.root.path(), &self.info);
+        storage.watch(&storage.files_now());
+        storage
+    }
+}
+
+fn age(path: &Path) {
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
+    File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+}
+
+fn read(storage: &Storage, offset: u64, length: usize) -> Result<Vec<u8>, StorageErrorKind> {
+    let mut buffer = vec![0; length];
+    storage.read(offset, &mut buffer).map(|()| buffer).map_err(|error| error.kind)
+}
+
+/// What can be done to a file, and what it is called.
+fn changes() -> [(fn(&Path), Change); 6] {
+    [
+        (
+            |path| File::options().write(true).open(path).unwrap().write_all_at(b"x", 7).unwrap(),
+            Change::Edited,
+        ),
+        (|path| File::options().write(true).open(path).unwrap().set_len(10).unwrap(), Change::Resized(10)),
+        (|path| fs::remove_file(path).unwrap(), Change::Removed),
+        (
+            |path| {
+                fs::copy(path, path.with_extension("new")).unwrap();
+                fs::rename(path.with_extension("new"), path).unwrap();
+            },
+            Change::Replaced,
+        ),
+        (
+            |path| File::options().write(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap(),
+            Change::Edited,
+        ),
+        (
+            |path| {
+                // As a program does that hides what it did.
+                let then = fs::metadata(path).unwrap().modified().unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+                let file = File::options().write(true).open(path).unwrap();
+                file.write_all_at(b"x", 7).unwrap();
+                file.set_modified(then).unwrap();
+            },
+            Change::Edited,
+        ),
+    ]
+}
+
+#[test]
+fn h70_nothing_is_read_of_a_file_that_changed_while_it_was_open_until_it_is_accepted() {
+    for (change, due) in changes() {
+        let two = Two::new();
+        let storage = two.watched();
+        assert_eq!(read(&storage, 0, 3000).unwrap(), two.bytes[..3000], "both are open now");
+        change(&two.path("a"));
+        let mut cached = vec![0; 100];
+        assert!(!storage.read_cached(0, &mut cached), "{due:?}");
+        assert_eq!(read(&storage, 0, 100), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
+        assert_eq!(storage.changed_files(), [0], "{due:?}");
+        assert_eq!(read(&storage, 2400, 200), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
+        assert_eq!(read(&storage, 2500, 2500).unwrap(), two.bytes[2500..], "the other is served");
+        assert_eq!(storage.accept(0), due);
+        assert!(storage.changed_files().is_empty() && storage.is_unchanged(0));
+    }
+}
+
+#[test]
+fn h70_a_file_that_changed_while_it_was_not_open_is_noticed_when_it_is_opened() {
+    for (change, due) in changes() {
+        let two = Two::new();
+        let storage = two.watched();
+        change(&two.path("a"));
+        assert_eq!(read(&storage, 0, 5), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
+        assert_eq!(storage.accept(0), due);
+    }
+}
+
+#[test]
+fn h70_a_look_notices_what_nobody_reads_and_what_came_back() {
+    let two = Two::new();
+    let storage = two.watched();
+    storage.look();
+    assert!(storage.changed_files().is_empty());
+    let aside = two.root.path().join("aside");
+    fs::rename(two.path("b"), &aside).unwrap();
+    storage.look();
+    assert_eq!(storage.changed_files(), [1]);
+    assert_eq!(storage.accept(1), Change::Removed);
+    storage.look();
+    assert!(storage.changed_files().is_empty(), "it is known to be gone");
+    fs::rename(&aside, two.path("b")).unwrap();
+    storage.look();
+    assert_eq!((storage.changed_files(), storage.accept(1)), (vec![1], Change::Returned));
+    assert_eq!(read(&storage, 2500, 2500).unwrap(), two.bytes[2500..]);
+}
+
+#[test]
+fn h70_of_a_file_that_was_accepted_the_new_one_is_read() {
+    let two = Two::new();
+    let storage = two.watched();
+    assert!(read(&storage, 0, 10).is_ok());
+    fs::write(two.path("new"), vec![9; 2500]).unwrap();
+    fs::rename(two.path("new"), two.path("a")).unwrap();
+    assert!(read(&storage, 0, 10).is_err());
+    storage.accept(0);
+    assert_eq!(read(&storage, 0, 10).unwrap(), [9; 10]);
+}
+
+#[test]
+fn h70_a_file_that_changes_again_while_it_is_hashed_again_is_not_taken_for_right() {
+    let two = Two::new();
+    let storage = two.watched();
+    age(&two.path("a"));
+    storage.look();
+    storage.accept(0);
+    let right = storage.recheck(&two.info, storage.pieces_of(0), 1, &Cancel::new()).unwrap();
+    assert_eq!(right, [0, 1, 2]);
+    fs::write(two.path("a"), vec![9; 2500]).unwrap();
+    assert!(!storage.is_unchanged(0));
+    assert_eq!(storage.changed_files(), [0]);
+}
+
+#[test]
+fn pieces_are_hashed_again_where_they_are_asked_for() {
+    let two = Two::new();
+    let storage = two.watched();
+    fs::write(two.path("b"), [&two.bytes[2500..4500], &[0; 500]].concat()).unwrap();
+    let right = |pieces| storage.recheck(&two.info, pieces, 2, &Cancel::new()).unwrap();
+    assert_eq!((right(2..5), right(3..4), right(4..5)), (vec![2, 3], vec![3], vec![]));
+    fs::remove_file(two.path("b")).unwrap();
+    assert_eq!(right(0..5), [0, 1]);
+}
+
+#[test]
+fn what_we_write_ourselves_is_no_change_and_is_watched_again_when_all_is_done() {
+    let two = Two::new();
+    let storage = two.watched();
+    let part = &two.bytes[2000..3000];
+    storage.write(2000, &[part]).unwrap();
+    assert_eq!(read(&storage, 0, 5000).unwrap(), two.bytes);
+    storage.look();
+    assert!(storage.changed_files().is_empty());
+    storage.finish().unwrap();
+    storage.watch_ours();
+    age(&two.path("b"));
+    assert!(read(&storage, 4000, 10).is_err());
+    assert_eq!(storage.changed_files(), [1]);
+}
+
+#[test]
+fn files_that_nobody_told_about_are_not_watched() {
+    let two = Two::new();
+    let storage = writable(two.root.path(), &two.info);
+    assert!(read(&storage, 0, 10).is_ok());
+    fs::write(two.path("a"), vec![9; 2500]).unwrap();
+    storage.look();
+    assert_eq!(read(&storage, 0, 10).unwrap(), [9; 10]);
+    assert!(storage.changed_files().is_empty());
+}
+
+#[test]
+fn h70_a_change_that_nobody_noticed_before_the_end_is_noticed_at_the_next_start() {
+    let two = Two::new();
+    let storage = two.watched();
+    let journal = Journal::begin(&storage, &two.info, |_| true, |_| true).unwrap();
+    // With the time set back, and no look at it.
+    fs::write(two.path("a"), vec![9; 2500]).unwrap();
+    age(&two.path("a"));
+    journal.end(&storage).unwrap();
+    let next = writable(two.root.path(), &two.info);
+    let past = next.past(&two.info).0.unwrap();
+    let proof = past.prove(&next, &two.info, 1, &Cancel::new(), &|_| {}).unwrap();
+    assert_eq!((proof.pieces, proof.hashed), (vec![false, false, false, true, true], 3000));
+}
+
+#[test]
+fn h70_a_download_that_is_incomplete_again_has_its_journal_again() {
+    let two = Two::new();
+    let storage = two.watched();
+    let journal = Journal::begin(&storage, &two.info, |_| true, |_| true).unwrap();
+    journal.remove(&storage).unwrap();
+    assert!(storage.past(&two.info).0.is_none() && !journal.is_kept());
+    journal.begin_again(&storage, |piece| piece != 1, |_| false).unwrap();
+    let claims = || storage.past(&two.info).0.unwrap().claims();
+    assert_eq!(claims(), (vec![], vec![0, 2, 3, 4]));
+    journal.written(&storage, &[1]);
+    journal.sync(&storage).unwrap();
+    assert_eq!(claims(), (vec![0, 1, 2, 3, 4], vec![]));
+    journal.lost(&storage, &[2, 3]);
+    assert_eq!(claims().0, [0, 1, 4]);
+    journal.remove(&storage).unwrap();
+    assert!(storage.past(&two.info).0.is_none());
+}
