@@ -1,6 +1,7 @@
 //! Whole sessions against each other over real sockets on this machine.
 
 mod announcing;
+mod changes;
 mod hostile;
 mod limits;
 mod magnets;

@@ -78,6 +78,11 @@ impl Fast {
         }
     }
 
+    /// The peer has said why: it has lost the piece. As soon as it has it again it may be asked.
+    pub(crate) fn lost(&mut self, piece: u32) {
+        self.refused.retain(|(refused, _)| *refused != piece);
+    }
+
     /// The peer broke a promise, as it may.
     pub(crate) fn withdraw(&mut self, piece: u32) {
         self.granted.remove(&piece);
@@ -127,6 +132,15 @@ mod tests {
 
     fn block(piece: u32, begin: u32) -> Block {
         Block { piece, begin, length: BLOCK_LENGTH }
+    }
+
+    #[test]
+    fn a_piece_that_was_refused_and_is_there_again_may_be_asked_for_at_once() {
+        let (mut fast, has) = (Fast::default(), Bitfield::full(4));
+        fast.refuse(Time::ZERO, 2);
+        assert!(!fast.askable(&has, false).get(2));
+        fast.lost(2);
+        assert!(fast.askable(&has, false).get(2));
     }
 
     fn pieces(askable: &Bitfield) -> Vec<u32> {

@@ -43,6 +43,50 @@ fn those_who_understand_it_hear_that_a_piece_is_lost_once() {
 }
 
 #[test]
+fn pieces_that_are_lost_and_found_again_are_taken_out_of_the_offer_and_put_back() {
+    let mut torrent = seeder();
+    let link = link(&mut torrent, 1);
+    torrent.handle_message(at(0), link, Message::HaveNone);
+    torrent.handle_message(at(0), link, Message::Interested);
+    actions(&mut torrent, at(0));
+    torrent.handle_message(at(1), link, Message::Request(block(5, 0)));
+    torrent.handle_pieces_lost(at(1), &[5, 6, 5]);
+    let said = actions(&mut torrent, at(1));
+    assert!(said.contains(&Action::Send(link, Message::Reject(block(5, 0)))), "{said:?}");
+    let told = |said: &[Action]| {
+        said.iter().filter(|action| matches!(action, Action::Send(_, Message::Extended(3, _)))).count()
+    };
+    assert_eq!((told(&said), torrent.left()), (2, 2 * PIECE));
+    torrent.handle_pieces_lost(at(2), &[5, 6]);
+    assert_eq!(told(&actions(&mut torrent, at(2))), 0, "they are lost already");
+    for piece in [5, 6] {
+        torrent.handle_piece_result(at(3), piece, true);
+    }
+    let said = actions(&mut torrent, at(3));
+    assert!(said.contains(&Action::Complete) && said.contains(&Action::Send(link, Message::Have(5))));
+    torrent.handle_message(at(4), link, Message::Request(block(5, 0)));
+    assert!(actions(&mut torrent, at(4)).contains(&Action::Upload(link, block(5, 0))));
+}
+
+#[test]
+fn of_more_pieces_than_anybody_wants_to_hear_of_links_are_closed_and_see_it_when_they_come_back() {
+    let pieces = 3000;
+    let geometry = Geometry::new(u64::from(pieces * BLOCK_LENGTH), BLOCK_LENGTH).unwrap();
+    let mut torrent = torrent(Bitfield::full(PIECES));
+    torrent = Torrent::new(
+        TorrentConfig { geometry, have: Bitfield::full(pieces), ..torrent.config },
+        Time::ZERO,
+        ChaCha8Rng::seed_from_u64(1),
+    );
+    let link = link(&mut torrent, 1);
+    actions(&mut torrent, at(0));
+    torrent.handle_pieces_lost(at(1), &(0..2500).collect::<Vec<_>>());
+    let said = actions(&mut torrent, at(1));
+    assert_eq!(said, [Action::Close(link, CloseReason::HaveLess)]);
+    assert_eq!(torrent.have().count(), 500);
+}
+
+#[test]
 fn a_seed_that_hides_does_not_tell_of_pieces_that_it_never_showed() {
     let mut torrent = seeder();
     torrent.config.super_seeding = true;
