@@ -84,8 +84,7 @@ const ROWS: &[(u8, Row)] = &[
     (67, Tested("a disk that is full, read-only or broken")),
     (68, Tested("a disk that cannot be read in places")),
     (69, Tested("a sync that fails")),
-    // Between two runs; while it seeds, a change is not noticed yet.
-    (70, Tested("files that were edited, cut or replaced since they were hashed")),
+    (70, Tested("files that are edited, cut, replaced or removed after they were hashed")),
     (71, Tested("links, pipes, devices and folders in the way")),
     (72, Tested("somebody else's file where ours would go")),
     (73, Tested("a kill at any moment")),

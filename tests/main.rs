@@ -8,6 +8,7 @@
 )]
 
 mod announce;
+mod changes;
 mod command_line;
 mod connections;
 mod create;

@@ -118,6 +118,14 @@ impl Running {
         (status, self.drain())
     }
 
+    /// The same with all of its lines on stderr, those that were awaited too.
+    #[track_caller]
+    pub(crate) fn end_with_all(mut self) -> (ExitStatus, Vec<String>) {
+        let status = wait(&mut self.child);
+        self.drain();
+        (status, std::mem::take(&mut self.seen))
+    }
+
     /// Waits for its end; the code, and the last `progress` object.
     #[track_caller]
     pub(crate) fn finish(mut self) -> (Option<i32>, Value) {

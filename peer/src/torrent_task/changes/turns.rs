@@ -1,6 +1,6 @@
 //! When which file is hashed again.
 //!
-//! Invariant: a file that has changed once is hashed at once; one that changes again and again is hashed ever more
+//! Invariant: a file that has changed once is hashed a second later; one that changes again and again is hashed ever more
 //! rarely, however many there are of them. No more files are remembered than the torrent has.
 //!
 //! It is pure: the time is an argument.
@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peer_proto::Time;
+
+/// From when a change was noticed until the file is hashed. A file gets its new time when a write begins, not when it ends:
+/// hashed at once, it could be found right where it is about to be overwritten, with no other sign of it to come.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// How long after it was hashed a file may be hashed again, at first: a copy that is under way is done by then, or not.
 const FIRST: Duration = Duration::from_secs(2);
@@ -44,11 +48,11 @@ impl Turns {
             Some(past) if now.saturating_since(past.last) < CALM => {
                 let due = past.last + past.pause;
                 past.pause = (past.pause * 2).min(LAST);
-                due.max(now)
+                due.max(now + SETTLE)
             }
             _ => {
                 self.past.insert(file, Past { last: now, pause: FIRST });
-                now
+                now + SETTLE
             }
         };
         self.waiting.insert(file, due);
@@ -91,9 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn files_that_changed_once_are_hashed_at_once_and_each_is_news_once() {
+    fn h70_a_file_that_changed_once_is_hashed_when_it_had_time_to_settle_and_is_news_once() {
         let mut turns = Turns::default();
         assert!(turns.add(at(5), 7) && turns.add(at(5), 3) && !turns.add(at(6), 7));
+        assert_eq!((turns.next(at(5)), turns.poll_timeout()), (None, Some(at(6))));
         assert_eq!([turns.next(at(6)), turns.next(at(6)), turns.next(at(6))], [Some(3), Some(7), None]);
         assert!(turns.is_empty() && turns.poll_timeout().is_none());
     }
@@ -110,19 +115,19 @@ mod tests {
             turns.done(due, 1);
             now = due;
         }
-        assert_eq!(pauses, [0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
         turns.add(now, 1);
         turns.add(now, 2);
-        assert_eq!(turns.next(now), Some(2));
+        assert_eq!(turns.next(now + SETTLE), Some(2));
     }
 
     #[test]
-    fn a_file_that_was_quiet_for_long_is_hashed_at_once_again() {
+    fn a_file_that_was_quiet_for_long_is_hashed_as_soon_as_the_first_time() {
         let mut turns = Turns::default();
         for now in [at(0), at(10), at(700)] {
             turns.add(now, 1);
-            assert_eq!(turns.next(now), Some(1), "{now:?}");
-            turns.done(now, 1);
+            assert_eq!(turns.next(now + SETTLE), Some(1), "{now:?}");
+            turns.done(now + SETTLE, 1);
         }
     }
 }
