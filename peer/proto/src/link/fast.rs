@@ -78,8 +78,8 @@ impl Fast {
         }
     }
 
-    /// The peer has said why: it has lost the piece. As soon as it has it again it may be asked.
-    pub(crate) fn lost(&mut self, piece: u32) {
+    /// The peer has a piece that it had not, or had lost: it may be asked for it, whatever it refused before.
+    pub(crate) fn has(&mut self, piece: u32) {
         self.refused.retain(|(refused, _)| *refused != piece);
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let (mut fast, has) = (Fast::default(), Bitfield::full(4));
         fast.refuse(Time::ZERO, 2);
         assert!(!fast.askable(&has, false).get(2));
-        fast.lost(2);
+        fast.has(2);
         assert!(fast.askable(&has, false).get(2));
     }
 

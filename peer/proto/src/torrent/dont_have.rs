@@ -68,9 +68,6 @@ impl Torrent {
         }
         self.picker.peer_lost(&link.has, piece);
         link.has.clear(piece);
-        if let Some(fast) = &mut link.fast {
-            fast.lost(piece);
-        }
         if self.wanted.get(piece) && !self.have.get(piece) {
             link.wanted = link.wanted.saturating_sub(1);
         }

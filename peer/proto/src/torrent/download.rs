@@ -74,6 +74,9 @@ impl Torrent {
         let Some(link) = self.links.get_mut(&id) else { return };
         if piece < self.config.geometry.piece_count() && link.has.set(piece) {
             self.picker.peer_has(piece);
+            if let Some(fast) = &mut link.fast {
+                fast.has(piece);
+            }
             if let Some(shown) = &mut link.shown {
                 shown.has(piece);
             }

@@ -69,6 +69,23 @@ fn pieces_that_are_lost_and_found_again_are_taken_out_of_the_offer_and_put_back(
 }
 
 #[test]
+fn a_piece_that_a_peer_refused_lost_and_has_again_is_asked_for_at_once() {
+    let mut torrent = leecher();
+    torrent.set_wanted(&bits(&[5]));
+    let link = link(&mut torrent, 1);
+    torrent.handle_message(at(0), link, Message::HaveAll);
+    torrent.handle_message(at(0), link, Message::Unchoke);
+    let asked = requests(&actions(&mut torrent, at(0)), link);
+    assert_eq!(asked.len(), 4);
+    torrent.handle_message(at(1), link, Message::Reject(asked[0]));
+    lose(&mut torrent, link, 5);
+    asked[1..].iter().for_each(|&block| torrent.handle_message(at(1), link, Message::Reject(block)));
+    assert_eq!(requests(&actions(&mut torrent, at(1)), link), []);
+    torrent.handle_message(at(2), link, Message::Have(5));
+    assert_eq!(requests(&actions(&mut torrent, at(2)), link), asked);
+}
+
+#[test]
 fn of_more_pieces_than_anybody_wants_to_hear_of_links_are_closed_and_see_it_when_they_come_back() {
     let pieces = 3000;
     let geometry = Geometry::new(u64::from(pieces * BLOCK_LENGTH), BLOCK_LENGTH).unwrap();
