@@ -70,9 +70,9 @@ impl Storage {
             (Place::File { file, offset }, _) => {
                 self.refuse_changed(file)?;
                 // One that was removed has changed before it cannot be opened.
-                let handle = self.handle(file, false).or_else(|error| {
+                let handle = self.handle(file, false).map_err(|error| {
                     let gone = !error.is_shortage() && !self.is_unchanged(file);
-                    Err(if gone { StorageError::not_what_it_was(&self.full_path(file)) } else { error })
+                    if gone { StorageError::not_what_it_was(&self.full_path(file)) } else { error }
                 })?;
                 let read = handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {
                     io::ErrorKind::UnexpectedEof => StorageError::too_short(&self.full_path(file)),

@@ -61,7 +61,7 @@ fn claim(
     replaced: &BTreeSet<usize>,
 ) -> Result<(Marker, Option<String>), Unprepared> {
     let info = disk.info();
-    let marker = Marker::take(&disk.add.root, info).map_err(|error| in_use(info, error))?;
+    let marker = Marker::take(&disk.storage, info).map_err(|error| in_use(info, error))?;
     if !replaced.is_empty() && !disk.add.overwrite {
         let mut survey = disk.storage.survey_selected().map_err(disk_failure)?;
         for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !replaced.contains(file)) {

@@ -201,7 +201,7 @@ impl Active<'_> {
             Ok(Done::Accepted(file, change)) => self.take_accepted(now, file, change),
             Ok(Done::Hashed { pieces, right }) => self.take_hashed(now, &pieces, right),
             Ok(Done::Reclaimed(Ok((marker, warning)))) => {
-                self.context.shared.disk.sync_marker(marker.path().to_owned());
+                self.context.shared.disk.sync_marker(&self.disk.storage, &self.context.add);
                 self.marker = Some(Arc::new(marker));
                 warning.into_iter().for_each(|warning| self.context.warn(warning));
             }
