@@ -1,7 +1,8 @@
 //! The edge of a torrent's task.
 
-use peer_proto::PeerId;
 use peer_proto::torrent::Direction;
+use peer_proto::wire::Message;
+use peer_proto::{Action, PeerId};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use storage::{StorageError, StorageErrorKind};
@@ -125,6 +126,38 @@ async fn h76_a_read_that_fails_for_want_of_descriptors_costs_no_piece() {
     active.take_results(now, read(Errno::IO));
     assert!(!active.engine.is_complete());
     assert_eq!(told(&mut events).len(), 1);
+}
+
+/// Whether the engine has asked anybody for a block.
+fn asks(active: &mut Active<'_>) -> bool {
+    let now = active.now();
+    active.engine.plan(now);
+    let actions: Vec<Action> = std::iter::from_fn(|| active.engine.poll_action()).collect();
+    actions.iter().any(|action| matches!(action, Action::Send(_, Message::Request(_))))
+}
+
+#[tokio::test]
+async fn h70_h73_a_download_that_lacks_pieces_asks_for_none_before_its_marker_stands_beside_it() {
+    let (sample, dir) = (Sample::single(100_000, 16_384), tempfile::tempdir().unwrap());
+    sample.write_to(dir.path());
+    let mut context = context(&sample, dir.path());
+    let (connection, _theirs) = handshaken(&context.shared).await;
+    let disk = disk(&context);
+    let mut have = Bitfield::full(7);
+    have.clear(3);
+    let mut active = Active::new(&mut context, &disk, have, None);
+    active.open(connection);
+    let now = active.now();
+    let link = active.engine.link_stats(now).next().unwrap().0;
+    active.mind_changes(now);
+    active.engine.handle_message(now, link, Message::Bitfield(Bitfield::full(7).to_bytes()));
+    active.engine.handle_message(now, link, Message::Unchoke);
+    assert!(!asks(&mut active));
+    let done = active.changes.done().await.unwrap();
+    active.take_done(done);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the marker is there");
+    active.mind_changes(now);
+    assert!(asks(&mut active));
 }
 
 #[tokio::test]
