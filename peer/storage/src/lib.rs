@@ -48,6 +48,8 @@ pub use journal::bytes as journal_bytes;
 pub use journal::{FilesThen, Journal, Past, Proof, Seals};
 pub use roots::Roots;
 pub use survey::{Found, Survey};
+#[cfg(any(test, feature = "testing"))]
+pub use system::memory::{Fault, FaultKind, MemoryDisk};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};
 pub use watch::Change;
 

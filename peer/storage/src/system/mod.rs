@@ -9,6 +9,8 @@
 //! Errors are the system's own, with their numbers: what they mean is said by `open`, and by each caller.
 
 pub(crate) mod kernel;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod memory;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
