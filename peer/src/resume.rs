@@ -32,6 +32,8 @@ pub(crate) enum MarkerError {
     InUse,
     /// It cannot be made.
     Io(StorageError),
+    /// It is there and cannot be read: nobody can tell whose the data is.
+    Unreadable(StorageError),
 }
 
 impl Marker {
@@ -39,8 +41,13 @@ impl Marker {
     /// process is killed while it only looks at what is there, that is not ours afterwards.
     pub(crate) fn take(storage: &Storage, info: &Info) -> Result<Self, MarkerError> {
         let held = storage.hold(&file_name(info)).map_err(MarkerError::Io)?.ok_or(MarkerError::InUse)?;
-        let (found, warning) = if held.is_new() { (false, None) } else { read(&held, info) };
+        let (found, warning) = if held.is_new() { (false, None) } else { read(&held, info)? };
         Ok(Self { held, found, warning })
+    }
+
+    /// Whether there was none before, of whatever torrent or version.
+    pub(crate) fn is_new(&self) -> bool {
+        self.held.is_new()
     }
 
     /// The download of `info` begins: what is there may be written to from now on.
@@ -66,15 +73,15 @@ fn file_name(info: &Info) -> String {
     storage::name_beside(info, "shoal")
 }
 
-/// Whether the marker is one of this torrent; if not, what is wrong with it.
-fn read(held: &Held, info: &Info) -> (bool, Option<String>) {
+/// Whether the marker is one of this torrent; if not, what is wrong with it. One that cannot be read may well be.
+fn read(held: &Held, info: &Info) -> Result<(bool, Option<String>), MarkerError> {
     let wrong = |what: &str| {
         let text = format!("the marker of an earlier download {what}; it is ignored and the data is checked");
-        (false, Some(text))
+        Ok((false, Some(text)))
     };
-    let Ok(bytes) = held.read(MAX_BYTES) else { return wrong("cannot be read") };
+    let bytes = held.read(MAX_BYTES).map_err(MarkerError::Unreadable)?;
     match text::check(&bytes, info) {
-        Ok(()) => (true, None),
+        Ok(()) => Ok((true, None)),
         Err(what) => wrong(what),
     }
 }

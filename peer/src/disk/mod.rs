@@ -16,6 +16,8 @@ mod inbox;
 mod pieces;
 mod queue;
 mod reader;
+#[cfg(test)]
+pub(crate) mod stepped;
 mod syncer;
 mod writer;
 
@@ -125,7 +127,7 @@ impl DiskThreads {
             let queue = Arc::new(Queue::default());
             this.writers.push(Arc::clone(&queue));
             let (held, syncer) = (Arc::clone(&held), Arc::clone(&syncer));
-            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue, held, &syncer))?;
+            this.spawn(format!("disk-write-{n}"), move || writer::run(&queue, held, syncer))?;
             let queue = Arc::new(Queue::default());
             this.readers.push(Arc::clone(&queue));
             let runs = Arc::clone(&runs);

@@ -19,7 +19,7 @@ pub(super) fn run(queue: &Queue<ReadJob>, runs: &Arc<RunPool>) {
     }
 }
 
-fn serve(job: ReadJob, runs: &Arc<RunPool>) {
+pub(super) fn serve(job: ReadJob, runs: &Arc<RunPool>) {
     let ReadJob { disk, link, epoch, blocks } = job;
     let answer = |blocks: Vec<Block>, run| {
         disk.inbox.add(|results| results.reads.push(ReadDone { link, epoch, blocks, run }));

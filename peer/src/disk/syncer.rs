@@ -37,40 +37,58 @@ pub(super) enum SyncJob {
 
 /// Takes jobs until the queue is closed; what is not synced by then stays so.
 pub(super) fn run(queue: &Queue<SyncJob>) {
+    let mut syncer = Syncer::default();
     let mut jobs = VecDeque::new();
-    let mut waiting: BTreeMap<u32, (Instant, Waiting)> = BTreeMap::new();
-    while queue.take_all(&mut jobs, waiting.values().map(|(due, _)| *due).min()) {
-        for job in jobs.drain(..) {
-            match job {
-                SyncJob::Marker(storage, add) => {
-                    // Whoever has removed it meanwhile needs it no more.
-                    sync_marker(&storage, &add.torrent.info)
-                        .unwrap_or_else(|error| tracing::info!("cannot sync the marker: {error}"));
-                }
-                SyncJob::Written(disk) => {
-                    let due = Instant::now() + SYNC_AFTER;
-                    let place =
-                        waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
-                    // It was complete, and is not any more.
-                    place.1.seal = None;
-                }
-                SyncJob::Seal(disk, seals, then) => {
-                    // Not at once: a download that is all its process was for ends now, and must not wait for it.
-                    let seal = Some((seals, then));
-                    waiting.insert(disk.key, (Instant::now() + SYNC_AFTER, Waiting { disk, seal }));
-                }
-                SyncJob::End(disk, done) => {
-                    waiting.remove(&disk.key);
-                    end(&disk);
-                    // Whoever waited may have given up.
-                    let _ = done.send(());
-                }
+    while queue.take_all(&mut jobs, syncer.due()) {
+        jobs.drain(..).for_each(|job| syncer.take(job, Instant::now()));
+        syncer.settle(Instant::now());
+    }
+}
+
+/// What the thread does, without the thread.
+#[derive(Default)]
+pub(super) struct Syncer {
+    waiting: BTreeMap<u32, (Instant, Waiting)>,
+}
+
+impl Syncer {
+    /// Takes a job.
+    pub(super) fn take(&mut self, job: SyncJob, now: Instant) {
+        let due = now + SYNC_AFTER;
+        match job {
+            SyncJob::Marker(storage, add) => {
+                // Whoever has removed it meanwhile needs it no more.
+                sync_marker(&storage, &add.torrent.info)
+                    .unwrap_or_else(|error| tracing::info!("cannot sync the marker: {error}"));
+            }
+            SyncJob::Written(disk) => {
+                let place =
+                    self.waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
+                // It was complete, and is not any more.
+                place.1.seal = None;
+            }
+            SyncJob::Seal(disk, seals, then) => {
+                // Not at once: a download that is all its process was for ends now, and must not wait for it.
+                self.waiting.insert(disk.key, (due, Waiting { disk, seal: Some((seals, then)) }));
+            }
+            SyncJob::End(disk, done) => {
+                self.waiting.remove(&disk.key);
+                end(&disk);
+                // Whoever waited may have given up.
+                let _ = done.send(());
             }
         }
-        let now = Instant::now();
-        if let Some((_, (_, Waiting { disk, seal }))) =
-            waiting.extract_if(.., |_, (due, _)| *due <= now).next()
-        {
+    }
+
+    /// When to call [`Syncer::settle`] next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.waiting.values().map(|(due, _)| *due).min()
+    }
+
+    /// Syncs one torrent whose time has come, if there is one.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let mut due = self.waiting.extract_if(.., |_, (due, _)| *due <= now);
+        if let Some((_, (_, Waiting { disk, seal }))) = due.next() {
             match seal {
                 None => sync(&disk),
                 Some((seals, then)) => seal_synced(&disk, &seals, &then),
@@ -90,7 +108,7 @@ fn seal_synced(disk: &TorrentDisk, seals: &Seals, then: &FilesThen) {
     let info = disk.info();
     if let Err(error) = disk.storage.sync_all() {
         tracing::warn!("what is complete will be hashed again: {error}");
-        seals.remove(&disk.storage, info).unwrap_or_else(|error| tracing::warn!("{error}"));
+        seals.doubt(&disk.storage, info, then).unwrap_or_else(|error| tracing::warn!("{error}"));
     } else if let Err(error) = seals.save(&disk.storage, info, then, true) {
         tracing::warn!("what is complete will be hashed again: {error}");
     }

@@ -21,70 +21,99 @@ use crate::limits::WRITE_RUN;
 type ToWrite = (Arc<TorrentDisk>, Block, BlockBuffer);
 
 /// Takes jobs until the queue is closed.
-pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>, syncer: &Queue<SyncJob>) {
-    let mut pieces = Pieces::new(held);
-    let mut batches = Batches::default();
+pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>, syncer: Arc<Queue<SyncJob>>) {
+    let mut writer = Writer::new(held, syncer, Instant::now);
     let mut jobs = VecDeque::new();
-    let mut blocks: Vec<ToWrite> = Vec::new();
     let mut due = None;
     while queue.take_all(&mut jobs, due) {
-        for job in jobs.drain(..) {
-            match job {
-                WriteJob::Block { disk, block, buffer } => blocks.push((disk, block, buffer)),
-                WriteJob::Digest { disk, piece } => {
-                    write_all(&mut blocks, &mut pieces);
-                    pieces.hash_whole();
-                    let digests = digest(&disk, piece).inspect_err(|error| {
-                        tracing::warn!("who sent piece {piece} wrong stays unknown: {error}");
-                    });
-                    disk.inbox.add(|results| results.digests.push((piece, digests.ok())));
+        jobs.drain(..).for_each(|job| writer.take(job));
+        due = writer.settle();
+    }
+    writer.finish();
+}
+
+/// What the thread does, without the thread.
+pub(super) struct Writer<C> {
+    pieces: Pieces,
+    batches: Batches,
+    blocks: Vec<ToWrite>,
+    syncer: Arc<Queue<SyncJob>>,
+    clock: C,
+}
+
+impl<C: Fn() -> Instant> Writer<C> {
+    /// With the count of blocks held that all writers share.
+    pub(super) fn new(held: Arc<AtomicUsize>, syncer: Arc<Queue<SyncJob>>, clock: C) -> Self {
+        Self { pieces: Pieces::new(held), batches: Batches::default(), blocks: Vec::new(), syncer, clock }
+    }
+
+    /// Takes a job. Blocks are written together with others, by the next job of another kind or [`Writer::settle`].
+    pub(super) fn take(&mut self, job: WriteJob) {
+        match job {
+            WriteJob::Block { disk, block, buffer } => self.blocks.push((disk, block, buffer)),
+            WriteJob::Digest { disk, piece } => {
+                self.write_all();
+                self.pieces.hash_whole();
+                let digests = digest(&disk, piece).inspect_err(|error| {
+                    tracing::warn!("who sent piece {piece} wrong stays unknown: {error}");
+                });
+                disk.inbox.add(|results| results.digests.push((piece, digests.ok())));
+            }
+            WriteJob::Lost { disk, pieces } => {
+                self.write_all();
+                self.pieces.hash_whole();
+                // What it claimed before comes before this.
+                self.gather();
+                self.batches.flush(disk.key);
+                if let Some(journal) = &disk.journal {
+                    journal.lost(&disk.storage, &pieces);
                 }
-                WriteJob::Lost { disk, pieces: lost } => {
-                    write_all(&mut blocks, &mut pieces);
-                    pieces.hash_whole();
-                    // What it claimed before comes before this.
-                    gather(&mut pieces, &mut batches);
-                    batches.flush(disk.key);
-                    if let Some(journal) = &disk.journal {
-                        journal.lost(&disk.storage, &lost);
-                    }
-                }
-                WriteJob::End { disk, done } => {
-                    write_all(&mut blocks, &mut pieces);
-                    pieces.forget(disk.key);
-                    gather(&mut pieces, &mut batches);
-                    batches.flush(disk.key);
-                    if disk.journal.as_ref().is_some_and(|journal| journal.is_kept()) {
-                        syncer.push_all([SyncJob::End(disk, done)]);
-                    } else {
-                        // Whoever waited may have given up.
-                        let _ = done.send(());
-                    }
+            }
+            WriteJob::End { disk, done } => {
+                self.write_all();
+                self.pieces.forget(disk.key);
+                self.gather();
+                self.batches.flush(disk.key);
+                if disk.journal.as_ref().is_some_and(|journal| journal.is_kept()) {
+                    self.syncer.push_all([SyncJob::End(disk, done)]);
+                } else {
+                    // Whoever waited may have given up.
+                    let _ = done.send(());
                 }
             }
         }
-        write_all(&mut blocks, &mut pieces);
-        let hashes = pieces.settle(Instant::now());
-        gather(&mut pieces, &mut batches);
-        let told = |disk: &Arc<TorrentDisk>| syncer.push_all([SyncJob::Written(Arc::clone(disk))]);
-        due = [hashes, batches.settle(Instant::now(), told)].into_iter().flatten().min();
     }
-    pieces.hash_whole();
-    gather(&mut pieces, &mut batches);
-    batches.flush_all();
-}
 
-fn gather(pieces: &mut Pieces, batches: &mut Batches) {
-    let now = Instant::now();
-    pieces.take_right().for_each(|(disk, piece)| batches.add(disk, piece, now));
-}
+    /// Does what need not wait for more jobs. Answers when to call again if none come.
+    pub(super) fn settle(&mut self) -> Option<Instant> {
+        self.write_all();
+        let hashes = self.pieces.settle((self.clock)());
+        self.gather();
+        let told = |disk: &Arc<TorrentDisk>| self.syncer.push_all([SyncJob::Written(Arc::clone(disk))]);
+        let batches = self.batches.settle((self.clock)(), told);
+        [hashes, batches].into_iter().flatten().min()
+    }
 
-/// Writes run by run, and leaves `blocks` empty.
-fn write_all(blocks: &mut Vec<ToWrite>, pieces: &mut Pieces) {
-    blocks.sort_by_key(|(disk, block, _)| (disk.key, block.piece, block.begin));
-    while !blocks.is_empty() {
-        let length = run_length(blocks);
-        write_run(blocks.drain(..length).collect(), pieces);
+    /// Does all that is left.
+    pub(super) fn finish(mut self) {
+        self.pieces.hash_whole();
+        self.gather();
+        self.batches.flush_all();
+    }
+
+    fn gather(&mut self) {
+        let now = (self.clock)();
+        self.pieces.take_right().for_each(|(disk, piece)| self.batches.add(disk, piece, now));
+    }
+
+    /// Writes run by run.
+    fn write_all(&mut self) {
+        let blocks = &mut self.blocks;
+        blocks.sort_by_key(|(disk, block, _)| (disk.key, block.piece, block.begin));
+        while !blocks.is_empty() {
+            let length = run_length(blocks);
+            write_run(blocks.drain(..length).collect(), &mut self.pieces, &self.clock);
+        }
     }
 }
 
@@ -99,7 +128,7 @@ fn run_length(blocks: &[ToWrite]) -> usize {
     (1 + blocks.windows(2).take_while(joined).count()).min(WRITE_RUN).min(blocks.len())
 }
 
-fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces) {
+fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces, clock: impl Fn() -> Instant) {
     let Some((disk, first, _)) = run.first() else { return };
     let (disk, first) = (Arc::clone(disk), *first);
     let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
@@ -112,7 +141,7 @@ fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces) {
     match disk.storage.write(disk.info().geometry().block_offset(first), &parts) {
         Ok(()) => {
             let blocks = run.into_iter().map(|(_, block, buffer)| (block, buffer));
-            let whole = pieces.take(&disk, blocks, Instant::now());
+            let whole = pieces.take(&disk, blocks, clock());
             let told = count.saturating_sub(u32::from(whole));
             if told > 0 {
                 disk.inbox.add(|results| results.written += told);

@@ -1,7 +1,7 @@
 //! Names and locks of markers; what a session makes of them is tested with sessions.
 
 use metainfo::InfoBuilder;
-use storage::{Access, StorageOptions};
+use storage::{Access, Fault, FaultKind, MemoryDisk, StorageOptions};
 use tempfile::tempdir;
 
 use super::*;
@@ -67,4 +67,28 @@ fn h71_a_link_in_place_of_the_marker_is_not_followed() {
     std::os::unix::fs::symlink(&target, dir.path().join(file_name(&info))).unwrap();
     assert!(matches!(Marker::take(&storage(dir.path(), &info), &info), Err(MarkerError::Io(_))));
     assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
+}
+
+#[test]
+fn h68_a_marker_that_cannot_be_read_is_not_taken_for_none() {
+    let (disk, info) = (MemoryDisk::new(7), info("movie.bin"));
+    let storage = || {
+        let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+        Storage::among(&disk.roots(), std::path::Path::new("/data"), &info, options).unwrap()
+    };
+    Marker::take(&storage(), &info).unwrap().claim(&info).unwrap();
+    let mut unreadable = 0;
+    disk.plan(None);
+    assert!(Marker::take(&storage(), &info).unwrap().found);
+    for after in 0..disk.count(FaultKind::Io) {
+        disk.plan(Some(Fault { kind: FaultKind::Io, after, lasting: false }));
+        let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+        let opened = Storage::among(&disk.roots(), std::path::Path::new("/data"), &info, options);
+        let taken = opened.map(|storage| Marker::take(&storage, &info));
+        unreadable += u32::from(matches!(taken, Ok(Err(MarkerError::Unreadable(_)))));
+        assert!(taken.is_err() || taken.is_ok_and(|taken| taken.is_err() || taken.unwrap().found));
+        disk.plan(None);
+        assert!(Marker::take(&storage(), &info).unwrap().found, "it is still there after {after}");
+    }
+    assert!(unreadable > 0);
 }

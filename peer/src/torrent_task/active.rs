@@ -12,7 +12,6 @@ use peer_proto::candidates::Source;
 use peer_proto::canonical::Witness;
 use peer_proto::torrent::About;
 use peer_proto::{Action, Bitfield, Block, Time, Torrent, TorrentConfig};
-use storage::StorageError;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 use super::announces::{Announces, Answer, Standing, Trackers};
 use super::changes::{Changes, Done, save_seal};
 use super::choice::wanted;
+use super::finishing::{Finished, finish};
 use super::links::Links;
 use super::report::Publisher;
 use super::unreadable::Unreadable;
@@ -63,9 +63,6 @@ enum Woken {
     Disk,
     Time,
 }
-
-/// What came of completing the files: whether that failed, and if not, why the marker could not be removed.
-pub(super) type Finished = Result<Option<StorageError>, StorageError>;
 
 /// What came of a dial.
 pub(super) type Dialled = (SocketAddr, std::io::Result<Handshaken>);
@@ -316,17 +313,11 @@ impl<'a> Active<'a> {
         let seals = self.context.shared.seals.clone().filter(|_| self.engine.is_complete());
         let shared = Arc::clone(&self.context.shared);
         self.finishing.spawn_blocking(move || {
-            disk.storage.finish()?;
-            // A change from now on is none of ours.
-            disk.storage.watch_ours();
-            if let Some(journal) = &disk.journal {
-                // Without its marker nobody believes it.
-                journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
-            }
-            if let Some(seals) = seals {
-                save_seal(&shared, &disk, seals);
-            }
-            Ok(marker.and_then(|marker| marker.remove().err()))
+            finish(&disk, marker.as_deref(), || {
+                if let Some(seals) = seals {
+                    save_seal(&shared, &disk, seals);
+                }
+            })
         });
     }
 

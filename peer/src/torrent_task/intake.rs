@@ -6,8 +6,9 @@ use peer_proto::{BlockVerdict, Time};
 use storage::StorageError;
 use tokio::task::JoinError;
 
-use super::active::{Active, Dialled, Finished};
+use super::active::{Active, Dialled};
 use super::announces::Answer;
+use super::finishing::Finished;
 use super::start::human;
 use crate::disk::Results;
 use crate::net::{Batch, Handshaken, Input};

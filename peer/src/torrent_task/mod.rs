@@ -12,6 +12,9 @@ mod changes;
 mod choice;
 mod claim;
 mod ending;
+#[cfg(test)]
+mod faults;
+mod finishing;
 mod intake;
 mod links;
 mod report;
@@ -34,7 +37,7 @@ use tokio::time::Instant;
 
 use self::active::{Active, Exit, Left};
 use self::announces::Announces;
-use self::start::{Means, Prepared, Unprepared, prepare};
+use self::start::{Means, Prepared, Unprepared, prepare, threads};
 use crate::discovery::TrackerClient;
 use crate::disk::{Inbox, TorrentDisk};
 use crate::metadata_task;
@@ -223,6 +226,7 @@ impl Context {
                     config: &shared.config,
                     roots: &shared.roots,
                     seals: shared.seals.as_deref(),
+                    threads: threads(),
                     cancel: &cancel,
                     progress: &|bytes| {
                         checked.fetch_add(bytes, Ordering::Relaxed);

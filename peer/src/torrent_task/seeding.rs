@@ -8,7 +8,7 @@
 use metainfo::Info;
 use storage::{FileReport, FilesThen, Found, Storage};
 
-use super::start::{Means, Unprepared, check, disk, mismatch, name, seal, threads};
+use super::start::{Means, Unprepared, check, disk, mismatch, name, seal};
 use crate::{AddTorrent, Verify};
 
 /// The data must be there and right. Answers how much of it was hashed, and how the files were if they are not known to
@@ -27,11 +27,18 @@ pub(super) fn to_seed(
         };
     }
     if let Some(past) = means.seals.and_then(|seals| seals.past(storage, info)) {
-        let synced = past.is_synced();
-        let proof = past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk)?;
+        let (synced, in_doubt) = (past.is_synced(), past.is_in_doubt());
+        let proof = past.prove(storage, info, means.threads, means.cancel, means.progress).map_err(disk)?;
         if proof.pieces.iter().all(|right| *right) && ill_sized(storage, info)?.is_none() {
             if synced && proof.hashed == 0 {
                 return Ok((0, None));
+            }
+            if in_doubt {
+                // It stays so until the next boot: nothing is written here, and a sync would not be about it.
+                if let Some(Err(error)) = means.seals.map(|seals| seals.doubt(storage, info, then)) {
+                    tracing::warn!("{error}");
+                }
+                return Ok((proof.hashed, None));
             }
             seal(storage, info, means, then);
             return Ok((proof.hashed, Some(then.clone())));

@@ -48,6 +48,8 @@ pub(super) struct Means<'a> {
     pub(super) config: &'a SessionConfig,
     pub(super) roots: &'a Roots,
     pub(super) seals: Option<&'a Seals>,
+    /// Threads that hash.
+    pub(super) threads: usize,
     pub(super) cancel: &'a Cancel,
     pub(super) progress: &'a (dyn Fn(u64) + Sync),
     pub(super) warn: &'a dyn Fn(String),
@@ -104,14 +106,15 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
                 storage.watch_ours();
                 (None, Some(Arc::new(Journal::idle(&storage, info))))
             } else {
-                let journal = begin_journal(&storage, info, means, &have, &there.synced);
+                let journal = begin_journal(&storage, info, means, &have, &there.synced)?;
                 (Some(Arc::new(marker)), journal)
             };
             Ok(Prepared { storage: Arc::new(storage), have, marker, journal, hashed, unsynced })
         }
         Err(error) => {
-            // Nothing was written: a marker that was not there before would claim what is not ours.
-            if !claimed {
+            // Nothing was written: a marker that was not there before would claim what is not ours. One that was says
+            // whose the data is, even if only another version of this program can read it.
+            if !claimed && marker.is_new() {
                 remove(&storage, info, &marker, means);
             }
             Err(error)
@@ -196,7 +199,7 @@ fn look(
         means.seals.and_then(|seals| seals.past(storage, info))
     };
     let proof = if let Some(past) = past {
-        past.prove(storage, info, threads(), means.cancel, means.progress).map_err(disk)?
+        past.prove(storage, info, means.threads, means.cancel, means.progress).map_err(disk)?
     } else {
         let report = check(storage, info, means)?;
         let synced = vec![false; report.pieces.len()];
@@ -218,22 +221,24 @@ fn enough_space(storage: &Storage, info: &Info) -> Result<(), Unprepared> {
     Err(failed(FailureKind::Disk, text))
 }
 
-/// A download goes on without its journal: it only costs time at the next start.
+/// A download goes on without its journal: it only costs time at the next start. But not beside that of an earlier run,
+/// which knows nothing of what this one writes.
 fn begin_journal(
     storage: &Storage,
     info: &Info,
     means: &Means<'_>,
     have: &Bitfield,
     synced: &[bool],
-) -> Option<Arc<Journal>> {
+) -> Result<Option<Arc<Journal>>, Unprepared> {
     let is_synced = |piece| {
         usize::try_from(piece).ok().and_then(|at: usize| synced.get(at)).is_some_and(|synced| *synced)
     };
     match Journal::begin(storage, info, |piece| have.get(piece), is_synced) {
-        Ok(journal) => Some(Arc::new(journal)),
+        Ok(journal) => Ok(Some(Arc::new(journal))),
         Err(error) => {
+            storage.remove_journal(info).map_err(disk)?;
             (means.warn)(format!("{error}; what is there will be hashed again at the next start"));
-            None
+            Ok(None)
         }
     }
 }
@@ -261,7 +266,7 @@ pub(super) fn strange(storage: &Storage, info: &Info, file: usize, why: Strange)
 }
 
 pub(super) fn check(storage: &Storage, info: &Info, means: &Means<'_>) -> Result<CheckReport, Unprepared> {
-    storage::check(storage, info, threads(), means.cancel, means.progress).map_err(disk)
+    storage::check(storage, info, means.threads, means.cancel, means.progress).map_err(disk)
 }
 
 pub(super) fn threads() -> usize {
@@ -309,6 +314,7 @@ pub(super) fn in_use(info: &Info, error: MarkerError) -> Unprepared {
             let text = format!("{} is in use by another shoal", display_safe(info.name()));
             failed(FailureKind::InUse, text)
         }
+        MarkerError::Unreadable(error) => disk(error),
         MarkerError::Io(error) if matches!(error.kind, StorageErrorKind::Unsafe(_)) => disk(error),
         // Nobody but us knows the marker's name: what the user named is its folder.
         MarkerError::Io(error) => {

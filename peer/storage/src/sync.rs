@@ -14,9 +14,26 @@ use crate::files::Storage;
 pub(crate) struct Unsynced {
     /// Files that were written to.
     pub(crate) written: BTreeSet<usize>,
-    /// Files that are new: their names must reach the disk too.
-    pub(crate) made: BTreeSet<usize>,
+    /// Files whose names must reach the disk too: those that are new, and those that may be, for whoever made them may have
+    /// been killed before it synced anything.
+    pub(crate) unnamed: BTreeSet<usize>,
+    /// Files whose names have.
+    named: BTreeSet<usize>,
     failed: Option<StorageError>,
+}
+
+impl Unsynced {
+    /// A file was opened to be written to.
+    pub(crate) fn opened(&mut self, file: usize) {
+        if !self.named.contains(&file) {
+            self.unnamed.insert(file);
+        }
+    }
+
+    /// The error of the sync that failed, if one has.
+    pub(crate) fn has_failed(&self) -> Result<(), StorageError> {
+        self.failed.as_ref().map_or(Ok(()), |failed| Err(failed.again()))
+    }
 }
 
 impl Storage {
@@ -26,26 +43,28 @@ impl Storage {
     /// If the disk fails. What was lost then cannot be known, so every later call fails with the same error: a
     /// second `fsync` that succeeds proves nothing about the first.
     pub fn sync(&self) -> Result<(), StorageError> {
-        let (written, made) = {
+        let (written, unnamed) = {
             let mut unsynced = self.unsynced();
-            if let Some(failed) = &unsynced.failed {
-                return Err(failed.again());
-            }
-            (std::mem::take(&mut unsynced.written), std::mem::take(&mut unsynced.made))
+            unsynced.has_failed()?;
+            (std::mem::take(&mut unsynced.written), std::mem::take(&mut unsynced.unnamed))
         };
-        self.sync_these(&written, &made).inspect_err(|error| {
-            self.unsynced().failed = Some(error.again());
-        })
+        let synced = self.sync_these(&written, &unnamed);
+        let mut unsynced = self.unsynced();
+        match &synced {
+            Ok(()) => unsynced.named.extend(unnamed),
+            Err(error) => unsynced.failed = Some(error.again()),
+        }
+        synced
     }
 
-    fn sync_these(&self, written: &BTreeSet<usize>, made: &BTreeSet<usize>) -> Result<(), StorageError> {
+    fn sync_these(&self, written: &BTreeSet<usize>, unnamed: &BTreeSet<usize>) -> Result<(), StorageError> {
         for &file in written {
             let handle = self.handle_if_there(file)?;
             let synced = handle.sync();
             synced.map_err(|e| StorageError::io("sync", &self.full_path(file), e))?;
         }
         let folders: BTreeSet<&Path> =
-            made.iter().flat_map(|&file| self.relative(file).ancestors().skip(1)).collect();
+            unnamed.iter().flat_map(|&file| self.relative(file).ancestors().skip(1)).collect();
         folders.into_iter().try_for_each(|folder| self.root().sync_folder(folder))?;
         self.aside().map_or(Ok(()), |aside| aside.sync(self.root()))
     }

@@ -27,14 +27,19 @@ pub(in crate::torrent_task) enum Done {
 }
 
 /// Looks at all files.
-pub(super) fn look(disk: &TorrentDisk) -> Done {
+pub(in crate::torrent_task) fn look(disk: &TorrentDisk) -> Done {
     let begun = Instant::now();
     disk.storage.look();
     Done::Looked(begun.elapsed())
 }
 
 /// Hashes pieces of a file, on this thread alone: it serves others meanwhile.
-pub(super) fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, cancel: &Cancel) -> Done {
+pub(in crate::torrent_task) fn hash(
+    disk: &TorrentDisk,
+    file: usize,
+    pieces: Range<u32>,
+    cancel: &Cancel,
+) -> Done {
     let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
     // What was hashed is what is there, if it was the same before and after.
     let right = right.filter(|_| disk.storage.is_unchanged(file));
@@ -48,7 +53,11 @@ pub(super) fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, cancel: 
 
 /// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written.
 /// These files were put in the place of what we had: they are written to only if they are ours.
-pub(super) fn reclaim(disk: &TorrentDisk, have: &Bitfield, replaced: &BTreeSet<usize>) -> Done {
+pub(in crate::torrent_task) fn reclaim(
+    disk: &TorrentDisk,
+    have: &Bitfield,
+    replaced: &BTreeSet<usize>,
+) -> Done {
     Done::Reclaimed(claim(disk, have, replaced).map_err(|error| match error {
         Unprepared::Failed(failure) => failure,
         Unprepared::Cancelled => Failure { kind: FailureKind::Other, message: "interrupted".to_owned() },
@@ -81,8 +90,12 @@ fn claim(
         .journal
         .as_ref()
         .map(|journal| journal.begin_again(&disk.storage, |piece| have.get(piece), |_| false));
-    let warning = begun
-        .and_then(Result::err)
-        .map(|error| format!("{error}; what is there will be hashed again at the next start"));
+    let failed = begun.and_then(Result::err);
+    if failed.is_some() {
+        // A power cut must not bring back the one that was removed when all was there.
+        disk.storage.forget_journal(info).map_err(disk_failure)?;
+    }
+    let warning =
+        failed.map(|error| format!("{error}; what is there will be hashed again at the next start"));
     Ok((marker, warning))
 }

@@ -8,7 +8,7 @@
 //! While anything waits to be hashed nothing is fetched, so that what is only in doubt is not fetched. Nothing is ever
 //! fetched without a marker beside the data: whenever the process is killed, the next start knows whose the data is.
 
-mod jobs;
+pub(super) mod jobs;
 mod told;
 mod turns;
 

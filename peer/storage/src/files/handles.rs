@@ -60,12 +60,11 @@ impl Storage {
         let path = self.relative(file);
         let (handle, status) = match self.root.file(path, Purpose::Write, Links::Refuse) {
             Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
-                let made = self.root.file(path, Purpose::Create, Links::Refuse)?;
-                self.unsynced().made.insert(file);
-                made
+                self.root.file(path, Purpose::Create, Links::Refuse)?
             }
             other => other?,
         };
+        self.unsynced().opened(file);
         let length = status.identity.length;
         if length < self.length(file) {
             let grown = grow(&*handle, length, self.length(file));

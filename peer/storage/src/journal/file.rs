@@ -16,7 +16,10 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::Ledger;
-use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use super::record::{
+    BootId, DOUBT, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run,
+};
+use crate::aside::Aside;
 use crate::error::StorageError;
 use crate::files::Storage;
 use crate::open::{Links, Purpose, Root};
@@ -161,8 +164,9 @@ impl Journal {
         if file.is_none_or(|file| file.sync().is_err()) {
             self.give_up(storage);
         }
-        // It claims them too.
-        if let Err(error) = storage.root().remove(&self.paths.old) {
+        // It claims them too, and would again if a power cut brought it back.
+        let root = storage.root();
+        if let Err(error) = root.remove(&self.paths.old).and_then(|()| root.sync_folder(Path::new(""))) {
             tracing::warn!("{error}");
         }
     }
@@ -266,7 +270,9 @@ impl Journal {
         let mut bytes = Vec::new();
         let file = {
             let mut inner = self.lock();
-            let pieces = inner.ledger.unsynced();
+            let mut pieces = inner.ledger.unsynced();
+            // They are never claimed, and were to be synced too.
+            pieces.extend(storage.aside().into_iter().flat_map(Aside::used_pieces));
             encode_pieces(Mark::Doubtful, pieces.iter().copied(), &mut bytes);
             pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Doubtful));
             inner.append(&bytes);
@@ -277,12 +283,17 @@ impl Journal {
         }
     }
 
-    /// It cannot take back what it claims: then it must claim nothing.
+    /// It cannot take back what it claims: then it must claim nothing, and say that all is in doubt.
     fn give_up(&self, storage: &Storage) {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        if let Err(error) = self.remove(storage) {
+        let mut inner = self.lock();
+        inner.removed = true;
+        inner.file = None;
+        let root = storage.root();
+        let doubted = self.paths.doubt(root).or_else(|_| self.paths.remove(root));
+        if let Err(error) = doubted.and_then(|()| root.sync_folder(Path::new(""))) {
             tracing::warn!("the journal of the download is wrong and cannot be removed: {error}");
         }
     }
@@ -297,22 +308,23 @@ impl Journal {
         encode_pieces(Mark::Synced, synced.iter().copied(), &mut bytes);
         encode_pieces(Mark::Written, unsynced.iter().copied(), &mut bytes);
         encode_pieces(Mark::Doubtful, inner.ledger.doubtful(), &mut bytes);
-        // One that claims nothing may as well be gone after a power cut.
-        let claims = !synced.is_empty() || !unsynced.is_empty();
+        let replaces = root.identity(&self.paths.now, Links::Refuse).is_some();
+        // One that claims nothing may as well be gone after a power cut, but not for one that claims what was found wrong.
+        let counts = replaces || !synced.is_empty() || !unsynced.is_empty();
         let failed = |error| StorageError::io("write", &root.path().join(&self.paths.now), error);
         let (file, _) = root.file(&self.paths.new, Purpose::Create, Links::Refuse)?;
         file.set_length(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
-        if claims {
+        if counts {
             file.sync().map_err(failed)?;
         }
         if self.closed.load(Ordering::Acquire) {
             return root.remove(&self.paths.new);
         }
-        if root.identity(&self.paths.now, Links::Refuse).is_some() {
+        if replaces {
             root.rename(&self.paths.now, &self.paths.old)?;
         }
         root.rename(&self.paths.new, &self.paths.now)?;
-        if claims {
+        if counts {
             root.sync_folder(Path::new(""))?;
         }
         inner.end = bytes.len() as u64;
@@ -343,6 +355,18 @@ impl Inner {
 }
 
 impl Paths {
+    /// Leaves one that says that all is in doubt, and none of the others.
+    fn doubt(&self, root: &Root) -> Result<(), StorageError> {
+        let (file, _) = root.file(&self.now, Purpose::Write, Links::Refuse)?;
+        let failed = |error| StorageError::io("write", &root.path().join(&self.now), error);
+        file.set_length(DOUBT).map_err(failed)?;
+        if let Err(error) = file.sync().map_err(failed) {
+            // In this boot it is cut all the same, and in another what is read comes from the disk.
+            tracing::warn!("{error}");
+        }
+        [&self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
+    }
+
     /// Removes all that there is.
     pub(super) fn remove(&self, root: &Root) -> Result<(), StorageError> {
         [&self.now, &self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
@@ -358,7 +382,17 @@ impl Storage {
         Paths::of(info).remove(self.root())
     }
 
-    /// The files of these pieces are to be synced, whoever wrote them.
+    /// The same, and it does not come back after a power cut either.
+    ///
+    /// # Errors
+    /// If it cannot be removed, or the disk fails.
+    pub fn forget_journal(&self, info: &Info) -> Result<(), StorageError> {
+        self.remove_journal(info)?;
+        self.root().sync_folder(Path::new(""))
+    }
+
+    /// The files of these pieces are to be synced, whoever wrote them, and their names: whoever made them may not have come
+    /// to that.
     fn must_sync(&self, pieces: impl Iterator<Item = u32>) {
         let geometry = self.geometry();
         let files: BTreeSet<usize> = pieces
@@ -368,7 +402,9 @@ impl Storage {
             })
             .filter(|file| self.identity(*file).is_some())
             .collect();
-        self.unsynced().written.extend(files);
+        let mut unsynced = self.unsynced();
+        files.iter().for_each(|file| unsynced.opened(*file));
+        unsynced.written.extend(files);
     }
 }
 

@@ -94,6 +94,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// All in doubt, and nothing else is known.
+    pub(crate) fn in_doubt(head: &Head) -> Self {
+        Self { pieces: vec![State::Doubtful; head.pieces as usize], ..Self::new(head) }
+    }
+
     /// Takes the next record.
     pub(crate) fn apply(&mut self, record: &Record) {
         self.clean = matches!(record, Record::Clean);
@@ -142,6 +147,11 @@ impl Ledger {
         if self.order.len() > 2 * self.pieces.len() + 1024 {
             self.order = self.unsynced();
         }
+    }
+
+    /// Whether the last run was in this boot.
+    pub(crate) fn is_of(&self, boot: BootId) -> bool {
+        self.boot == boot
     }
 
     /// Whether the run has ended in order.

@@ -11,12 +11,13 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::{Ledger, Now, Plan};
-use super::record::{HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless};
+use super::record::{DOUBT, HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless};
 use crate::cancel::Cancel;
 use crate::check::{check_pieces, readable};
 use crate::error::StorageError;
-use crate::files::Storage;
+use crate::files::{Role, Storage};
 use crate::open::{Links, Purpose, Root};
+use crate::survey::Found;
 
 /// The journal of an earlier run.
 #[derive(Debug)]
@@ -42,6 +43,12 @@ impl Storage {
     pub fn past(&self, info: &Info) -> (Option<Past>, Option<String>) {
         let (paths, head) = (Paths::of(info), self.journal_head(info));
         let mut wrong = None;
+        if matches!(self.root().inspect(&paths.now, Links::Refuse), Ok(Found::Present { length: DOUBT, .. }))
+        {
+            let text = "the disk failed during an earlier run; the data is checked and written again";
+            let past = self.past_of(Ledger::in_doubt(&head), Moment::default());
+            return (Some(past), Some(text.to_owned()));
+        }
         for path in [&paths.now, &paths.old] {
             match read_journal(self.root(), path, &head) {
                 Ok(Some((ledger, changed))) => return (Some(self.past_of(ledger, changed)), wrong),
@@ -140,7 +147,10 @@ impl Past {
             good.into_iter().for_each(|piece| set(&mut right, piece, true));
         }
         for &piece in &self.plan.doubtful {
-            if is(&right, piece) {
+            if is(&right, piece) && storage.may_write_again(piece) {
+                if cancel.is_cancelled() {
+                    return Err(StorageError::interrupted(storage.root().path()));
+                }
                 storage.write_again(piece)?;
             }
         }
@@ -150,6 +160,16 @@ impl Past {
 }
 
 impl Storage {
+    /// Whether all of a piece is ours to write where it is, by the choice of the run before and by that of this one.
+    fn may_write_again(&self, piece: u32) -> bool {
+        let (start, size) = (self.geometry().piece_offset(piece), self.geometry().piece_size(piece));
+        let is_ours = |file| match self.aside() {
+            Some(aside) if !aside.is_chosen(file) => aside.used_slot(piece).is_some(),
+            _ => self.is_selected(file) || self.role(file) == Role::Padding,
+        };
+        self.writable().is_ok() && self.spans(start, u64::from(size)).all(|span| is_ours(span.file))
+    }
+
     /// Writes what a piece has to where it is, so that the next sync brings it to the disk.
     fn write_again(&self, piece: u32) -> Result<(), StorageError> {
         let mut buffer = vec![0; 256 * 1024];

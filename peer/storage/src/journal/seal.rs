@@ -14,11 +14,12 @@ use sha1::{Digest, Sha1};
 
 use super::ledger::Ledger;
 use super::proof::{Past, read_journal};
-use super::record::{Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use super::record::{DOUBT, Identity, Mark, Moment, encode_clean, encode_files, encode_pieces, encode_run};
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
 use crate::open::{Links, Purpose, Root};
 use crate::roots::Roots;
+use crate::survey::Found;
 use crate::system::Make;
 
 /// Seals kept when a session starts. A torrent of a few files takes some hundred bytes.
@@ -59,7 +60,13 @@ impl Seals {
     #[must_use]
     pub fn past(&self, storage: &Storage, info: &Info) -> Option<Past> {
         let name = name(storage, info)?;
-        match read_journal(&self.root, &name, &storage.journal_head(info)) {
+        let head = storage.journal_head(info);
+        if matches!(self.root.inspect(&name, Links::Refuse), Ok(Found::Present { length: DOUBT, .. })) {
+            return Some(storage.past_of(Ledger::in_doubt(&head), Moment::default()));
+        }
+        match read_journal(&self.root, &name, &head) {
+            // What was in doubt in another boot has been read from the disk since, or is now.
+            Ok(Some((ledger, _))) if ledger.is_in_doubt() && !ledger.is_of(storage.boot()) => None,
             Ok(Some((ledger, changed))) if ledger.is_clean() => Some(storage.past_of(ledger, changed)),
             Ok(_) => None,
             Err(wrong) => {
@@ -80,15 +87,41 @@ impl Seals {
         then: &FilesThen,
         synced: bool,
     ) -> Result<(), StorageError> {
+        self.put(storage, info, then, if synced { &[Mark::Written, Mark::Synced] } else { &[Mark::Written] })
+    }
+
+    /// The disk failed when the data was brought to it: what is read of it in this boot may be in memory only.
+    ///
+    /// # Errors
+    /// If that cannot be written, and what was known before cannot be removed.
+    pub fn doubt(&self, storage: &Storage, info: &Info, then: &FilesThen) -> Result<(), StorageError> {
+        // To cut it takes no room, and says the same of any boot.
+        let put = self.put(storage, info, then, &[Mark::Doubtful]);
+        put.or_else(|_| self.cut(storage, info)).or_else(|_| self.remove(storage, info))
+    }
+
+    fn cut(&self, storage: &Storage, info: &Info) -> Result<(), StorageError> {
+        let Some(name) = name(storage, info) else { return Ok(()) };
+        let (file, _) = self.root.file(&name, Purpose::Write, Links::Refuse)?;
+        let cut = file.set_length(DOUBT);
+        cut.map_err(|error| StorageError::io("write", &self.root.path().join(&name), error))
+    }
+
+    fn put(
+        &self,
+        storage: &Storage,
+        info: &Info,
+        then: &FilesThen,
+        marks: &[Mark],
+    ) -> Result<(), StorageError> {
         let Some(name) = name(storage, info) else { return Ok(()) };
         let files: Vec<_> = (0..).zip(&then.0).filter_map(|(file, then)| Some((file, (*then)?))).collect();
         let head = storage.journal_head(info);
         let mut bytes = head.encode();
         encode_run(storage.boot(), &mut bytes);
         encode_files(&files, &mut bytes);
-        encode_pieces(Mark::Written, 0..head.pieces, &mut bytes);
-        if synced {
-            encode_pieces(Mark::Synced, 0..head.pieces, &mut bytes);
+        for mark in marks {
+            encode_pieces(*mark, 0..head.pieces, &mut bytes);
         }
         encode_clean(&mut bytes);
         // Two processes may seed the same data.
@@ -120,7 +153,11 @@ impl FilesThen {
 
 impl Ledger {
     fn is_sealed(&self) -> bool {
-        self.is_clean() && self.unsynced().is_empty()
+        self.is_clean() && self.unsynced().is_empty() && !self.is_in_doubt()
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.doubtful().next().is_some()
     }
 }
 
@@ -129,6 +166,12 @@ impl Past {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.ledger().is_sealed()
+    }
+
+    /// Whether a sync has failed in this boot: what is right in memory may be wrong on the disk.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.ledger().is_in_doubt()
     }
 }
 
@@ -142,8 +185,9 @@ impl Storage {
     /// Brings all files to the disk, whoever wrote them.
     ///
     /// # Errors
-    /// If one cannot be opened, or the disk fails.
+    /// If one cannot be opened, or the disk fails, or has failed in an earlier sync.
     pub fn sync_all(&self) -> Result<(), StorageError> {
+        self.unsynced().has_failed()?;
         for file in (0..self.file_count()).filter(|file| self.role(*file) == Role::Content) {
             let (handle, _) = self.open_to_read(file)?;
             handle.sync().map_err(|error| StorageError::io("sync", &self.full_path(file), error))?;

@@ -14,6 +14,7 @@ use super::record::*;
 use super::*;
 use crate::cancel::Cancel;
 use crate::files::{Access, StorageOptions};
+use crate::system::memory::{Fault, FaultKind, MemoryDisk};
 
 const HEAD_OF_TESTS: Head = Head { info_hash: [7; 20], piece_length: 16_384, pieces: 100, files: 4 };
 
@@ -671,7 +672,9 @@ fn h74_a_seal_that_is_cut_or_spoilt_is_none() {
     let whole = fs::read(&path).unwrap();
     for length in 0..whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
-        assert!(seals.past(&storage, &sample.info).is_none(), "cut at {length}");
+        let past = seals.past(&storage, &sample.info);
+        // The first byte alone is what a disk that has failed was still able to say.
+        assert_eq!(past.is_some_and(|past| past.is_in_doubt()), length == 1, "cut at {length}");
     }
     fs::write(&path, &whole).unwrap();
     assert!(seals.past(&storage, &sample.info).is_some());
@@ -683,4 +686,75 @@ fn in_another_boot_a_seal_of_data_that_was_never_synced_proves_nothing() {
     let planned = plan(&ledger(&records), OTHER_BOOT, AS_BEFORE(), 16_384);
     assert_eq!((ones(&planned.proven).len(), ones(&planned.hash).len()), (0, 100));
     assert_eq!(ones(&plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384).proven).len(), 100);
+}
+
+/// A download on a disk in memory: what is written is synced, and that fails.
+fn after_a_sync_that_failed(lasting: bool) -> (Sample, MemoryDisk) {
+    let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
+    let storage = in_memory(&disk, &sample);
+    let journal = begin(&sample, &storage);
+    sample.write(&storage, &journal, &[0, 1, 2]);
+    disk.plan(Some(Fault { kind: FaultKind::Full, after: 0, lasting }));
+    assert!(journal.sync(&storage).is_err());
+    disk.plan(None);
+    drop((journal, storage));
+    disk.kill();
+    (sample, disk)
+}
+
+fn in_memory(disk: &MemoryDisk, sample: &Sample) -> Storage {
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    Storage::among(&disk.roots(), Path::new("/data"), &sample.info, options).unwrap()
+}
+
+/// A start after that: what it proves, and whether the journal said what is wrong with it. Then all is synced, and the power
+/// fails: what of the first three pieces is there.
+fn begun_again(sample: &Sample, disk: &MemoryDisk) -> (usize, bool, bool) {
+    let storage = in_memory(disk, sample);
+    let (past, wrong) = storage.past(&sample.info);
+    let proof = past.unwrap().prove(&storage, &sample.info, 1, &Cancel::new(), &|_| {}).unwrap();
+    let has = |piece| proof.pieces[piece as usize];
+    let journal = Journal::begin(&storage, &sample.info, has, |piece| proof.synced[piece as usize]).unwrap();
+    journal.end(&storage).unwrap();
+    disk.cut_power();
+    let mut there = vec![0; 3 * PIECE];
+    let read = in_memory(disk, sample).read(0, &mut there);
+    (ones(&proof.pieces).len(), wrong.is_some(), read.is_ok() && there == sample.content[..3 * PIECE])
+}
+
+#[test]
+fn h69_what_a_failed_sync_has_left_in_memory_is_written_again_before_it_counts_as_synced() {
+    let (sample, disk) = after_a_sync_that_failed(false);
+    assert_eq!(begun_again(&sample, &disk), (3, false, true));
+}
+
+#[test]
+fn h67_h69_a_disk_too_full_for_the_doubt_to_be_recorded_leaves_a_journal_that_doubts_all() {
+    let (sample, disk) = after_a_sync_that_failed(true);
+    assert_eq!(begun_again(&sample, &disk), (3, true, true));
+}
+
+#[test]
+fn h69_complete_data_whose_sync_failed_is_in_doubt_until_another_boot() {
+    for full in [false, true] {
+        let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
+        let storage = in_memory(&disk, &sample);
+        storage.write(0, &[&sample.content]).unwrap();
+        let past = || {
+            let seals = Seals::among(&disk.roots(), Path::new("/state")).unwrap();
+            seals.past(&in_memory(&disk, &sample), &sample.info)
+        };
+        let seals = Seals::among(&disk.roots(), Path::new("/state")).unwrap();
+        let then = storage.files_now();
+        seals.save(&storage, &sample.info, &then, false).unwrap();
+        assert!(!past().unwrap().is_in_doubt());
+        disk.plan(full.then_some(Fault { kind: FaultKind::Full, after: 0, lasting: true }));
+        seals.doubt(&storage, &sample.info, &then).unwrap();
+        disk.plan(None);
+        assert!(past().unwrap().is_in_doubt());
+        disk.kill();
+        assert!(past().unwrap().is_in_doubt(), "full: {full}");
+        disk.cut_power();
+        assert!(past().is_none_or(|past| past.is_in_doubt()), "full: {full}");
+    }
 }

@@ -42,11 +42,11 @@ impl FaultKind {
     }
 
     fn can_strike(self, operation: Operation) -> bool {
-        use Operation::{Change, Create, Look, Open, OpenToWrite, Sync, SyncNames, Write};
+        use Operation::{Change, Create, Look, Open, OpenToWrite, Remove, Sync, SyncNames, Write};
         match self {
             Self::Full => matches!(operation, Create | Write | Change | Sync),
             Self::Io | Self::Death => true,
-            Self::ReadOnly => matches!(operation, OpenToWrite | Create | Write | Change),
+            Self::ReadOnly => matches!(operation, OpenToWrite | Create | Write | Change | Remove),
             Self::OpenFiles => matches!(operation, Open | OpenToWrite | Create | Look | SyncNames),
             Self::Short | Self::Torn => operation == Write,
         }
@@ -64,6 +64,8 @@ pub(super) enum Operation {
     Write,
     /// Lengths, modes, names and folders.
     Change,
+    /// What takes no room, but gives some.
+    Remove,
     Sync,
     SyncNames,
 }

@@ -35,6 +35,9 @@ use open::Process;
 /// The number of the outermost folder.
 const TOP: u64 = 1;
 
+/// The number of a process that is not one.
+const ONLOOKER: u64 = 0;
+
 /// How long each operation takes.
 const TIME_OF_ONE: Duration = Duration::from_micros(10);
 
@@ -98,6 +101,12 @@ impl MemoryDisk {
         Roots::of(Arc::new(Process { disk: self.clone(), number: self.lock().process }))
     }
 
+    /// The folders on it for somebody who looks on: his operations are not counted, nor do they fail.
+    #[must_use]
+    pub fn onlooker(&self) -> Roots {
+        Roots::of(Arc::new(Process { disk: self.clone(), number: ONLOOKER }))
+    }
+
     /// What fails from now on, if anything.
     pub fn plan(&self, fault: Option<Fault>) {
         self.lock().faults.plan(fault);
@@ -126,13 +135,11 @@ impl MemoryDisk {
         self.lock().clock += time;
     }
 
-    /// The process ends, if it has not: its handles are closed, and what it wrote is in memory. Another begins, on a disk
-    /// without faults.
+    /// The process ends, if it has not: its handles are closed, and what it wrote is in memory. Another begins.
     pub fn kill(&self) {
         let mut disk = self.lock();
         disk.process += 1;
         disk.alive = true;
-        disk.faults.plan(None);
         disk.nodes.values_mut().for_each(|node| node.locked = None);
     }
 
@@ -188,6 +195,9 @@ impl MemoryDisk {
 impl Disk {
     /// Begins an operation of a process. The kind is that of a fault which does a part of it.
     fn begin(&mut self, process: u64, operation: Operation) -> io::Result<Option<FaultKind>> {
+        if process == ONLOOKER {
+            return Ok(None);
+        }
         if !self.alive || self.process != process {
             return Err(Errno::IO.into());
         }

@@ -96,7 +96,7 @@ impl Folder for Open {
     fn open(&self, path: &Path, purpose: Purpose, _links: Links) -> io::Result<Handle> {
         let creates = matches!(purpose, Purpose::Create | Purpose::CreateNew);
         let operation = match purpose {
-            _ if creates => Operation::Create,
+            _ if creates && self.disk.lock().find(self.node, path).is_err() => Operation::Create,
             Purpose::Read => Operation::Open,
             _ => Operation::OpenToWrite,
         };
@@ -143,7 +143,7 @@ impl Folder for Open {
     }
 
     fn remove(&self, name: &Path) -> io::Result<()> {
-        let (mut disk, _) = self.begin(Operation::Change)?;
+        let (mut disk, _) = self.begin(Operation::Remove)?;
         let (folder, name) = disk.place(self.node, name)?;
         disk.names(folder)?.get(&name).ok_or(Errno::NOENT)?;
         disk.rename(folder, vec![(name, None)])
@@ -207,7 +207,8 @@ impl OpenFile for Open {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        let (mut disk, _) = self.begin(Operation::Change)?;
+        let cuts = length < self.disk.lock().status(self.node)?.identity.length;
+        let (mut disk, _) = self.begin(if cuts { Operation::Remove } else { Operation::Change })?;
         let length = length_of(length)?;
         disk.change(self.node, |file| file.set_length(length))
     }

@@ -1,0 +1,84 @@
+//! Whole downloads on a disk that fails at the n-th operation, for every n and in every way.
+//!
+//! After each process, what the journal claims is compared with what is there, and in the end the download is complete
+//! (see `story`). A test that fails says which shape, which fault and which seed it was: `tell` tells that story again.
+//! `SHOAL_FAULT_SEEDS=50` tells as many times the stories.
+
+mod life;
+mod shape;
+mod story;
+mod swarm;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use storage::{Fault, FaultKind, MemoryDisk};
+
+use shape::Shape;
+use story::tell;
+
+/// Tells a story; one that goes wrong says which it was.
+fn told(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk {
+    let story = AssertUnwindSafe(|| tell(shape, fault, seed));
+    catch_unwind(story).unwrap_or_else(|panic| {
+        eprintln!("this was Shape::{}(), {fault:?}, seed {seed}", shape.name);
+        resume_unwind(panic)
+    })
+}
+
+fn seeds() -> u64 {
+    std::env::var("SHOAL_FAULT_SEEDS").map_or(1, |seeds| seeds.parse().unwrap())
+}
+
+/// Every operation of a story fails, in every way, once or, if it `lasts`, from then on too.
+fn every_operation_fails(shape: &Shape, lasts: bool) {
+    for seed in 0..seeds() {
+        let clean = told(shape, None, seed);
+        for kind in FaultKind::ALL {
+            assert!(clean.count(kind) > 15, "{kind:?} is worth a story");
+            let lasts = lasts && !matches!(kind, FaultKind::Short | FaultKind::Death);
+            for after in 0..clean.count(kind) {
+                told(shape, Some(Fault { kind, after, lasting: false }), seed);
+                if lasts {
+                    told(shape, Some(Fault { kind, after, lasting: true }), seed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn h67_h68_whatever_operation_fails_one_file_completes_and_nothing_false_is_claimed() {
+    every_operation_fails(&Shape::single(), false);
+}
+
+#[test]
+fn h67_h68_whatever_operation_fails_a_folder_completes_and_nothing_false_is_claimed() {
+    every_operation_fails(&Shape::folder(), true);
+}
+
+#[test]
+fn h67_h68_whatever_operation_fails_padded_files_complete_and_nothing_false_is_claimed() {
+    every_operation_fails(&Shape::padded(), false);
+}
+
+#[test]
+fn h67_h68_whatever_operation_fails_chosen_files_complete_and_nothing_false_is_claimed() {
+    every_operation_fails(&Shape::chosen(), true);
+}
+
+#[test]
+fn h67_h68_whatever_operation_fails_pieces_of_blocks_complete_and_nothing_false_is_claimed() {
+    every_operation_fails(&Shape::blocks(), false);
+}
+
+#[test]
+fn h69_h72_at_whatever_moment_it_dies_nothing_is_claimed_that_is_not_there() {
+    for shape in Shape::all() {
+        for seed in 0..200 * seeds() {
+            let count = told(&shape, None, seed).count(FaultKind::Death);
+            // A moment that has nothing to do with what the seed decides otherwise.
+            let after = (seed * 7919 + 31) % count;
+            told(&shape, Some(Fault { kind: FaultKind::Death, after, lasting: false }), seed);
+        }
+    }
+}
