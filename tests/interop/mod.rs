@@ -13,6 +13,7 @@ mod magnets;
 mod status_page;
 mod support;
 mod swarm;
+mod syncs;
 mod torrents;
 mod tracking;
 mod transfer;
