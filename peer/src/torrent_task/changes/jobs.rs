@@ -33,11 +33,13 @@ pub(in crate::torrent_task) fn look(disk: &TorrentDisk) -> Done {
     Done::Looked(begun.elapsed())
 }
 
-/// Hashes pieces of a file, on this thread alone: it serves others meanwhile.
+/// Hashes pieces of a file, on this thread alone: it serves others meanwhile. The journal is told of those that were
+/// `held` only: others that are right may be fetched all the same, and written to by whoever sends them.
 pub(in crate::torrent_task) fn hash(
     disk: &TorrentDisk,
     file: usize,
     pieces: Range<u32>,
+    held: &Bitfield,
     cancel: &Cancel,
 ) -> Done {
     let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
@@ -46,7 +48,8 @@ pub(in crate::torrent_task) fn hash(
     if let (Some(right), Some(journal)) = (&right, disk.journal.as_ref().filter(|journal| journal.is_kept()))
     {
         // They were taken back when the file had changed.
-        journal.written(&disk.storage, right);
+        let right: Vec<u32> = right.iter().copied().filter(|piece| held.get(*piece)).collect();
+        journal.written(&disk.storage, &right);
     }
     Done::Hashed { pieces, right }
 }

@@ -121,11 +121,12 @@ impl Active<'_> {
         if let Some(again) = &mut self.changes.current {
             let pieces = chunk(&mut again.rest, self.disk.info().geometry().piece_length());
             let (disk, file, cancel) = (Arc::clone(self.disk), again.file, self.changes.cancel.clone());
-            let turn = Arc::clone(&self.context.shared.checks);
+            let (turn, held) = (Arc::clone(&self.context.shared.checks), self.changes.held.clone());
             self.changes.jobs.spawn(async move {
                 // Never closed.
                 let _turn = turn.acquire_owned().await;
-                let work = tokio::task::spawn_blocking(move || jobs::hash(&disk, file, pieces, &cancel));
+                let work =
+                    tokio::task::spawn_blocking(move || jobs::hash(&disk, file, pieces, &held, &cancel));
                 work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
             });
             return None;

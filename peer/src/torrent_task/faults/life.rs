@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peer_proto::torrent::About;
-use peer_proto::{Action, Block, BlockVerdict, LinkId, PeerId, Time, Torrent, TorrentConfig};
+use peer_proto::{Action, Bitfield, Block, BlockVerdict, LinkId, PeerId, Time, Torrent, TorrentConfig};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -340,7 +340,11 @@ impl<'w, 's> Life<'w, 's> {
             self.engine.handle_pieces_lost(now, &lost);
             self.world.threads.lost(&self.disk, lost.clone());
             self.disk.storage.accept(file);
-            let right = match jobs::hash(&self.disk, file, pieces, &Cancel::new()) {
+            let mut held = Bitfield::new(self.engine.have().len());
+            lost.iter().for_each(|piece| {
+                held.set(*piece);
+            });
+            let right = match jobs::hash(&self.disk, file, pieces, &held, &Cancel::new()) {
                 Done::Hashed { right, .. } => right.unwrap_or_default(),
                 _ => Vec::new(),
             };

@@ -36,6 +36,7 @@ pub(super) fn tell(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk
         fault,
         struck: false,
         forgot: false,
+        cuts: 0,
         other_boot: false,
         untold: false,
     };
@@ -66,6 +67,8 @@ struct Story<'s> {
     struck: bool,
     /// Whether memory was lost of what the disk has not.
     forgot: bool,
+    /// How often the power has failed: a story must come to an end.
+    cuts: usize,
     /// Whether the journal is of another boot.
     other_boot: bool,
     /// Whether memory may have what the disk has not, with no sign of it.
@@ -112,6 +115,7 @@ impl Story<'_> {
             _ if untold && struck => &[Between::Nothing, Between::Kill, Between::Cut],
             _ if self.untold => &[Between::Nothing, Between::Kill],
             End::Dead => &[Between::Kill, Between::Evict, Between::Cut],
+            _ if !struck && self.cuts > 1 => &[Between::Kill, Between::Nothing, Between::Evict],
             _ if !struck => &[Between::Kill, Between::Nothing, Between::Kill, Between::Evict, Between::Cut],
             _ => &[Between::Nothing, Between::Kill, Between::Evict, Between::Cut],
         };
@@ -129,6 +133,7 @@ impl Story<'_> {
         }
         self.forgot |= matches!(between, Between::Evict | Between::Cut);
         self.other_boot |= between == Between::Cut;
+        self.cuts += usize::from(between == Between::Cut);
         self.world.bury();
     }
 
