@@ -6,6 +6,7 @@
 //! within their budgets; nobody is banned who sent nothing wrong; and the engine does not want to be called again and again
 //! at one time. And when all that is over and one honest seed comes, the download completes.
 
+mod changes;
 mod hosts;
 mod model;
 mod peers;
@@ -77,12 +78,16 @@ fn step(model: &mut Model, input: &mut Input<'_>) -> bool {
                 model.torrent.handle_held_up(model.now, id, input.flag());
             }
         }
-        _ if input.byte() == 0xff => {
-            model.torrent.handle_shutdown(model.now);
-            model.drain();
-            return true;
-        }
-        _ => {}
+        _ => match input.byte() {
+            0xff => {
+                model.torrent.handle_shutdown(model.now);
+                model.drain();
+                return true;
+            }
+            choice if choice % 4 == 1 => model.doubt_pieces(input),
+            choice if choice % 4 == 2 => model.hash_again(),
+            _ => {}
+        },
     }
     model.drain();
     // Several things may happen before the driver asks what to do.
@@ -107,7 +112,10 @@ fn dials(model: &mut Model, input: &mut Input<'_>) {
 fn wish(model: &mut Model, input: &mut Input<'_>) {
     let rate = |byte: u8| NonZeroU64::new(u64::from(byte) * 4096);
     match input.byte() % 6 {
-        0 => model.torrent.set_downloading(input.flag()),
+        0 => {
+            let on = input.flag() && model.doubted.is_empty();
+            model.torrent.set_downloading(on);
+        }
         1 => {
             let count = model.geometry.piece_count();
             let mut wanted = Bitfield::new(count);
@@ -133,6 +141,10 @@ fn wish(model: &mut Model, input: &mut Input<'_>) {
 /// All that waits is answered, everything is wanted, and an honest seed is there.
 fn complete(model: &mut Model) {
     let now = model.now;
+    while !model.doubted.is_empty() {
+        model.hash_again();
+    }
+    model.drain();
     model.torrent.set_downloading(true);
     model.torrent.set_limits(now, Limits::default());
     model.wanted = Bitfield::full(model.geometry.piece_count());

@@ -25,7 +25,7 @@ use super::told::{METADATA, World};
 use crate::input::Input;
 
 /// What stands for the bytes that a block should have.
-const RIGHT: u8 = 0;
+pub(super) const RIGHT: u8 = 0;
 /// Most dials under way.
 const MAX_DIALS: usize = 3;
 /// What one thing that happens may cause at most: a message and a request for every block, over all links.
@@ -43,14 +43,16 @@ pub(super) struct Model {
     pub(super) dials: Vec<SocketAddr>,
     pub(super) max_links: usize,
     pub(super) wanted: Bitfield,
-    have: Bitfield,
+    pub(super) have: Bitfield,
+    /// Pieces that were there and wait to be hashed again.
+    pub(super) doubted: Vec<u32>,
     private: bool,
     pub(super) hosts: Hosts,
     disk_budget: u32,
     upload_budget: u64,
     /// What is on disk, a number for each block, and which blocks came since the piece was last hashed.
-    content: Vec<Vec<u8>>,
-    fresh: Vec<BTreeSet<u32>>,
+    pub(super) content: Vec<Vec<u8>>,
+    pub(super) fresh: Vec<BTreeSet<u32>>,
     unwritten: u32,
     /// Pieces to hash.
     results: Vec<u32>,
@@ -117,6 +119,7 @@ impl Model {
             max_links,
             wanted: Bitfield::full(count),
             have,
+            doubted: Vec::new(),
             private,
             hosts,
             disk_budget,

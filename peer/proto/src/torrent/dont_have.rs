@@ -28,6 +28,8 @@ impl Torrent {
         self.lacking += bytes;
         self.lost.insert(piece);
         self.picker.lost(piece);
+        // It came in this very turn: nobody has heard of it, and nobody shall.
+        self.news.retain(|news| *news != piece);
         self.tell_lost(now, piece);
         if !self.wanted.get(piece) {
             return;

@@ -43,6 +43,19 @@ fn those_who_understand_it_hear_that_a_piece_is_lost_once() {
 }
 
 #[test]
+fn a_piece_that_is_lost_before_anybody_heard_of_it_is_not_offered() {
+    let mut torrent = seeder();
+    let link = link(&mut torrent, 1);
+    torrent.handle_pieces_lost(at(0), &[5]);
+    actions(&mut torrent, at(0));
+    torrent.handle_piece_result(at(1), 5, true);
+    torrent.handle_pieces_lost(at(1), &[5]);
+    assert!(!actions(&mut torrent, at(1)).contains(&Action::Send(link, Message::Have(5))));
+    torrent.handle_piece_result(at(2), 5, true);
+    assert!(actions(&mut torrent, at(2)).contains(&Action::Send(link, Message::Have(5))));
+}
+
+#[test]
 fn pieces_that_are_lost_and_found_again_are_taken_out_of_the_offer_and_put_back() {
     let mut torrent = seeder();
     let link = link(&mut torrent, 1);
