@@ -36,8 +36,8 @@ use crate::files::{Role, Storage};
 pub mod bytes {
     pub use super::ledger::{Ledger, Now, Plan};
     pub use super::record::{
-        BootId, HEAD, Head, Identity, Mark, Moment, Record, Useless, decode, encode_clean, encode_files,
-        encode_pieces, encode_run,
+        BootId, DOUBT, HEAD, Head, Identity, Mark, Moment, Record, Useless, decode, encode_clean,
+        encode_files, encode_pieces, encode_run,
     };
 }
 

@@ -24,7 +24,7 @@ pub const HEAD: usize = 48;
 
 /// Bytes of a journal that could not take back what it claims, because its disk was full or failed: all is in doubt. To cut
 /// it needs no room, and no kill or power cut leaves just its first byte.
-pub(crate) const DOUBT: u64 = 1;
+pub const DOUBT: u64 = 1;
 
 /// Bytes before a record's body: its length twice, its sum and its kind.
 const FRAME: usize = 9;
