@@ -17,10 +17,11 @@ pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnO
     disk.storage.finish()?;
     // A change from now on is none of ours.
     disk.storage.watch_ours();
+    seal();
+    // Right before the marker: whoever is killed between the two has all of it to hash again.
     if let Some(journal) = &disk.journal {
         // Without its marker nobody believes it.
         journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
     }
-    seal();
     Ok(marker.and_then(|marker| marker.remove().err()))
 }
