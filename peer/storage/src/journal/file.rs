@@ -7,6 +7,8 @@
 //! It is used by two threads: one tells what was written, the other syncs. Neither waits for the other's disk, except
 //! while a journal that has grown is written anew.
 
+mod doubt;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +18,7 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::Ledger;
-use super::record::{
-    BootId, DOUBT, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run,
-};
-use crate::aside::Aside;
+use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
 use crate::error::StorageError;
 use crate::files::Storage;
 use crate::open::{Links, Purpose, Root};
@@ -265,39 +264,6 @@ impl Journal {
         self.paths.remove(storage.root())
     }
 
-    /// What is not known to be on the disk is in doubt.
-    fn doubt(&self, storage: &Storage) {
-        let mut bytes = Vec::new();
-        let file = {
-            let mut inner = self.lock();
-            let mut pieces = inner.ledger.unsynced();
-            // They are never claimed, and were to be synced too.
-            pieces.extend(storage.aside().into_iter().flat_map(Aside::used_pieces));
-            encode_pieces(Mark::Doubtful, pieces.iter().copied(), &mut bytes);
-            pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Doubtful));
-            inner.append(&bytes);
-            inner.file.clone()
-        };
-        if file.is_none_or(|file| file.sync().is_err()) {
-            self.give_up(storage);
-        }
-    }
-
-    /// It cannot take back what it claims: then it must claim nothing, and say that all is in doubt.
-    fn give_up(&self, storage: &Storage) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
-        }
-        let mut inner = self.lock();
-        inner.removed = true;
-        inner.file = None;
-        let root = storage.root();
-        let doubted = self.paths.doubt(root).or_else(|_| self.paths.remove(root));
-        if let Err(error) = doubted.and_then(|()| root.sync_folder(Path::new(""))) {
-            tracing::warn!("the journal of the download is wrong and cannot be removed: {error}");
-        }
-    }
-
     fn write_anew(&self, inner: &mut Inner, root: &Root) -> Result<(), StorageError> {
         let mut bytes = self.head.encode();
         encode_files(&inner.ledger.files(), &mut bytes);
@@ -354,43 +320,7 @@ impl Inner {
     }
 }
 
-impl Paths {
-    /// Leaves one that says that all is in doubt, and none of the others.
-    fn doubt(&self, root: &Root) -> Result<(), StorageError> {
-        let (file, _) = root.file(&self.now, Purpose::Write, Links::Refuse)?;
-        let failed = |error| StorageError::io("write", &root.path().join(&self.now), error);
-        file.set_length(DOUBT).map_err(failed)?;
-        if let Err(error) = file.sync().map_err(failed) {
-            // In this boot it is cut all the same, and in another what is read comes from the disk.
-            tracing::warn!("{error}");
-        }
-        [&self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
-    }
-
-    /// Removes all that there is.
-    pub(super) fn remove(&self, root: &Root) -> Result<(), StorageError> {
-        [&self.now, &self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
-    }
-}
-
 impl Storage {
-    /// Removes what there is of a journal of this torrent.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
-    pub fn remove_journal(&self, info: &Info) -> Result<(), StorageError> {
-        Paths::of(info).remove(self.root())
-    }
-
-    /// The same, and it does not come back after a power cut either.
-    ///
-    /// # Errors
-    /// If it cannot be removed, or the disk fails.
-    pub fn forget_journal(&self, info: &Info) -> Result<(), StorageError> {
-        self.remove_journal(info)?;
-        self.root().sync_folder(Path::new(""))
-    }
-
     /// The files of these pieces are to be synced, whoever wrote them, and their names: whoever made them may not have come
     /// to that.
     fn must_sync(&self, pieces: impl Iterator<Item = u32>) {
