@@ -106,12 +106,16 @@ struct Waiting {
 
 fn seal_synced(disk: &TorrentDisk, seals: &Seals, then: &FilesThen) {
     let info = disk.info();
-    if let Err(error) = disk.storage.sync_all() {
-        tracing::warn!("what is complete will be hashed again: {error}");
-        seals.doubt(&disk.storage, info, then).unwrap_or_else(|error| tracing::warn!("{error}"));
-    } else if let Err(error) = seals.save(&disk.storage, info, then, true) {
-        tracing::warn!("what is complete will be hashed again: {error}");
-    }
+    let sealed = match disk.storage.sync_all() {
+        Ok(true) => seals.save(&disk.storage, info, then, true),
+        // What was said of this boot stays true of what is as it was.
+        Ok(false) => Ok(()),
+        Err(error) => {
+            tracing::warn!("what is complete will be hashed again: {error}");
+            seals.doubt(&disk.storage, info, then)
+        }
+    };
+    sealed.unwrap_or_else(|error| tracing::warn!("what is complete will be hashed again: {error}"));
 }
 
 fn sync(disk: &TorrentDisk) {

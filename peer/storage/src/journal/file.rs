@@ -18,7 +18,10 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::Ledger;
-use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
+use super::record::{
+    BootId, Head, Identity, MAX_JOURNAL, Mark, encode_clean, encode_files, encode_pieces, encode_run,
+    names_allowed,
+};
 use crate::error::StorageError;
 use crate::files::Storage;
 use crate::open::{Links, Purpose, Root};
@@ -44,6 +47,8 @@ struct Inner {
     /// Bytes in the file, and those that it had when it was written anew.
     end: u64,
     first: u64,
+    /// How many pieces its records name.
+    named: u64,
     /// How many pieces were lost.
     losses: u64,
     /// Whether it says that the run has ended.
@@ -79,7 +84,7 @@ impl Journal {
     pub fn idle(storage: &Storage, info: &Info) -> Self {
         let head = storage.journal_head(info);
         let ledger = Ledger::new(&head);
-        let inner = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: true };
+        let inner = Inner { removed: true, ..Inner::new(ledger) };
         Self {
             head,
             boot: storage.boot(),
@@ -116,8 +121,7 @@ impl Journal {
         let unsynced = ledger.unsynced();
         storage.must_sync(unsynced.iter().copied());
         let mut inner = self.lock();
-        let anew = Inner { ledger, file: None, end: 0, first: 0, losses: 0, ended: false, removed: false };
-        *inner = anew;
+        *inner = Inner::new(ledger);
         self.write_anew(&mut inner, storage.root()).inspect_err(|_| inner.removed = true)
     }
 
@@ -128,7 +132,7 @@ impl Journal {
             inner.ended = false;
             let mut bytes = Vec::new();
             encode_run(self.boot, &mut bytes);
-            inner.append(&bytes);
+            inner.append(&bytes, 0);
         }
     }
 
@@ -141,8 +145,9 @@ impl Journal {
         encode_pieces(Mark::Written, pieces.iter().copied(), &mut bytes);
         let mut inner = self.lock();
         files.into_iter().for_each(|(file, identity)| inner.ledger.set_file(file, identity));
+        let named = pieces.len();
         pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Written));
-        inner.append(&bytes);
+        inner.append(&bytes, named);
     }
 
     /// These pieces are not there any more, and others' bytes may be written in their place. They are not claimed after a
@@ -157,7 +162,13 @@ impl Journal {
             }
             inner.losses += 1;
             pieces.iter().for_each(|piece| inner.ledger.mark(*piece, Mark::Lost));
-            inner.append(&bytes);
+            // Not left to the next sync: by then it could name more than anybody reads.
+            if self.is_long(&inner) {
+                inner.file = None;
+                self.write_anew(&mut inner, storage.root()).unwrap_or_else(|error| tracing::warn!("{error}"));
+            } else {
+                inner.append(&bytes, pieces.len());
+            }
             inner.file.clone()
         };
         if file.is_none_or(|file| file.sync().is_err()) {
@@ -205,11 +216,12 @@ impl Journal {
             if inner.removed || inner.losses != losses {
                 return Ok(());
             }
+            let named = pieces.len();
             pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Synced));
-            if inner.file.is_none() || inner.end - inner.first > GROWN + 2 * inner.first {
+            if inner.file.is_none() || self.is_long(&inner) {
                 return self.write_anew(&mut inner, storage.root());
             }
-            inner.append(&bytes);
+            inner.append(&bytes, named);
             inner.file.clone()
         };
         match file.map(|file| file.sync()) {
@@ -240,7 +252,7 @@ impl Journal {
             if inner.removed || inner.ended || !inner.ledger.unsynced().is_empty() {
                 return Ok(());
             }
-            inner.append(&bytes);
+            inner.append(&bytes, 0);
             inner.ended = inner.file.is_some();
             inner.file.clone()
         };
@@ -262,6 +274,14 @@ impl Journal {
         inner.removed = true;
         inner.file = None;
         self.paths.remove(storage.root())
+    }
+
+    /// Whether it has grown so far that it is to be written anew: a reader takes neither more bytes nor more names than
+    /// twice these.
+    fn is_long(&self, inner: &Inner) -> bool {
+        inner.end - inner.first > GROWN + 2 * inner.first
+            || inner.end > MAX_JOURNAL as u64 / 2
+            || inner.named > names_allowed(self.head.pieces) / 2
     }
 
     fn write_anew(&self, inner: &mut Inner, root: &Root) -> Result<(), StorageError> {
@@ -295,6 +315,8 @@ impl Journal {
         }
         inner.end = bytes.len() as u64;
         inner.first = inner.end;
+        inner.named =
+            2 * synced.len() as u64 + unsynced.len() as u64 + inner.ledger.doubtful().count() as u64;
         inner.file = Some(file);
         Ok(())
     }
@@ -305,11 +327,18 @@ impl Journal {
 }
 
 impl Inner {
-    /// Appends whole records. If that fails, the download goes on and will be hashed.
-    fn append(&mut self, bytes: &[u8]) {
+    fn new(ledger: Ledger) -> Self {
+        Self { ledger, file: None, end: 0, first: 0, named: 0, losses: 0, ended: false, removed: false }
+    }
+
+    /// Appends whole records, which name so many pieces. If that fails, the download goes on and will be hashed.
+    fn append(&mut self, bytes: &[u8], named: usize) {
         let Some(file) = self.file.as_ref().filter(|_| !bytes.is_empty()) else { return };
         match file.write_all_at(bytes, self.end) {
-            Ok(()) => self.end += bytes.len() as u64,
+            Ok(()) => {
+                self.end += bytes.len() as u64;
+                self.named += named as u64;
+            }
             Err(error) => {
                 let error = error.to_string();
                 let error = metainfo::without_os_error(&error);

@@ -48,6 +48,11 @@ pub(crate) const MAX_JOURNAL: usize = 64 * 1024 * 1024;
 /// without a bound a small file could name millions of pieces in every few bytes.
 const NAMED_A_PIECE: u64 = 16;
 
+/// How many pieces all records of a journal may name together, each as often as it is named.
+pub(super) fn names_allowed(pieces: u32) -> u64 {
+    NAMED_A_PIECE.saturating_mul(u64::from(pieces).saturating_add(1024))
+}
+
 /// The boot of a kernel. Zeros are that of one that does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BootId(pub [u8; 16]);
@@ -248,7 +253,7 @@ pub fn decode(due: &Head, bytes: &[u8], mut take: impl FnMut(Record)) -> Result<
     if head != due.encode() {
         return Err(Useless::OtherTorrent);
     }
-    let most = NAMED_A_PIECE.saturating_mul(u64::from(due.pieces).saturating_add(1024));
+    let most = names_allowed(due.pieces);
     let (mut at, mut named) = (HEAD, 0u64);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let mut reader = Reader(rest);

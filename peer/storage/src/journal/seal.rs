@@ -182,17 +182,18 @@ impl Storage {
         FilesThen(self.identities())
     }
 
-    /// Brings all files to the disk, whoever wrote them.
+    /// Brings all files to the disk, whoever wrote them; `false` if one cannot be opened, of which nothing is known then.
     ///
     /// # Errors
-    /// If one cannot be opened, or the disk fails, or has failed in an earlier sync.
-    pub fn sync_all(&self) -> Result<(), StorageError> {
+    /// If the disk fails, or has failed in an earlier sync: what is in memory may not be what is on it.
+    pub fn sync_all(&self) -> Result<bool, StorageError> {
         self.unsynced().has_failed()?;
         for file in (0..self.file_count()).filter(|file| self.role(*file) == Role::Content) {
-            let (handle, _) = self.open_to_read(file)?;
+            // Somebody may have moved it as soon as it was complete.
+            let Ok((handle, _)) = self.open_to_read(file) else { return Ok(false) };
             handle.sync().map_err(|error| StorageError::io("sync", &self.full_path(file), error))?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -758,3 +758,36 @@ fn h69_complete_data_whose_sync_failed_is_in_doubt_until_another_boot() {
         assert!(past().is_none_or(|past| past.is_in_doubt()), "full: {full}");
     }
 }
+
+#[test]
+fn h74_a_journal_of_files_that_change_again_and_again_is_not_taken_for_damaged() {
+    let (pieces, disk) = (2_000u32, MemoryDisk::new(7));
+    let builder = InfoBuilder { name: b"top".into(), piece_length: 16_384, private: false, source: None };
+    let info = builder.single_file(u64::from(pieces) * 16_384, &vec![0; 20 * pieces as usize]).unwrap();
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+    let journal = Journal::begin(&storage, &info, |_| true, |_| true).unwrap();
+    let all: Vec<u32> = (0..pieces).collect();
+    for time in 0..100 {
+        let (past, wrong) = storage.past(&info);
+        assert!(past.is_some() && wrong.is_none(), "after {time} times: {wrong:?}");
+        journal.lost(&storage, &all);
+        journal.written(&storage, &all);
+        if time % 3 == 0 {
+            journal.sync(&storage).unwrap();
+        }
+    }
+}
+
+#[test]
+fn h69_a_file_that_was_moved_away_before_the_sync_is_not_taken_for_a_disk_that_fails() {
+    let sample = Sample::new();
+    let storage = sample.storage();
+    storage.write(0, &[&sample.content]).unwrap();
+    assert!(storage.sync_all().unwrap());
+    let file = storage.full_path(0);
+    fs::rename(&file, file.with_extension("moved")).unwrap();
+    assert!(!storage.sync_all().unwrap());
+    fs::rename(file.with_extension("moved"), &file).unwrap();
+    assert!(storage.sync_all().unwrap());
+}

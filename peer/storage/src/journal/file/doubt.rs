@@ -26,8 +26,9 @@ impl Journal {
             // They are never claimed, and were to be synced too.
             pieces.extend(storage.aside().into_iter().flat_map(Aside::used_pieces));
             encode_pieces(Mark::Doubtful, pieces.iter().copied(), &mut bytes);
+            let named = pieces.len();
             pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Doubtful));
-            inner.append(&bytes);
+            inner.append(&bytes, named);
             inner.file.clone()
         };
         if file.is_none_or(|file| file.sync().is_err()) {
