@@ -1,6 +1,6 @@
 //! The last piece is there: files get their lengths, empty ones are made, and journal and marker go.
 //!
-//! Invariant: the marker goes last, and only if all is as it should be.
+//! Invariant: they go only if all is as it should be, and after it is kept that all is there.
 //!
 //! It blocks.
 
@@ -18,10 +18,11 @@ pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnO
     // A change from now on is none of ours.
     disk.storage.watch_ours();
     seal();
-    // Right before the marker: whoever is killed between the two has all of it to hash again.
+    // Before the journal: who is killed between the two leaves one that nobody believes, and the seal. The other way round all
+    // would be hashed again.
+    let left = marker.and_then(|marker| marker.remove().err());
     if let Some(journal) = &disk.journal {
-        // Without its marker nobody believes it.
         journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
     }
-    Ok(marker.and_then(|marker| marker.remove().err()))
+    Ok(left)
 }
