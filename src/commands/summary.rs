@@ -22,6 +22,8 @@ pub(super) struct Record {
     started: Option<Duration>,
     /// Time since it was added at which it was complete.
     completed: Option<Duration>,
+    /// Whether something is to come: before that, and again if a part of it is lost.
+    lacks: bool,
     failed: bool,
     /// Where it is before it has begun.
     before: Before,
@@ -51,6 +53,7 @@ impl Record {
             }
         }
         self.active = self.active.max(stats.active);
+        self.lacks = stats.done_bytes < stats.total_bytes;
     }
 
     /// Whether anybody was ever connected, if only between two looks.
@@ -63,9 +66,9 @@ impl Record {
         self.completed.get_or_insert(stats.active);
     }
 
-    /// Whether it was downloaded to its end.
+    /// Whether it was downloaded to its end, and all of it is still there.
     fn is_complete(&self) -> bool {
-        self.completed.is_some()
+        self.completed.is_some() && !self.lacks
     }
 
     /// Whether all of it is there, as far as is known: of a magnet link that found no torrent nothing is, and of what the
@@ -205,6 +208,7 @@ mod tests {
             active: Duration::from_secs(50),
             started: Some(Duration::from_secs(2)),
             completed: completed.map(Duration::from_secs),
+            lacks: completed.is_none(),
             failed: false,
             before: Before::Checked,
         }
@@ -219,6 +223,14 @@ mod tests {
             drawn,
             ["✓ a.bin: 1.9 GiB in 40.0 s, average ↓48.6 MiB/s ↑2.4 MiB/s, ratio 0.05, 9 peers"]
         );
+    }
+
+    #[test]
+    fn a_download_that_was_complete_and_has_lost_a_part_is_stopped_like_any_other() {
+        let lacking = Record { lacks: true, ..record(Some(42)) };
+        assert!(!lacking.is_over());
+        let drawn = drawn(&[download("a.bin")], &[&lacking]);
+        assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);
     }
 
     #[test]

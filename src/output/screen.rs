@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::canvas::{Canvas, Shared};
 use super::json;
 use super::size::{TIE, wrap};
-use super::style::Style;
+use super::style::{Style, without_styles};
 use super::terminal::Terminal;
 use super::view::View;
 use crate::cli::ProgressKind;
@@ -134,7 +134,7 @@ impl Screen {
     /// Says something that is nice to know: not with `--quiet`. On a terminal it is wrapped between words.
     pub(crate) fn say(&self, text: &str) {
         let plain = text.replace(TIE, " ");
-        tracing::info!(target: SAID, "{plain}");
+        tracing::info!(target: SAID, "{}", without_styles(&plain));
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("log", None, &plain)),
             _ if self.0.quiet => {}

@@ -40,3 +40,26 @@ impl Style {
         cyan = "36";
     }
 }
+
+/// The text as it would be without colour.
+pub(crate) fn without_styles(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split("\x1b[");
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_same_without_its_colours() {
+        let style = Style::new(true);
+        let text = format!("{} and {}m", style.bold("big"), style.yellow("[0m"));
+        assert_eq!(without_styles(&text), "big and [0mm");
+    }
+}
