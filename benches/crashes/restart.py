@@ -8,7 +8,7 @@ restart.py [--gib N] [--runs N] [--program FILE]
 2. A download is ended in order half way, and started again: bytes hashed.
 3. The same, killed.
 
-Fails if a second start of the seed takes a second, if anything is hashed again after an end in order, or more than
+Fails if a peer has nothing a second after a second start of the seed, if anything is hashed again after an end in order, or more than
 32 MiB and a piece a file after a kill.
 """
 import argparse
@@ -87,7 +87,7 @@ def complete(folder):
         end(seed, signal.SIGINT)
         what = f"{options.gib} GiB, start {run + 1}: {said['hashed_bytes']} bytes hashed, offered after {offered:.2f} s, a peer has some after {served:.2f} s"
         # The first start hashes all of it.
-        judge(what, run == 0 or (said["hashed_bytes"] == 0 and offered < 1))
+        judge(what, run == 0 or (said["hashed_bytes"] == 0 and served < 1))
 
 
 def half(folder, number):

@@ -141,7 +141,7 @@ impl Active<'_> {
         if *state == State::Seeding && peers == 0 && self.engine.totals().uploaded == 0 {
             // Nobody comes where nobody is told of us.
             return Some(match tracker.note() {
-                Note::TrackerRefused => Note::TrackerRefused,
+                said @ (Note::TrackerRefused | Note::NoTrackerAnswered) => said,
                 _ => Note::NobodyConnected { port: self.context.shared.port },
             });
         }

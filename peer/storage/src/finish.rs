@@ -17,6 +17,9 @@ const READ_BITS: u32 = 0o444;
 /// How a file's mode is set; tests have their own.
 type SetMode = fn(&dyn OpenFile, u32) -> io::Result<()>;
 
+/// What is said of a file that somebody has removed before all was there.
+const GONE: &str = "it was removed meanwhile; run the same command again to fetch it again";
+
 impl Storage {
     /// Completes the files that are chosen: those of no length and their folders exist, files that were longer are cut, and those
     /// that the torrent calls executable (BEP 47) can be run by whoever can read them, if the disk has such a thing.
@@ -51,7 +54,11 @@ impl Storage {
             Found::Present { length, .. } if length == wanted => return Ok(()),
             Found::Present { length, .. } if length < wanted => return Err(StorageError::too_short(&path())),
             Found::Missing if wanted > 0 => {
-                return Err(StorageError::io("finish", &path(), io::Error::from(io::ErrorKind::NotFound)));
+                return Err(StorageError::io(
+                    "finish",
+                    &path(),
+                    io::Error::new(io::ErrorKind::NotFound, GONE),
+                ));
             }
             _ => {}
         }
