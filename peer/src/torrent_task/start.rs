@@ -274,10 +274,12 @@ pub(super) fn threads() -> usize {
 }
 
 fn remove(storage: &Storage, info: &Info, marker: &Marker, means: &Means<'_>) {
-    if let Err(error) = storage.remove_journal(info) {
+    // First: without it nobody believes a journal, and of complete data there is a seal. The other way round a kill between
+    // the two would have all hashed again.
+    if let Err(error) = marker.remove() {
         (means.warn)(error.to_string());
     }
-    if let Err(error) = marker.remove() {
+    if let Err(error) = storage.remove_journal(info) {
         (means.warn)(error.to_string());
     }
 }
