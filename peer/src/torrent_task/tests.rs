@@ -1,5 +1,7 @@
 //! The edge of a torrent's task.
 
+mod changes;
+
 use peer_proto::torrent::Direction;
 use peer_proto::wire::Message;
 use peer_proto::{Action, PeerId};

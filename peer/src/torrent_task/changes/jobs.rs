@@ -45,13 +45,39 @@ pub(in crate::torrent_task) fn hash(
     let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
     // What was hashed is what is there, if it was the same before and after.
     let right = right.filter(|_| disk.storage.is_unchanged(file));
+    let right = right.map(|right| in_files_unchanged(disk, &pieces, right));
     if let (Some(right), Some(journal)) = (&right, disk.journal.as_ref().filter(|journal| journal.is_kept()))
     {
         // They were taken back when the file had changed.
         let right: Vec<u32> = right.iter().copied().filter(|piece| held.get(*piece)).collect();
         journal.written(&disk.storage, &right);
+        // One that has changed meanwhile was perhaps claimed as it is now.
+        let still: BTreeSet<u32> = in_files_unchanged(disk, &pieces, right.clone()).into_iter().collect();
+        let lost: Vec<u32> = right.into_iter().filter(|piece| !still.contains(piece)).collect();
+        if !lost.is_empty() {
+            journal.lost(&disk.storage, &lost);
+        }
     }
     Done::Hashed { pieces, right }
+}
+
+/// Those of these pieces, in order, of which no file is known to have changed or has changed by now: a hash reads all that a
+/// piece has, also from a file that waits to be accepted and may change once more before that without a word.
+fn in_files_unchanged(disk: &TorrentDisk, pieces: &Range<u32>, mut right: Vec<u32>) -> Vec<u32> {
+    let (info, geometry) = (disk.info(), disk.info().geometry());
+    let start = geometry.piece_offset(pieces.start);
+    let end = pieces
+        .end
+        .checked_sub(1)
+        .map_or(0, |last| geometry.piece_offset(last).saturating_add(u64::from(geometry.piece_size(last))));
+    let first = info.files().partition_point(|entry| entry.offset.saturating_add(entry.length) <= start);
+    for (file, _) in info.files().iter().enumerate().skip(first).take_while(|(_, entry)| entry.offset < end) {
+        let changed = disk.storage.pieces_of(file);
+        if !changed.is_empty() && !disk.storage.is_unchanged(file) {
+            right.retain(|piece| !changed.contains(piece));
+        }
+    }
+    right
 }
 
 /// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written.

@@ -133,6 +133,8 @@ impl Active<'_> {
         }
         let disk = Arc::clone(self.disk);
         if let Some(file) = self.changes.turns.next(now) {
+            // From when it is accepted it can be read again.
+            self.take_back(now, file);
             self.changes.jobs.spawn_blocking(move || Done::Accepted(file, disk.storage.accept(file)));
             return None;
         }
@@ -163,24 +165,35 @@ impl Active<'_> {
         if std::mem::replace(&mut self.changes.noticed, noticed) == noticed {
             return;
         }
-        let mut lost = Vec::new();
-        for file in self.disk.storage.changed_files() {
-            if !self.changes.turns.add(now, file) {
-                continue;
-            }
+        let changed = self.disk.storage.changed_files();
+        let news: Vec<usize> =
+            changed.into_iter().filter(|file| self.changes.turns.add(now, *file)).collect();
+        for file in news {
             self.changes.current.take_if(|again| again.file == file);
-            for piece in self.disk.storage.pieces_of(file).filter(|piece| self.engine.have().get(*piece)) {
-                // Two files may have it.
-                if self.changes.held.set(piece) {
-                    lost.push(piece);
-                }
-            }
-        }
-        self.engine.handle_pieces_lost(now, &lost);
-        if self.disk.journal.is_some() && !lost.is_empty() {
-            self.context.shared.disk.lost(self.disk, lost);
+            self.take_back(now, file);
         }
         self.publisher.at_once();
+    }
+
+    /// Takes all pieces of a file out of the offer that are in it; they wait to be hashed.
+    fn take_back(&mut self, now: Time, file: usize) {
+        let pieces = self.disk.storage.pieces_of(file);
+        let lost: Vec<u32> = pieces.filter(|piece| self.engine.have().get(*piece)).collect();
+        lost.iter().for_each(|piece| {
+            self.changes.held.set(*piece);
+        });
+        self.lose(now, lost);
+    }
+
+    /// These are not ours any more.
+    fn lose(&mut self, now: Time, lost: Vec<u32>) {
+        if lost.is_empty() {
+            return;
+        }
+        self.engine.handle_pieces_lost(now, &lost);
+        if self.disk.journal.is_some() {
+            self.context.shared.disk.lost(self.disk, lost);
+        }
     }
 
     /// Has the engine fetch only what is known to be missing, and may be written.
@@ -214,6 +227,8 @@ impl Active<'_> {
     }
 
     fn take_accepted(&mut self, now: Time, file: usize, change: Change) {
+        // What came in the meantime was perhaps written before the file changed.
+        self.take_back(now, file);
         let pieces = self.disk.storage.pieces_of(file);
         let asked = pieces.clone().filter(|piece| self.is_asked(*piece)).count();
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
@@ -246,17 +261,27 @@ impl Active<'_> {
         // If it has changed again, it waits for its turn, and so do its pieces.
         let (Some(mut again), Some(right)) = (self.changes.current.take(), right) else { return };
         let right: BTreeSet<u32> = right.into_iter().collect();
-        let asked: Vec<u32> = pieces.clone().filter(|piece| self.is_asked(*piece)).collect();
-        for piece in asked {
-            if right.contains(&piece) {
-                self.engine.handle_piece_result(now, piece, true);
-            } else {
-                again.wrong += 1;
+        // What two files have waits for both.
+        let waiting: Vec<Range<u32>> = self
+            .disk
+            .storage
+            .changed_files()
+            .into_iter()
+            .map(|file| self.disk.storage.pieces_of(file))
+            .collect();
+        let mut lost = Vec::new();
+        for piece in pieces.clone().filter(|piece| !waiting.iter().any(|pieces| pieces.contains(piece))) {
+            match (right.contains(&piece), self.is_asked(piece)) {
+                (true, true) => self.engine.handle_piece_result(now, piece, true),
+                (false, true) => again.wrong += 1,
+                _ => {}
             }
-        }
-        pieces.clone().for_each(|piece| {
+            if !right.contains(&piece) && self.engine.have().get(piece) {
+                lost.push(piece);
+            }
             self.changes.held.clear(piece);
-        });
+        }
+        self.lose(now, lost);
         match again.rest.is_empty() {
             true => self.hashed(now, &again),
             false => self.changes.current = Some(again),

@@ -1,0 +1,71 @@
+//! Files that change, step by step: what is noticed when is the test's to say.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use peer_proto::Time;
+
+use super::*;
+
+const PIECE: u32 = 16_384;
+
+/// Pieces 0 to 2 are of `a` alone, 3 is of both, 4 to 6 are of `b` alone.
+fn sample() -> Sample {
+    Sample::folder(&[("a", 3 * 16_384 + 8192), ("b", 3 * 16_384 + 8192)], PIECE)
+}
+
+/// All of it, as it was long ago.
+fn written(sample: &Sample) -> (tempfile::TempDir, [std::path::PathBuf; 2]) {
+    let dir = tempfile::tempdir().unwrap();
+    sample.write_to(dir.path());
+    let paths = ["a", "b"].map(|name| dir.path().join("sample").join(name));
+    paths.iter().for_each(|path| set_time(path, 1000));
+    (dir, paths)
+}
+
+fn set_time(path: &Path, seconds_ago: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds_ago);
+    File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+fn edit(path: &Path, offset: u64) {
+    File::options().write(true).open(path).unwrap().write_all_at(b"edited!", offset).unwrap();
+}
+
+/// What is due at `now`, and what comes of it. Whether there was anything.
+async fn step(active: &mut Active<'_>, now: Time) -> bool {
+    active.mind_changes(now);
+    let done = active.changes.done().await;
+    let any = done.is_some();
+    done.into_iter().for_each(|done| active.take_done(done));
+    any
+}
+
+fn have(active: &Active<'_>) -> Vec<u32> {
+    active.engine.have().iter_ones().collect()
+}
+
+#[tokio::test]
+async fn h70_a_piece_of_two_files_that_changed_is_offered_only_after_both_were_hashed() {
+    let sample = sample();
+    let (dir, [a, b]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    disk.storage.watch(&disk.storage.files_now());
+    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), None);
+    [&a, &b].into_iter().for_each(|path| set_time(path, 500));
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    assert_eq!(have(&active), []);
+    // The first is accepted and hashed, while the other waits.
+    let now = now + Duration::from_secs(2);
+    assert!(step(&mut active, now).await && step(&mut active, now).await);
+    assert_eq!(have(&active), [0, 1, 2]);
+    // It was right by then, and nobody is told twice that the file has changed.
+    edit(&b, 5);
+    assert!(step(&mut active, now).await && step(&mut active, now).await);
+    assert_eq!(have(&active), [0, 1, 2, 4, 5, 6]);
+}
