@@ -254,34 +254,64 @@ impl Complete {
 #[tokio::test]
 async fn h70_what_is_wrong_in_a_file_of_a_complete_download_is_fetched_again_with_a_marker_beside_it() {
     let said = Complete::new().await.lose(edit, TOTAL - 16_384).await;
-    assert_eq!(said, "sample/a was changed; 1 of its 13 pieces are fetched again");
+    assert_eq!(said, "sample/a was changed; fetching 1 of its 13 pieces again");
     let said = Complete::new().await.lose(cut, TOTAL - 11 * 16_384).await;
-    assert_eq!(said, "sample/a has another length now (32768 bytes); 11 of its 13 pieces are fetched again");
-    let said = Complete::new().await.lose(spoil, 4 * 16_384).await;
-    assert_eq!(said, "sample/a was changed; 13 of its 13 pieces are fetched again");
+    assert_eq!(said, "sample/a has another length now (32768 bytes); fetching 11 of its 13 pieces again");
+    let all_but_one = |path: &Path| {
+        File::options().write(true).open(path).unwrap().write_all_at(&[7; 12 * 16_384], 16_384).unwrap();
+    };
+    let said = Complete::new().await.lose(all_but_one, 5 * 16_384).await;
+    assert_eq!(said, "sample/a was changed; fetching 12 of its 13 pieces again");
 }
 
 #[tokio::test]
 async fn h70_a_file_of_a_complete_download_that_is_removed_or_replaced_is_fetched_again() {
     let said = Complete::new().await.lose(|path| fs::remove_file(path).unwrap(), 4 * 16_384).await;
-    assert_eq!(said, "sample/a was removed; 13 of its 13 pieces are fetched again");
+    assert_eq!(said, "sample/a was removed; fetching 13 of its 13 pieces again");
     let said = Complete::new().await.lose(|path| replace(path, edit), TOTAL - 16_384).await;
-    assert_eq!(said, "sample/a was replaced by another file; 1 of its 13 pieces are fetched again");
+    assert_eq!(said, "sample/a was replaced by another file; fetching 1 of its 13 pieces again");
 }
 
-#[tokio::test]
-async fn h70_h72_what_was_put_in_the_place_of_a_file_and_is_something_else_is_left_alone() {
-    let it = Complete::new().await;
-    replace(&it.path, spoil);
+/// What a complete download does when this was done to a file: it stops for this reason, says nothing of fetching, leaves
+/// the file alone, and offers what is right.
+async fn left_alone(change: impl Fn(&Path), right: u64, due: &str) {
+    let mut it = Complete::new().await;
+    change(&it.path);
+    let changed = fs::read(&it.path).unwrap();
+    let seed = seeder(&it.sample).await;
+    it.session.add_peers(it.id, vec![([127, 0, 0, 1], seed.port()).into()]).await;
     let (other, there, _dir, _) = leecher(&it.sample, it.session.port()).await;
     let refused = failure(&it.session, it.id).await;
     assert_eq!(refused.kind, FailureKind::DataMismatch);
-    let due = "exists and is something else; use --overwrite to replace it";
     assert_eq!(refused.message, format!("{} {due}", it.path.display()));
-    until(&other, there, |stats| stats.done_bytes == 4 * 16_384).await;
-    assert!(fs::read(&it.path).unwrap().iter().all(|byte| *byte == 7));
+    until(&other, there, |stats| stats.done_bytes >= right).await;
+    assert_eq!(fs::read(&it.path).unwrap(), changed);
     assert_eq!(beside(it.dir.path()), Vec::<String>::new(), "no marker claims it");
-    end(&[&other, &it.session]).await;
+    let said = warnings(&mut it.events);
+    assert!(!said.iter().any(|said| said.contains("fetching")), "{said:?}");
+    end(&[&other, &seed, &it.session]).await;
+}
+
+const ELSE: &str = "exists and is something else; use --overwrite to replace it";
+
+#[tokio::test]
+async fn h70_h72_what_was_put_in_the_place_of_a_file_and_is_something_else_is_left_alone() {
+    left_alone(|path| replace(path, spoil), 4 * 16_384, ELSE).await;
+}
+
+#[tokio::test]
+async fn h70_h72_a_file_that_was_written_over_from_end_to_end_is_left_alone() {
+    left_alone(spoil, 4 * 16_384, ELSE).await;
+}
+
+#[tokio::test]
+async fn h70_h72_a_file_that_was_edited_and_is_longer_now_is_left_alone() {
+    let longer = |path: &Path| {
+        edit(path);
+        File::options().write(true).open(path).unwrap().write_all_at(b"more", 13 * 16_384).unwrap();
+    };
+    let due = "is longer than the torrent's 212992 bytes; use --overwrite to cut it";
+    left_alone(longer, 16 * 16_384, due).await;
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub(super) struct Left {
     pub(super) exit: Exit,
     /// Pieces that are ours.
     pub(super) have: Bitfield,
+    /// Those that were, in files that have changed.
+    pub(super) held: Bitfield,
     /// If the download is not complete.
     pub(super) marker: Option<Arc<Marker>>,
 }
@@ -100,7 +102,7 @@ impl<'a> Active<'a> {
     pub(super) fn new(
         context: &'a mut Context,
         disk: &'a Arc<TorrentDisk>,
-        have: Bitfield,
+        (have, held): (Bitfield, Bitfield),
         marker: Option<Arc<Marker>>,
     ) -> Self {
         let shared = &context.shared;
@@ -157,7 +159,7 @@ impl<'a> Active<'a> {
         if let Some(note) = note {
             context.warn(note);
         }
-        let changes = Changes::new(disk, shared.now());
+        let changes = Changes::new(disk, held, shared.now());
         Self {
             part: shared.part(),
             links: Links::new(Arc::clone(shared), to_inputs),
@@ -231,7 +233,8 @@ impl<'a> Active<'a> {
             }
         };
         self.wind_down().await;
-        Left { exit, have: self.engine.have().clone(), marker: self.marker }
+        let held = self.changes.held().clone();
+        Left { exit, have: self.engine.have().clone(), held, marker: self.marker }
     }
 
     /// Decides and acts on all that has been taken. Answers when to look again.

@@ -37,6 +37,8 @@ impl Active<'_> {
         // A tracker that is slow now forgets us by itself later.
         let _ = tokio::time::timeout(stop, self.announces.stop(now, standing)).await;
         let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
+        // What is still being done about a file comes to nothing.
+        self.leave_changes();
         // A disk that takes longer is synced later or never: the next run then hashes what was written last.
         let _ = tokio::time::timeout(LAST_SYNC, ended).await;
         self.publish_totals();
@@ -60,6 +62,5 @@ impl Active<'_> {
         while let Some(done) = self.changes.done().await {
             self.take_done(done);
         }
-        self.leave_changes();
     }
 }

@@ -4,17 +4,23 @@
 //!
 //! It blocks.
 
-use storage::StorageError;
+use storage::{Storage, StorageError};
 
+use crate::AddTorrent;
 use crate::disk::TorrentDisk;
 use crate::resume::Marker;
 
 /// What came of completing the files: whether that failed, and if not, why the marker could not be removed.
 pub(super) type Finished = Result<Option<StorageError>, StorageError>;
 
+/// Gives the files their lengths. Only who was told to overwrite cuts what is longer.
+pub(super) fn complete_files(storage: &Storage, add: &AddTorrent) -> Result<(), StorageError> {
+    if add.overwrite { storage.finish() } else { storage.finish_uncut() }
+}
+
 /// Completes the files, and has it kept that all is there, if it is, by `seal`.
 pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnOnce()) -> Finished {
-    disk.storage.finish()?;
+    complete_files(&disk.storage, &disk.add)?;
     // A change from now on is none of ours.
     disk.storage.watch_ours();
     seal();

@@ -3,7 +3,7 @@
 use peer_proto::candidates::Source;
 use peer_proto::canonical::Witness;
 use peer_proto::{BlockVerdict, Time};
-use storage::StorageError;
+use storage::{StorageError, StorageErrorKind};
 use tokio::task::JoinError;
 
 use super::active::{Active, Dialled};
@@ -95,7 +95,11 @@ impl Active<'_> {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => self.room_advice(),
             _ => String::new(),
         };
-        self.fail_as(Failure { kind: FailureKind::Disk, message: format!("{error}{advice}") });
+        let kind = match error.kind {
+            StorageErrorKind::TooLong => FailureKind::DataMismatch,
+            _ => FailureKind::Disk,
+        };
+        self.fail_as(Failure { kind, message: format!("{error}{advice}") });
     }
 
     /// Nothing more is fetched, for this reason; what is there is served on.

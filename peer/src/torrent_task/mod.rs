@@ -157,6 +157,7 @@ pub(crate) async fn run(mut context: Context) {
             }
         };
         let Prepared { storage, mut have, mut marker, journal, hashed, mut unsynced } = prepared;
+        let mut held = Bitfield::new(have.len());
         context.tell_started(&have, hashed);
         if marker.is_some() {
             context.shared.disk.sync_marker(&storage, &context.add);
@@ -179,7 +180,8 @@ pub(crate) async fn run(mut context: Context) {
                 context.shared.disk.seal(&disk, Arc::clone(seals), then);
             }
             let exit;
-            Left { exit, have, marker } = Active::new(&mut context, &disk, have, marker).run().await;
+            Left { exit, have, held, marker } =
+                Active::new(&mut context, &disk, (have, held), marker).run().await;
             if let (Exit::Stopped | Exit::Restart, Some(journal)) = (&exit, &journal) {
                 journal.close();
             }

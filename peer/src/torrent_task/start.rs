@@ -17,6 +17,7 @@ use storage::{
 
 use super::choice::{selection, wanted};
 use super::claim::{Strange, strange_file};
+use super::finishing::complete_files;
 use super::seeding::to_seed;
 use crate::resume::{Marker, MarkerError};
 use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig};
@@ -173,7 +174,7 @@ fn to_go_on(
     }
     let finished = !wanted.has_any_not_in(&have);
     if finished {
-        storage.finish().map_err(disk)?;
+        complete_files(storage, add).map_err(disk)?;
     }
     Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished, changed })
 }
@@ -306,6 +307,7 @@ pub(super) fn mismatch(message: String) -> Unprepared {
 pub(super) fn disk(error: StorageError) -> Unprepared {
     match error.kind {
         StorageErrorKind::Interrupted => Unprepared::Cancelled,
+        StorageErrorKind::TooLong => mismatch(error.to_string()),
         _ => failed(FailureKind::Disk, error.to_string()),
     }
 }

@@ -57,7 +57,7 @@ async fn a_download_tells_once_that_it_is_complete_and_its_marker_is_gone_by_the
     let mut events = context.shared.events.subscribe();
     let disk = disk(&context);
     let marker = Arc::new(Marker::take(&disk.storage, disk.info()).unwrap());
-    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), Some(marker));
+    let mut active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), Some(marker));
     active.start_finishing();
     let finished = active.finishing.join_next().await.unwrap();
     // The marker is gone before the torrent's task hears of it, which must not wait for the disk.
@@ -84,7 +84,7 @@ async fn h68_a_download_that_lost_a_piece_while_its_files_were_completed_is_not_
     let disk = disk(&context);
     let mut have = Bitfield::full(7);
     have.clear(3);
-    let mut active = Active::new(&mut context, &disk, have, None);
+    let mut active = Active::new(&mut context, &disk, (have, Bitfield::new(7)), None);
     active.start_finishing();
     let finished = active.finishing.join_next().await.unwrap();
     active.take_finished(finished);
@@ -110,7 +110,7 @@ async fn h76_a_read_that_fails_for_want_of_descriptors_costs_no_piece() {
     let (connection, _theirs) = handshaken(&context.shared).await;
     let mut events = context.shared.events.subscribe();
     let disk = disk(&context);
-    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), None);
+    let mut active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), None);
     active.open(connection);
     let now = active.now();
     let link = active.engine.link_stats(now).next().unwrap().0;
@@ -147,7 +147,7 @@ async fn h70_h73_a_download_that_lacks_pieces_asks_for_none_before_its_marker_st
     let disk = disk(&context);
     let mut have = Bitfield::full(7);
     have.clear(3);
-    let mut active = Active::new(&mut context, &disk, have, None);
+    let mut active = Active::new(&mut context, &disk, (have, Bitfield::new(7)), None);
     active.open(connection);
     let now = active.now();
     let link = active.engine.link_stats(now).next().unwrap().0;

@@ -52,6 +52,8 @@ pub enum StorageErrorKind {
     NotWhatItWas,
     /// The file ends before the bytes asked for.
     TooShort,
+    /// The file has more bytes than the torrent's, and nobody said that it may be cut.
+    TooLong,
     /// What was asked for makes no sense: a bad pattern, bytes past the end.
     Invalid,
 }
@@ -100,6 +102,13 @@ impl StorageError {
         Self::of(StorageErrorKind::TooShort, "read", path, io::ErrorKind::UnexpectedEof)
     }
 
+    /// The file has more than these bytes.
+    pub(crate) fn too_long(path: &Path, length: u64) -> Self {
+        let text = format!("it is longer than the torrent's {length} bytes; use --overwrite to cut it");
+        let source = io::Error::new(io::ErrorKind::InvalidData, text);
+        Self { path: path.to_path_buf(), operation: "finish", kind: StorageErrorKind::TooLong, source }
+    }
+
     /// The request makes no sense.
     pub(crate) fn invalid(operation: &'static str, path: &Path, why: impl Into<String>) -> Self {
         let source = io::Error::new(io::ErrorKind::InvalidInput, why.into());
@@ -139,7 +148,7 @@ impl fmt::Display for StorageError {
         let path = shown(&self.path);
         let operation = self.operation;
         match self.kind {
-            StorageErrorKind::Io | StorageErrorKind::Invalid => {
+            StorageErrorKind::Io | StorageErrorKind::Invalid | StorageErrorKind::TooLong => {
                 write!(f, "cannot {operation} {path}: {}", reason(&self.source))
             }
             StorageErrorKind::Interrupted => f.write_str("interrupted"),

@@ -20,6 +20,13 @@ type SetMode = fn(&dyn OpenFile, u32) -> io::Result<()>;
 /// What is said of a file that somebody has removed before all was there.
 const GONE: &str = "it was removed meanwhile; run the same command again to fetch it again";
 
+/// What becomes of a file that has more bytes than the torrent's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Longer {
+    Cut,
+    Refuse,
+}
+
 impl Storage {
     /// Completes the files that are chosen: those of no length and their folders exist, files that were longer are cut, and those
     /// that the torrent calls executable (BEP 47) can be run by whoever can read them, if the disk has such a thing.
@@ -31,12 +38,30 @@ impl Storage {
         self.finish_with(|file, mode| file.set_mode(mode))
     }
 
+    /// The same, but a file that is longer is an error: somebody has put more into it, which is not ours to cut.
+    ///
+    /// # Errors
+    /// As [`Storage::finish`], and [`StorageErrorKind::TooLong`](crate::StorageErrorKind::TooLong).
+    pub fn finish_uncut(&self) -> Result<(), StorageError> {
+        self.complete(|file, mode| file.set_mode(mode), Longer::Refuse)
+    }
+
+    /// Whether a file has more bytes than the torrent's, as far as can be told.
+    #[must_use]
+    pub fn is_longer(&self, file: usize) -> bool {
+        matches!(self.inspect(file), Ok(Found::Present { length, .. }) if length > self.length(file))
+    }
+
     pub(crate) fn finish_with(&self, set_mode: SetMode) -> Result<(), StorageError> {
+        self.complete(set_mode, Longer::Cut)
+    }
+
+    fn complete(&self, set_mode: SetMode, longer: Longer) -> Result<(), StorageError> {
         self.writable()?;
         for file in
             (0..self.file_count()).filter(|&file| self.role(file) == Role::Content && self.is_selected(file))
         {
-            self.fit(file)?;
+            self.fit(file, longer)?;
             if self.executable(file)
                 && let Err(error) = self.make_executable(file, set_mode)
             {
@@ -47,12 +72,15 @@ impl Storage {
     }
 
     /// Gives a file its length.
-    fn fit(&self, file: usize) -> Result<(), StorageError> {
+    fn fit(&self, file: usize, longer: Longer) -> Result<(), StorageError> {
         let wanted = self.length(file);
         let path = || self.full_path(file);
         match self.inspect(file)? {
             Found::Present { length, .. } if length == wanted => return Ok(()),
             Found::Present { length, .. } if length < wanted => return Err(StorageError::too_short(&path())),
+            Found::Present { .. } if longer == Longer::Refuse => {
+                return Err(StorageError::too_long(&path(), wanted));
+            }
             Found::Missing if wanted > 0 => {
                 return Err(StorageError::io(
                     "finish",

@@ -16,14 +16,43 @@ use crate::{Failure, FailureKind};
 /// What came of it.
 #[derive(Debug)]
 pub(in crate::torrent_task) enum Done {
-    /// A file is taken for what it is now, which is this, seen from what it was.
-    Accepted(usize, Change),
+    /// A file is taken for what it is now.
+    Accepted(Accepted),
     /// All files were looked at by their names, which took so long.
     Looked(Duration),
     /// These pieces were hashed, of which those are right; `None` if that says nothing, because the file has changed.
     Hashed { pieces: Range<u32>, right: Option<Vec<u32>> },
     /// The download has its marker again, and what is said of its journal; or it must not go on.
     Reclaimed(Result<(Marker, Option<String>), Failure>),
+    /// Files that somebody has changed may be written to, or not.
+    Judged(Result<(), Failure>),
+}
+
+/// What a file is now.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::torrent_task) struct Accepted {
+    pub(super) file: usize,
+    /// Seen from what it was.
+    pub(super) change: Change,
+    /// Whether it has more bytes than the torrent's.
+    pub(super) is_longer: bool,
+}
+
+/// Files that somebody has changed since they were ours, and the pieces that are right in them and elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(in crate::torrent_task) struct Strangers {
+    pub(super) files: BTreeSet<usize>,
+    pub(super) right: BTreeSet<u32>,
+}
+
+/// Takes a file for what it is now.
+pub(in crate::torrent_task) fn accept(disk: &TorrentDisk, file: usize, cancel: &Cancel) -> Done {
+    let change = disk.storage.accept(file);
+    if cancel.is_cancelled() {
+        // Nobody will hash it in this run.
+        disk.storage.doubt(file);
+    }
+    Done::Accepted(Accepted { file, change, is_longer: disk.storage.is_longer(file) })
 }
 
 /// Looks at all files.
@@ -81,38 +110,66 @@ fn in_files_unchanged(disk: &TorrentDisk, pieces: &Range<u32>, mut right: Vec<u3
 }
 
 /// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written.
-/// These files were put in the place of what we had: they are written to only if they are ours.
-pub(in crate::torrent_task) fn reclaim(
+/// Files that were changed are written to only if they are still ours.
+pub(in crate::torrent_task) fn reclaim(disk: &TorrentDisk, have: &Bitfield, strangers: &Strangers) -> Done {
+    Done::Reclaimed(claim(disk, have, strangers).map_err(failure))
+}
+
+/// The same question, of a download that has its marker. It gives this one up if the answer is no: without it the next start
+/// asks too.
+pub(in crate::torrent_task) fn judge(
     disk: &TorrentDisk,
-    have: &Bitfield,
-    replaced: &BTreeSet<usize>,
+    strangers: &Strangers,
+    marker: Option<&Marker>,
 ) -> Done {
-    Done::Reclaimed(claim(disk, have, replaced).map_err(|error| match error {
+    let judged = refuse_strangers(disk, strangers);
+    if let (Err(_), Some(marker)) = (&judged, marker) {
+        // Without its marker nobody believes the journal.
+        marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
+        if let Some(journal) = &disk.journal {
+            journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
+        }
+    }
+    Done::Judged(judged.map_err(failure))
+}
+
+fn failure(error: Unprepared) -> Failure {
+    match error {
         Unprepared::Failed(failure) => failure,
         Unprepared::Cancelled => Failure { kind: FailureKind::Other, message: "interrupted".to_owned() },
-    }))
+    }
+}
+
+fn refuse_strangers(disk: &TorrentDisk, strangers: &Strangers) -> Result<(), Unprepared> {
+    let Strangers { files, right } = strangers;
+    if files.is_empty() || disk.add.overwrite {
+        return Ok(());
+    }
+    let mut survey = disk.storage.survey_selected().map_err(disk_failure)?;
+    for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !files.contains(file)) {
+        *found = Found::Missing;
+    }
+    let info = disk.info();
+    let pieces: Vec<bool> = (0..info.geometry().piece_count()).map(|piece| right.contains(&piece)).collect();
+    match strange_file(info, &survey, &pieces) {
+        Some((file, reason)) => Err(strange(&disk.storage, info, file, reason)),
+        None => Ok(()),
+    }
 }
 
 fn claim(
     disk: &TorrentDisk,
     have: &Bitfield,
-    replaced: &BTreeSet<usize>,
+    strangers: &Strangers,
 ) -> Result<(Marker, Option<String>), Unprepared> {
     let info = disk.info();
     let marker = Marker::take(&disk.storage, info).map_err(|error| in_use(info, error))?;
-    if !replaced.is_empty() && !disk.add.overwrite {
-        let mut survey = disk.storage.survey_selected().map_err(disk_failure)?;
-        for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !replaced.contains(file)) {
-            *found = Found::Missing;
+    if let Err(refused) = refuse_strangers(disk, strangers) {
+        if !marker.found {
+            // Whatever is there now is not ours.
+            marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
         }
-        let pieces: Vec<bool> = (0..have.len()).map(|piece| have.get(piece)).collect();
-        if let Some((file, reason)) = strange_file(info, &survey, &pieces) {
-            if !marker.found {
-                // Whatever is there now is not ours.
-                marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
-            }
-            return Err(strange(&disk.storage, info, file, reason));
-        }
+        return Err(refused);
     }
     marker.claim(info).map_err(|error| in_use(info, error))?;
     let begun = disk

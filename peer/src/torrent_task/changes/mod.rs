@@ -8,11 +8,12 @@
 //! While anything waits to be hashed nothing is fetched, so that what is only in doubt is not fetched. Nothing is ever
 //! fetched without a marker beside the data: whenever the process is killed, the next start knows whose the data is.
 
+mod claims;
 pub(super) mod jobs;
 mod told;
 mod turns;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use peer_proto::{Bitfield, Time};
 use storage::{Cancel, Change, Seals};
 use tokio::task::{JoinError, JoinSet};
 
+use self::jobs::Accepted;
 pub(super) use self::jobs::Done;
 use self::told::{Outcome, Told, what};
 use self::turns::Turns;
@@ -45,6 +47,8 @@ const CHUNK: u64 = 256 * 1024 * 1024;
 struct Again {
     file: usize,
     change: Change,
+    /// Whether it has more bytes than the torrent's.
+    is_longer: bool,
     /// Pieces that are still to be hashed.
     rest: Range<u32>,
     /// Pieces that are in question, and those that are wrong.
@@ -61,8 +65,16 @@ pub(super) struct Changes {
     current: Option<Again>,
     /// Pieces that were ours and wait to be hashed.
     held: Bitfield,
-    /// Files that stand in the place of what we had.
-    replaced: BTreeSet<usize>,
+    /// Files that somebody has changed, which are to be judged before anything is written.
+    strangers: BTreeSet<usize>,
+    /// Pieces that were right when they were hashed, though nobody asked for them.
+    found: BTreeSet<u32>,
+    /// Pieces that are claimed for us with the marker that is being made.
+    claimed: Bitfield,
+    /// What is said of files, each once, before anything is written to them.
+    announced: BTreeMap<usize, String>,
+    /// The file that is being accepted.
+    accepting: Option<usize>,
     jobs: JoinSet<Done>,
     cancel: Cancel,
     next_look: Time,
@@ -74,18 +86,18 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Nothing has changed, but what has before a rest.
-    pub(super) fn new(disk: &TorrentDisk, now: Time) -> Self {
-        let mut held = Bitfield::new(disk.info().geometry().piece_count());
-        for piece in disk.storage.changed_files().into_iter().flat_map(|file| disk.storage.pieces_of(file)) {
-            held.set(piece);
-        }
+    /// Nothing has changed, but what has before a rest: these pieces were ours and wait to be hashed.
+    pub(super) fn new(disk: &TorrentDisk, held: Bitfield, now: Time) -> Self {
         Self {
             noticed: 0,
             turns: Turns::default(),
             current: None,
             held,
-            replaced: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            found: BTreeSet::new(),
+            claimed: Bitfield::new(disk.info().geometry().piece_count()),
+            announced: BTreeMap::new(),
+            accepting: None,
             jobs: JoinSet::new(),
             cancel: Cancel::new(),
             next_look: now + LOOK_EVERY,
@@ -93,6 +105,11 @@ impl Changes {
             told_empty: false,
             fetching: disk.add.purpose == Purpose::Download,
         }
+    }
+
+    /// Pieces that were ours and wait to be hashed.
+    pub(super) fn held(&self) -> &Bitfield {
+        &self.held
     }
 
     /// Whether any file waits to be hashed, or is being hashed.
@@ -110,11 +127,14 @@ impl Active<'_> {
     /// Does what is due about files that have changed. Answers when to look again.
     pub(super) fn mind_changes(&mut self, now: Time) -> Option<Time> {
         self.notice_changes(now);
-        let lacks_marker = self.context.add.purpose == Purpose::Download
+        let must_claim = self.context.add.purpose == Purpose::Download
             && self.failure.is_none()
             && !self.engine.is_finished()
-            && self.marker.is_none();
-        self.steer_fetching(lacks_marker);
+            && (self.marker.is_none() || !self.changes.strangers.is_empty());
+        self.steer_fetching(must_claim);
+        if !must_claim {
+            self.announce();
+        }
         if !self.changes.jobs.is_empty() {
             return None;
         }
@@ -135,12 +155,13 @@ impl Active<'_> {
         if let Some(file) = self.changes.turns.next(now) {
             // From when it is accepted it can be read again.
             self.take_back(now, file);
-            self.changes.jobs.spawn_blocking(move || Done::Accepted(file, disk.storage.accept(file)));
+            self.changes.accepting = Some(file);
+            let cancel = self.changes.cancel.clone();
+            self.changes.jobs.spawn_blocking(move || jobs::accept(&disk, file, &cancel));
             return None;
         }
-        if lacks_marker && self.changes.turns.is_empty() && self.finishing.is_empty() {
-            let (have, replaced) = (self.engine.have().clone(), self.changes.replaced.clone());
-            self.changes.jobs.spawn_blocking(move || jobs::reclaim(&disk, &have, &replaced));
+        if must_claim && self.changes.turns.is_empty() && self.finishing.is_empty() {
+            self.claim(disk);
             return None;
         }
         match self.next_look() {
@@ -197,11 +218,11 @@ impl Active<'_> {
     }
 
     /// Has the engine fetch only what is known to be missing, and may be written.
-    fn steer_fetching(&mut self, lacks_marker: bool) {
+    fn steer_fetching(&mut self, must_claim: bool) {
         let may = self.context.add.purpose == Purpose::Download
             && self.failure.is_none()
             && !self.changes.is_hashing()
-            && !lacks_marker;
+            && !must_claim;
         if std::mem::replace(&mut self.changes.fetching, may) != may {
             self.engine.set_downloading(may);
         }
@@ -212,30 +233,34 @@ impl Active<'_> {
         let now = self.now();
         match done {
             Ok(Done::Looked(took)) => self.changes.next_look = now + LOOK_EVERY.max(took * LOOK_SHARE),
-            Ok(Done::Accepted(file, change)) => self.take_accepted(now, file, change),
+            Ok(Done::Accepted(accepted)) => self.take_accepted(now, accepted),
             Ok(Done::Hashed { pieces, right }) => self.take_hashed(now, &pieces, right),
-            Ok(Done::Reclaimed(Ok((marker, warning)))) => {
-                self.context.shared.disk.sync_marker(&self.disk.storage, &self.context.add);
-                self.marker = Some(Arc::new(marker));
-                warning.into_iter().for_each(|warning| self.context.warn(warning));
-            }
-            Ok(Done::Reclaimed(Err(failure))) => self.fail_as(failure),
+            Ok(Done::Reclaimed(reclaimed)) => self.take_reclaimed(reclaimed),
+            Ok(Done::Judged(judged)) => self.take_judged(judged),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
         self.publisher.changed();
     }
 
-    fn take_accepted(&mut self, now: Time, file: usize, change: Change) {
+    fn take_accepted(&mut self, now: Time, accepted: Accepted) {
+        let Accepted { file, change, is_longer } = accepted;
+        self.changes.accepting = None;
         // What came in the meantime was perhaps written before the file changed.
         self.take_back(now, file);
         let pieces = self.disk.storage.pieces_of(file);
         let asked = pieces.clone().filter(|piece| self.is_asked(*piece)).count();
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
-        if matches!(change, Change::Replaced | Change::Returned) {
-            self.changes.replaced.insert(file);
+        for piece in pieces.clone() {
+            self.changes.found.remove(&piece);
         }
-        let again = Again { file, change, rest: pieces.clone(), asked, wrong: 0 };
+        // One of which nothing was ours, and that is where it was, is as good as it was.
+        if change != Change::Removed
+            && (asked > 0 || is_longer || matches!(change, Change::Replaced | Change::Returned))
+        {
+            self.changes.strangers.insert(file);
+        }
+        let again = Again { file, change, is_longer, rest: pieces.clone(), asked, wrong: 0 };
         if change == Change::Removed {
             pieces.for_each(|piece| {
                 self.changes.held.clear(piece);
@@ -274,7 +299,10 @@ impl Active<'_> {
             match (right.contains(&piece), self.is_asked(piece)) {
                 (true, true) => self.engine.handle_piece_result(now, piece, true),
                 (false, true) => again.wrong += 1,
-                _ => {}
+                (true, false) => {
+                    self.changes.found.insert(piece);
+                }
+                (false, false) => {}
             }
             if !right.contains(&piece) && self.engine.have().get(piece) {
                 lost.push(piece);
@@ -292,14 +320,18 @@ impl Active<'_> {
     fn hashed(&mut self, now: Time, again: &Again) {
         let Again { file, change, asked, wrong, .. } = *again;
         self.changes.turns.done(now, file);
-        if wrong == 0 {
-            self.changes.replaced.remove(&file);
+        if wrong == 0 && asked > 0 && !again.is_longer {
+            self.changes.strangers.remove(&file);
         }
         let (name, purpose) = (name(self.disk.info(), file), self.context.add.purpose);
         let outcome = Outcome { change, wrong, pieces: asked };
         // Of what was not there before nobody needs to know.
         let news = self.changes.told.news(file, &name, outcome, purpose).filter(|_| asked > 0);
-        news.into_iter().for_each(|news| self.context.warn(news));
+        if purpose == Purpose::Download && wrong > 0 {
+            self.changes.announced.extend(news.map(|news| (file, news)));
+        } else {
+            news.into_iter().for_each(|news| self.context.warn(news));
+        }
         let is_empty = purpose == Purpose::Seed && self.engine.have().iter_ones().next().is_none();
         if is_empty && !self.changes.is_hashing() && !std::mem::replace(&mut self.changes.told_empty, true) {
             self.context.warn("nothing of it is left to be seeded".to_owned());
@@ -324,6 +356,9 @@ impl Active<'_> {
         self.changes.cancel.cancel();
         if let Some(again) = self.changes.current.take() {
             self.disk.storage.doubt(again.file);
+        }
+        if let Some(file) = self.changes.accepting {
+            self.disk.storage.doubt(file);
         }
     }
 }

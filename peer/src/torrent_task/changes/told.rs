@@ -68,7 +68,7 @@ fn result(outcome: Outcome, purpose: Purpose) -> String {
             "none of it is right, and it is not offered any more".to_owned()
         }
         (_, Purpose::Seed) => format!("{wrong} of its {pieces} pieces are wrong and not offered any more"),
-        (_, Purpose::Download) => format!("{wrong} of its {pieces} pieces are fetched again"),
+        (_, Purpose::Download) => format!("fetching {wrong} of its {pieces} pieces again"),
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(say(gone, Purpose::Seed).as_deref(), Some("a/b was removed; it is not offered any more"));
         assert_eq!(
             say(Outcome { change: Change::Resized(9), ..gone }, Purpose::Download).as_deref(),
-            Some("a/b has another length now (9 bytes); 4 of its 4 pieces are fetched again")
+            Some("a/b has another length now (9 bytes); fetching 4 of its 4 pieces again")
         );
     }
 

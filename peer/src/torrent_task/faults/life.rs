@@ -355,7 +355,7 @@ impl<'w, 's> Life<'w, 's> {
         let downloads = self.disk.add.purpose == Purpose::Download;
         if downloads && self.failure.is_none() && !self.engine.is_finished() && self.marker.is_none() {
             self.engine.set_downloading(false);
-            match jobs::reclaim(&self.disk, self.engine.have(), &BTreeSet::new()) {
+            match jobs::reclaim(&self.disk, self.engine.have(), &jobs::Strangers::default()) {
                 Done::Reclaimed(Ok((marker, _))) => {
                     self.marker = Some(Arc::new(marker));
                     self.world.threads.sync_marker(&self.disk.storage, &self.disk.add);

@@ -54,7 +54,7 @@ async fn h70_a_piece_of_two_files_that_changed_is_offered_only_after_both_were_h
     let mut context = context(&sample, dir.path());
     let disk = disk(&context);
     disk.storage.watch(&disk.storage.files_now());
-    let mut active = Active::new(&mut context, &disk, Bitfield::full(7), None);
+    let mut active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), None);
     [&a, &b].into_iter().for_each(|path| set_time(path, 500));
     disk.storage.look();
     let now = active.now();
@@ -68,4 +68,73 @@ async fn h70_a_piece_of_two_files_that_changed_is_offered_only_after_both_were_h
     edit(&b, 5);
     assert!(step(&mut active, now).await && step(&mut active, now).await);
     assert_eq!(have(&active), [0, 1, 2, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn h70_h73_what_is_lost_while_a_journal_is_made_anew_is_not_claimed_by_it() {
+    let sample = sample();
+    let (dir, [a, b]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    let info = disk.info();
+    let marker = Marker::take(&disk.storage, info).unwrap();
+    let journal = storage::Journal::begin(&disk.storage, info, |_| true, |_| true).unwrap();
+    journal.remove(&disk.storage).unwrap();
+    drop(marker);
+    let TorrentDisk { storage, add, .. } = &*disk;
+    let (storage, add) = (Arc::clone(storage), Arc::clone(add));
+    let disk =
+        TorrentDisk { key: 0, storage, journal: Some(Arc::new(journal)), add, inbox: Inbox::default() };
+    let disk = Arc::new(disk);
+    disk.storage.watch(&disk.storage.files_now());
+    let mut active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), None);
+    edit(&a, 5);
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    assert!(step(&mut active, now).await && step(&mut active, now).await);
+    assert_eq!(have(&active), [1, 2, 3, 4, 5, 6]);
+    // While it is claimed again, the other file changes.
+    active.mind_changes(now);
+    let done = active.changes.done().await.unwrap();
+    edit(&b, 3 * 16_384);
+    disk.storage.look();
+    active.mind_changes(now);
+    active.take_done(done);
+    let shared = Arc::clone(&active.context.shared);
+    shared.disk.end(&disk).await.unwrap();
+    let (past, _) = disk.storage.past(disk.info());
+    assert_eq!(past.unwrap().claims().0, [1, 2]);
+}
+
+#[tokio::test]
+async fn h70_a_file_in_hand_when_a_run_ends_is_hashed_by_the_next_as_far_as_it_was_ours() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    disk.storage.watch(&disk.storage.files_now());
+    let mut had = Bitfield::full(7);
+    had.clear(1);
+    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), None);
+    edit(&a, 5);
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    // It is accepted, and the run ends before anybody hears of it.
+    active.mind_changes(now + Duration::from_secs(2));
+    let done = active.changes.done().await;
+    active.leave_changes();
+    drop(done);
+    assert_eq!(disk.storage.changed_files(), [0]);
+    let (had, held) = (active.engine.have().clone(), active.changes.held().clone());
+    assert_eq!(held.iter_ones().collect::<Vec<_>>(), [0, 2, 3]);
+    drop(active);
+    let mut active = Active::new(&mut context, &disk, (had, held), None);
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    assert!(step(&mut active, now).await && step(&mut active, now).await);
+    assert_eq!(have(&active), [2, 3, 4, 5, 6]);
 }

@@ -260,6 +260,23 @@ fn h77_finishing_makes_empty_files_cuts_long_ones_and_sets_executable_bits() {
 }
 
 #[test]
+fn h72_what_somebody_appended_is_not_cut_by_who_was_not_told_to() {
+    let info = folder(&[file("run", 3), file("none", 0)], 100, b"abc");
+    for name in ["run", "none"] {
+        let root = tempfile::tempdir().unwrap();
+        let storage = writable(root.path(), &info);
+        storage.write(0, &[b"abc"]).unwrap();
+        storage.finish_uncut().unwrap();
+        let path = root.path().join("top").join(name);
+        fs::write(&path, b"abc and more").unwrap();
+        let error = storage.finish_uncut().unwrap_err();
+        assert_eq!(error.kind, StorageErrorKind::TooLong);
+        assert!(error.to_string().contains("is longer than the torrent's"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"abc and more");
+    }
+}
+
+#[test]
 fn a_disk_without_executable_bits_does_not_fail_a_download_that_is_complete() {
     let mut files = vec![file("run", 3), file("none", 0)];
     files[0].attributes = "x";
