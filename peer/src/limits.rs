@@ -56,12 +56,22 @@ pub const NOT_SENT: u32 = 64 * 1024;
 
 /// Silence after which the kernel asks the other end of a connection whether it is there: one small packet each way that
 /// also keeps routers between them from forgetting it.
-pub const PROBE_AFTER: Duration = Duration::from_secs(20);
+pub const PROBE_AFTER: Duration = Duration::from_secs(10);
+
+/// From one such packet to the next while none is answered.
+pub const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// After so long without an acknowledgement the kernel breaks a connection; a peer that owes blocks is snubbed after as
 /// long. A cut of less is left to the kernel, which goes on at twice the length of the cut at most. A peer that has not
 /// read a byte for so long is taken for gone too: it costs it a dial.
+///
+/// The kernel breaks a connection where nothing is under way when it was silent for so long and *one* probe is
+/// unanswered: of those that it sends by then all but one may be lost.
 pub const UNHEARD_FOR: Duration = Duration::from_secs(20);
+
+/// Probes that go out before a silent connection is broken.
+const PROBES: u64 = 5;
+const _: () = assert!(PROBE_AFTER.as_secs() + PROBES * PROBE_EVERY.as_secs() <= UNHEARD_FOR.as_secs());
 
 /// Connections whose handshake is not done, incoming: a stranger can hold no more, for ten seconds each. Others wait.
 pub const HALF_OPEN: usize = 100;

@@ -199,3 +199,39 @@ fn a_download_completes_whose_connections_are_reset_every_second() {
     println!("connections reset every second: complete after {took:.1} s and {resets} resets");
     assert_same(&swarm.path("original"), &swarm.path("copy"));
 }
+
+/// The TCP connections between peers that a host has, each by its two ends.
+fn links(network: &Network, host: usize) -> Vec<String> {
+    let output = network.host(host).command("ss").args(["-Htn", "state", "established"]).output();
+    let output = output.expect("ss runs");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let ends = shown.lines().map(|line| line.split_whitespace().skip(2).collect::<Vec<_>>().join(" "));
+    ends.filter(|ends| ends.contains(":6881")).collect()
+}
+
+/// From 18 s to 24 s after they met: whatever is asked 20 s after that and 2 s later is lost, and what is asked 10 s
+/// after that is answered, or 24 s.
+#[test]
+#[ignore = "interop: needs network namespaces: apt-get install iproute2, be root, and run with --ignored"]
+fn a_silent_connection_outlives_a_cable_that_is_out_for_six_seconds() {
+    let swarm = Swarm::new();
+    fs::create_dir(swarm.path("another")).expect("a folder can be made");
+    let _tracker = swarm.tracker();
+    // Neither has anything for the other.
+    let _one = swarm.start(SEEDER, "download", "another", 6881);
+    let _other = swarm.download();
+    eventually("they meet", || (links(&swarm.network, LEECHER).len() == 1).then_some(()));
+    let met = Instant::now();
+    let sleep_until = |second| {
+        thread::sleep((met + Duration::from_secs(second)).saturating_duration_since(Instant::now()));
+    };
+    sleep_until(2);
+    let before = [SEEDER, LEECHER].map(|host| links(&swarm.network, host));
+    assert_eq!(before.each_ref().map(Vec::len), [1, 1], "one connection: {before:?}");
+    sleep_until(18);
+    swarm.network.unplug(SEEDER);
+    sleep_until(24);
+    swarm.network.plug_in(SEEDER);
+    sleep_until(32);
+    assert_eq!([SEEDER, LEECHER].map(|host| links(&swarm.network, host)), before);
+}

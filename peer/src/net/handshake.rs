@@ -1,7 +1,6 @@
 //! The first 68 bytes each way.
 
 use std::io;
-use std::time::Duration;
 
 use metainfo::InfoHash;
 use peer_proto::PeerId;
@@ -10,9 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::limits;
-
-/// One probe in five may be lost.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// Chokes and cancels must overtake data, and small messages must not wait for large ones. A connection whose other end
 /// is gone must break: the peer may be there again, and is only dialled when it is known not to be connected.
@@ -23,14 +19,15 @@ pub(super) fn prepare(stream: &TcpStream) {
     break_if_unheard(stream);
 }
 
-/// The kernel asks the other end whether it lives when it has heard nothing for [`limits::PROBE_AFTER`], and breaks the
-/// connection when what it sent was not acknowledged for [`limits::UNHEARD_FOR`].
+/// The kernel asks the other end whether it lives when it has heard nothing for [`limits::PROBE_AFTER`], and again
+/// until it answers. It breaks the connection when what it sent was not acknowledged for [`limits::UNHEARD_FOR`].
 ///
 /// It is the kernel's to know: a peer that sends nothing because its uploads are slow acknowledges all the same. Without
 /// this a path that was out for a minute is tried again, by a sender that waits twice as long each time, only after two.
 fn break_if_unheard(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
-    let probes = socket2::TcpKeepalive::new().with_time(limits::PROBE_AFTER).with_interval(PROBE_EVERY);
+    let probes =
+        socket2::TcpKeepalive::new().with_time(limits::PROBE_AFTER).with_interval(limits::PROBE_EVERY);
     let _ = socket.set_tcp_keepalive(&probes);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket.set_tcp_user_timeout(Some(limits::UNHEARD_FOR));
