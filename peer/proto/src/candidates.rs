@@ -23,7 +23,7 @@ pub use bans::MAX_BANS;
 
 use self::bans::Bans;
 use self::patience::{
-    BUSY_RETRY, FEW, MAX_REFUSALS, PATIENT_RETRY, RECONNECT, RECONNECT_AT_ONCE, REST, after_failure,
+    BUSY_RETRY, FEW, MAX_REFUSALS, PATIENT_RETRY, RECONNECT, REST, WORTH_A_DIAL, after_cut, after_failure,
 };
 use crate::Time;
 use crate::backoff::{backoff, jittered};
@@ -48,8 +48,8 @@ pub enum Source {
 /// How a link that a candidate had become ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
-    /// It broke while blocks were on their way.
-    CutShort,
+    /// It broke while blocks were on their way, and had given us some: so many bytes.
+    CutShort(u64),
     /// Blocks went over it.
     Useful,
     /// Nothing came of it: no room there, most likely.
@@ -81,7 +81,9 @@ struct Candidate {
     failures: u32,
     /// Links in a row that came to nothing.
     refusals: u32,
-    /// Whether a peer of this torrent has ever answered there.
+    /// Links in a row that were cut short before they had given us [`WORTH_A_DIAL`].
+    cuts: u32,
+    /// Whether a peer of this torrent has ever answered a dial there.
     known: bool,
     /// Drawn when it last became due, spent when it next has to wait.
     random: u32,
@@ -168,8 +170,9 @@ impl Candidates {
             return false;
         }
         // `place` puts it into its index; until then the state is one that has none.
-        let (failures, refusals) = (0, 0);
-        let new = Candidate { source, failures, refusals, known: false, random: 0, state: State::Dialling };
+        let (failures, refusals, cuts) = (0, 0, 0);
+        let new =
+            Candidate { source, failures, refusals, cuts, known: false, random: 0, state: State::Dialling };
         self.table.insert(address, new);
         self.place(address, State::Waiting(now));
         true
@@ -227,7 +230,7 @@ impl Candidates {
         self.place(canonical(address), State::Dialling);
     }
 
-    /// A dial became a link, or it turned out that a link leads to the peer that is dialled there.
+    /// A dial was answered by a peer of this torrent.
     pub fn connected(&mut self, address: SocketAddr) {
         let address = canonical(address);
         if let Some(candidate) = self.table.get_mut(&address) {
@@ -235,6 +238,12 @@ impl Candidates {
             candidate.known = true;
             self.place(address, State::Connected);
         }
+    }
+
+    /// One that connected to us says that it listens there: it is not dialled while it is here. That anybody answers
+    /// there is only its word, and behind one address there may be others.
+    pub fn is_here(&mut self, address: SocketAddr) {
+        self.place(canonical(address), State::Connected);
     }
 
     /// There was no room for it on our side: it stays due.
@@ -260,11 +269,17 @@ impl Candidates {
         let Some(candidate) = self.table.get_mut(&address) else { return };
         let users = candidate.source == Source::User;
         match parting {
-            Parting::CutShort | Parting::Useful => {
+            Parting::CutShort(bytes) if candidate.known => {
                 (candidate.failures, candidate.refusals) = (0, 0);
-                let at_once = parting == Parting::CutShort;
-                let wait = if at_once { RECONNECT_AT_ONCE } else { RECONNECT };
-                let wait = jittered(wait, candidate.random);
+                candidate.cuts = if bytes >= WORTH_A_DIAL { 0 } else { candidate.cuts.saturating_add(1) };
+                let wait = after_cut(candidate.cuts, candidate.random);
+                self.place(address, State::Waiting(now + wait));
+            }
+            Parting::CutShort(_) | Parting::Useful => {
+                candidate.refusals = 0;
+                // What it was worth when it came to us does not make up for dials that nobody answered.
+                candidate.failures = if candidate.known { 0 } else { candidate.failures };
+                let wait = jittered(RECONNECT, candidate.random);
                 self.place(address, State::Waiting(now + wait));
             }
             Parting::TurnedAway => {

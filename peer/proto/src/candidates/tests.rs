@@ -141,7 +141,7 @@ fn one_of_few_that_has_answered_before_is_tried_at_least_every_19_seconds_for_te
         let (mut candidates, mut rng, mut now) = (table(0), rng(), s(0));
         candidates.add(now, peer(0), source);
         candidates.connected(peer(0));
-        candidates.parted(now, peer(0), Parting::CutShort);
+        candidates.parted(now, peer(0), Parting::CutShort(1));
         now += wait(&candidates, now);
         while now < s(10 * 60) {
             assert_eq!(candidates.next(now, &mut rng), Some(peer(0)), "after {now:?}");
@@ -160,11 +160,48 @@ fn a_peer_whose_connection_broke_while_blocks_came_is_dialled_again_at_once() {
     take_all(&mut candidates, s(0), &mut rng);
     for second in 1..100 {
         candidates.connected(peer(0));
-        candidates.parted(s(second), peer(0), Parting::CutShort);
+        candidates.parted(s(second), peer(0), Parting::CutShort(WORTH_A_DIAL));
         assert!(wait(&candidates, s(second)) < Duration::from_secs(1), "after {second} times");
         assert_eq!(candidates.next(s(second + 1), &mut rng), Some(peer(0)));
         candidates.dialling(peer(0));
     }
+}
+
+#[test]
+fn a_peer_that_gives_next_to_nothing_and_resets_is_dialled_ever_later_until_it_gives_more() {
+    let (mut candidates, mut rng) = (table(1), rng());
+    let mut cut = |bytes| {
+        candidates.connected(peer(0));
+        candidates.parted(s(0), peer(0), Parting::CutShort(bytes));
+        let wait = wait(&candidates, s(0));
+        assert_eq!(candidates.next(s(100), &mut rng), Some(peer(0)));
+        wait.as_millis()
+    };
+    for least in [375, 750, 1500, 3000, 3750, 3750] {
+        let wait = cut(WORTH_A_DIAL - 1);
+        assert!((least..=least * 5 / 3).contains(&wait), "{wait} ms, not {least} and up to two thirds more");
+    }
+    assert!(cut(WORTH_A_DIAL) < 1000, "it gives again");
+}
+
+#[test]
+fn where_nobody_ever_answered_a_dial_patience_ends_whoever_says_from_elsewhere_that_it_listens_there() {
+    let (mut candidates, mut rng, mut now, mut dials) = (table(0), rng(), s(0), 0);
+    candidates.add(now, peer(0), Source::Peer);
+    while !candidates.is_empty() {
+        candidates.is_here(peer(0));
+        assert_eq!(candidates.next(now, &mut rng), None, "it is here");
+        candidates.parted(now, peer(0), Parting::CutShort(WORTH_A_DIAL));
+        let soon = wait(&candidates, now);
+        assert!(soon > Duration::from_secs(3), "{soon:?} is for those that have answered");
+        now += soon;
+        assert_eq!(candidates.next(now, &mut rng), Some(peer(0)));
+        candidates.dialling(peer(0));
+        candidates.failed(now, peer(0));
+        dials += 1;
+        assert!(dials < 100);
+    }
+    assert_eq!(dials, 15, "as many as for any other of few");
 }
 
 #[test]
@@ -311,7 +348,7 @@ fn those_in_use_are_never_dropped_to_make_room() {
 proptest! {
     #[test]
     fn the_indexes_always_agree_with_the_table(
-        steps in prop::collection::vec((0u8..8, 0u32..12, 0u64..40), 0..200),
+        steps in prop::collection::vec((0u8..9, 0u32..12, 0u64..40), 0..200),
     ) {
         let (mut candidates, mut rng, mut now) = (Candidates::new(), rng(), s(0));
         for (what, number, pass) in steps {
@@ -322,10 +359,11 @@ proptest! {
                 1 => _ = candidates.add(now, address, [Source::User, Source::Peer, Source::Incoming][number as usize % 3]),
                 2 => candidates.dialling(address),
                 3 => candidates.connected(address),
+                7 => candidates.is_here(address),
                 4 => candidates.failed(now, address),
                 5 => {
                     let partings = [
-                        Parting::CutShort,
+                        Parting::CutShort(u64::from(number) * 40_000),
                         Parting::Useful,
                         Parting::TurnedAway,
                         Parting::Unneeded,

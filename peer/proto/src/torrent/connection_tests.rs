@@ -222,6 +222,44 @@ fn fewer_places_are_kept_to_by_not_filling_those_that_become_free() {
     assert_eq!(closed, 2);
 }
 
+/// A link to a peer that we dialled and that wants a block of us or has one for us; the block has gone over it.
+fn a_block_went(torrent: &mut Torrent) -> LinkId {
+    let link = torrent.handle_opened(at(0), opened(1, Direction::Outgoing)).unwrap();
+    let gives = torrent.have().is_empty();
+    let its = if gives { Bitfield::full(PIECES) } else { Bitfield::new(PIECES) };
+    torrent.handle_message(at(0), link, Message::Bitfield(its.to_bytes()));
+    torrent.handle_message(at(0), link, if gives { Message::Unchoke } else { Message::Interested });
+    turn(torrent, at(1));
+    if gives {
+        assert_eq!(torrent.handle_block(at(1), link, geometry().block(0, 0)), BlockVerdict::Write);
+    } else {
+        torrent.handle_message(at(1), link, Message::Request(geometry().block(0, 0)));
+        turn(torrent, at(1));
+        torrent.handle_upload_sent(at(1), link, BLOCK_LENGTH, true);
+    }
+    link
+}
+
+/// How long after its connection was reset the peer is dialled again.
+fn redialled_after(torrent: &mut Torrent) -> Duration {
+    name(torrent, at(0), [1]);
+    assert_eq!(dials(torrent, at(0)), [1]);
+    let link = a_block_went(torrent);
+    torrent.handle_closed(at(2), link);
+    assert_eq!(dials(torrent, at(2)), []);
+    (1..200)
+        .map(|tenths| Duration::from_millis(100 * tenths))
+        .find(|&wait| !dials(torrent, at(2) + wait).is_empty())
+        .unwrap()
+}
+
+#[test]
+fn a_peer_that_only_takes_cannot_have_us_dial_it_at_once_by_a_reset() {
+    assert!(redialled_after(&mut leecher(10)) < Duration::from_secs(1), "it gave a block");
+    let seed = &mut torrent(Bitfield::full(PIECES), 10);
+    assert!(redialled_after(seed) > Duration::from_secs(3), "it took one");
+}
+
 const HOST: HostSpec = HostSpec { up: Some(2_000_000), down: None, burst: 0, latency: 10_000 };
 
 fn leechers(count: usize, max_links: usize) -> Vec<NodeSpec> {

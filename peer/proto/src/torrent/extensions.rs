@@ -144,7 +144,7 @@ impl Torrent {
                 && !is_taken
                 && !self.dialling.contains(&listens)
             {
-                self.candidates.connected(listens);
+                self.candidates.is_here(listens);
                 link.candidate = Some(listens);
             }
         }

@@ -150,8 +150,13 @@ impl Torrent {
         self.picker.remove_peer(&link.has);
         if let Some(address) = link.candidate {
             let parting = match self.parting(&link, reason) {
-                Parting::Useful if reason.is_none() && (!abandoned.is_empty() || link.is_moving(now)) => {
-                    Parting::CutShort
+                // One that only takes comes back by itself if it wants more.
+                Parting::Useful
+                    if reason.is_none()
+                        && link.down.total() > 0
+                        && (!abandoned.is_empty() || link.is_moving(now)) =>
+                {
+                    Parting::CutShort(link.down.total())
                 }
                 parting => parting,
             };
