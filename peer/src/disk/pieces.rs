@@ -67,6 +67,8 @@ struct Piece {
     waiting: u32,
     /// Why a block could not be read back.
     failed: Option<StorageError>,
+    /// [`storage::Storage::edits_of`] when its first block was written.
+    edits: u64,
 }
 
 /// See the module.
@@ -225,6 +227,7 @@ impl Piece {
             blocks: BTreeMap::new(),
             waiting: 0,
             failed: None,
+            edits: disk.storage.edits_of(index),
         }
     }
 
@@ -263,7 +266,17 @@ impl Piece {
 
     /// Tells the torrent whether the piece is right, and that its last block is written. Whether it is.
     fn tell(self) -> bool {
-        let Self { disk, index, sha, failed, .. } = self;
+        let Self { disk, index, sha, failed, edits, .. } = self;
+        if disk.storage.edits_of(index) != edits {
+            // Somebody has changed a file of it between its blocks: what we hashed may not be what is there, and nobody who
+            // sent it is to blame. All of the file is hashed again, and this piece with it.
+            disk.storage.doubt_piece(index);
+            disk.inbox.add(|results| {
+                results.written += 1;
+                results.pieces.push((index, true));
+            });
+            return false;
+        }
         if let Some(error) = failed {
             disk.inbox.add(|results| {
                 results.lost += 1;

@@ -2,6 +2,7 @@
 
 mod announcing;
 mod changes;
+mod edits;
 mod hostile;
 mod limits;
 mod magnets;

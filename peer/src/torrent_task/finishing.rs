@@ -19,10 +19,16 @@ pub(super) fn complete_files(storage: &Storage, add: &AddTorrent) -> Result<(), 
 }
 
 /// Completes the files, and has it kept that all is there, if it is, by `seal`.
+///
+/// # Errors
+/// [`storage::StorageErrorKind::NotWhatItWas`] if somebody has changed a file since we wrote to it: then nothing is
+/// completed, marker and journal stay, and it is to be hashed again first. Any other if the disk fails.
 pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnOnce()) -> Finished {
+    // First of all: what somebody has appended must not be cut.
+    disk.storage.watch_ours()?;
     complete_files(&disk.storage, &disk.add)?;
     // A change from now on is none of ours.
-    disk.storage.watch_ours();
+    disk.storage.watch_ours()?;
     seal();
     // Before the journal: who is killed between the two leaves one that nobody believes, and the seal. The other way round all
     // would be hashed again.

@@ -96,7 +96,7 @@ impl Active<'_> {
             _ => String::new(),
         };
         let kind = match error.kind {
-            StorageErrorKind::TooLong => FailureKind::DataMismatch,
+            StorageErrorKind::TooLong | StorageErrorKind::NotOurs => FailureKind::DataMismatch,
             _ => FailureKind::Disk,
         };
         self.fail_as(Failure { kind, message: format!("{error}{advice}") });
@@ -159,6 +159,8 @@ impl Active<'_> {
         match finished {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(error))) => self.context.warn(error.to_string()),
+            // It is hashed again, what is wrong is fetched, and then the files are completed.
+            Ok(Err(error)) if error.kind == StorageErrorKind::NotWhatItWas => return,
             Ok(Err(error)) => return self.fail(&error),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -104,7 +104,8 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
             }
             let (marker, journal) = if there.finished {
                 remove(&storage, info, &marker, means);
-                storage.watch_ours();
+                // What has changed meanwhile is noticed by whoever reads it.
+                storage.watch_ours().unwrap_or_else(|error| tracing::info!("{error}"));
                 (None, Some(Arc::new(Journal::idle(&storage, info))))
             } else {
                 let journal = begin_journal(&storage, info, means, &have, &there.synced)?;

@@ -50,6 +50,8 @@ pub enum StorageErrorKind {
     Changed,
     /// The file is not what it was when its pieces were known to be right.
     NotWhatItWas,
+    /// Somebody has put the file there since it was known that there was none, or another.
+    NotOurs,
     /// The file ends before the bytes asked for.
     TooShort,
     /// The file has more bytes than the torrent's, and nobody said that it may be cut.
@@ -95,6 +97,11 @@ impl StorageError {
     /// The file is another than the one that was hashed.
     pub(crate) fn not_what_it_was(path: &Path) -> Self {
         Self::of(StorageErrorKind::NotWhatItWas, "read", path, io::ErrorKind::InvalidData)
+    }
+
+    /// The file was put there by somebody.
+    pub(crate) fn not_ours(path: &Path) -> Self {
+        Self::of(StorageErrorKind::NotOurs, "write", path, io::ErrorKind::AlreadyExists)
     }
 
     /// The file ends too early.
@@ -160,6 +167,13 @@ impl fmt::Display for StorageError {
             }
             StorageErrorKind::NotWhatItWas => {
                 write!(f, "cannot {operation} {path}: it has changed since it was hashed")
+            }
+            StorageErrorKind::NotOurs => {
+                write!(
+                    f,
+                    "{path} was put there during the download and is left alone; move it away before the download is \
+                     run again, which would overwrite it"
+                )
             }
             StorageErrorKind::TooShort => {
                 write!(f, "cannot {operation} {path}: it is shorter than it must be")

@@ -23,6 +23,7 @@ use crate::aside::Aside;
 use crate::choice::Pending;
 use crate::error::StorageError;
 use crate::open::{Links, Root};
+use crate::ours::Claims;
 use crate::parts::Parts;
 use crate::pool::Pool;
 use crate::roots::Roots;
@@ -86,6 +87,7 @@ pub struct Storage {
     pool: Mutex<Pool>,
     unsynced: Mutex<Unsynced>,
     watch: Watch,
+    claims: Claims,
     /// What is kept aside; `None` if all files are chosen.
     aside: Option<Aside>,
     pending: Option<Pending>,
@@ -124,6 +126,7 @@ impl Storage {
             pool: Mutex::new(Pool::new(options.max_open_files.min(MAX_OPEN_FILES))),
             unsynced: Mutex::default(),
             watch: Watch::default(),
+            claims: Claims::default(),
             aside: None,
             pending: None,
             can_tell_cached: AtomicBool::new(true),
@@ -266,6 +269,10 @@ impl Storage {
 
     pub(crate) fn watched(&self) -> &Watch {
         &self.watch
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     pub(crate) fn root(&self) -> &Root {

@@ -90,12 +90,15 @@ impl Storage {
             }
             _ => {}
         }
-        self.is_ours(file);
-        let handle = self.handle(file, true)?;
-        let there = handle.length().map_err(|e| StorageError::io("look at", &path(), e))?;
-        let cut = if there > wanted { handle.set_length(wanted) } else { Ok(()) };
+        let cut = self.write_to(file, |handle| {
+            // Somebody may have appended to it: that is not ours to cut.
+            self.refuse_changed(file)?;
+            let there = handle.length().map_err(|e| StorageError::io("look at", &path(), e))?;
+            let cut = if there > wanted { handle.set_length(wanted) } else { Ok(()) };
+            cut.map_err(|e| StorageError::io("cut", &path(), e))
+        })?;
         self.unsynced().written.insert(file);
-        cut.map_err(|e| StorageError::io("cut", &path(), e))
+        cut
     }
 
     fn make_executable(&self, file: usize, set_mode: SetMode) -> Result<(), StorageError> {
@@ -104,9 +107,13 @@ impl Storage {
         if executable == mode {
             return Ok(());
         }
-        self.is_ours(file);
-        let (handle, _) = self.root().file(self.relative(file), Purpose::Read, Links::Refuse)?;
-        set_mode(&*handle, executable)
-            .map_err(|e| StorageError::io("make executable", &self.full_path(file), e))
+        let _writing = self.claims().between_writes();
+        let (handle, status) = self.root().file(self.relative(file), Purpose::Read, Links::Refuse)?;
+        if !self.is_as_known(file, &status) {
+            return Ok(());
+        }
+        let set = set_mode(&*handle, executable);
+        self.was_written(file, &*handle);
+        set.map_err(|e| StorageError::io("make executable", &self.full_path(file), e))
     }
 }

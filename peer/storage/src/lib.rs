@@ -23,6 +23,7 @@ mod finish;
 mod hasher;
 mod journal;
 mod open;
+mod ours;
 mod parts;
 mod place;
 mod pool;

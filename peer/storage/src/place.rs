@@ -125,9 +125,7 @@ impl Storage {
             }
             (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root().path())),
             (Place::File { file, offset }, _) => {
-                self.is_ours(file);
-                let handle = self.handle(file, true)?;
-                let written = write_all(&*handle, offset, length, parts);
+                let written = self.write_to(file, |handle| write_all(handle, offset, length, parts))?;
                 // Not before: a sync in between would forget the file. After an error some of it may be there.
                 self.unsynced().written.insert(file);
                 written.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;

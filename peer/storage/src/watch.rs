@@ -6,7 +6,7 @@
 //!
 //! Invariants: no byte leaves here that was read from a file after its times said that it had changed, nor any more until
 //! somebody has looked at it ([`Storage::accept`]). A file that this storage writes to is its own until it is told that all
-//! is done ([`Storage::watch_ours`]): its times change with every write.
+//! is done ([`Storage::watch_ours`]): its times change with every write. How the last write left it is known (see `ours`).
 //!
 //! What stays: a change that leaves no trace in size and times. That is a store through a shared mapping to a page that is
 //! dirty already, a second change in the very tick of the clock (some milliseconds) in which the first look was taken, a
@@ -26,14 +26,27 @@ use crate::system::OpenFile;
 
 /// What is known of one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Seen {
-    /// Nobody has told, or it was written to by us.
+pub(crate) enum Seen {
+    /// Nobody has told.
     #[default]
-    Ours,
+    Untold,
+    /// It was written to by us, and was so after the last write.
+    Ours(Identity),
     /// It must be so; `None` is that it is not there.
     So(Option<Identity>),
     /// It is not what it was.
     Changed(Option<Identity>),
+}
+
+impl Seen {
+    /// What it must be.
+    pub(crate) fn identity(self) -> Option<Identity> {
+        match self {
+            Self::Ours(then) => Some(then),
+            Self::So(then) => then,
+            Self::Untold | Self::Changed(_) => None,
+        }
+    }
 }
 
 /// What is known of the files of a torrent.
@@ -82,8 +95,15 @@ impl Watch {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen(&self, file: usize) -> Seen {
+    pub(crate) fn seen(&self, file: usize) -> Seen {
         self.lock().get(file).copied().unwrap_or_default()
+    }
+
+    /// We have written to a file, which is so now. What has changed stays so.
+    pub(crate) fn wrote(&self, file: usize, now: Identity) {
+        if let Some(seen @ (Seen::So(_) | Seen::Ours(_))) = self.lock().get_mut(file) {
+            *seen = Seen::Ours(now);
+        }
     }
 
     /// Sets what is known of a file, if it is still known as `then`. Whether it was.
@@ -108,28 +128,52 @@ impl Watch {
 
 impl Storage {
     /// From now on the files are to be what they were then, which was before they were found right. Only those of which
-    /// there are bytes to read count.
+    /// there are bytes to read count. No others are written to than those that were there then, or are made.
     pub fn watch(&self, then: &FilesThen) {
         let files = (0..self.file_count()).zip(then.files());
-        let seen = |(file, then)| if self.is_watchable(file) { Seen::So(then) } else { Seen::Ours };
+        let seen = |(file, then)| if self.is_watchable(file) { Seen::So(then) } else { Seen::Untold };
+        self.claim_files(then);
         let mut slot = self.watched().lock();
         *slot = files.map(seen).collect();
         self.watched().changed.store(0, Ordering::Release);
     }
 
-    /// The same for those that were written to since: all is written, and they are as they should be.
-    pub fn watch_ours(&self) {
-        if self.watched().lock().is_empty() {
-            self.watched().lock().resize(self.file_count(), Seen::Ours);
-        }
-        for file in (0..self.file_count()).filter(|file| self.is_watchable(*file)) {
-            if self.watched().seen(file) == Seen::Ours {
-                self.watched().turn(file, Seen::Ours, Seen::So(self.identity(file)));
+    /// The same for those that were written to since: all is written, and they must stay as our last write left them.
+    ///
+    /// # Errors
+    /// [`crate::StorageErrorKind::NotWhatItWas`] if a file that is chosen is not as it is known to be: it must be hashed.
+    pub fn watch_ours(&self) -> Result<(), StorageError> {
+        let _still = self.claims().between_writes();
+        {
+            let mut files = self.watched().lock();
+            if files.is_empty() {
+                files.resize(self.file_count(), Seen::Untold);
             }
         }
+        let mut changed = None;
+        for file in (0..self.file_count()).filter(|file| self.is_watchable(*file)) {
+            match self.watched().seen(file) {
+                seen @ Seen::Untold => {
+                    self.watched().turn(file, seen, Seen::So(self.identity(file)));
+                }
+                seen @ (Seen::Ours(_) | Seen::So(_)) => {
+                    let now = self.identity(file);
+                    if now == seen.identity() {
+                        self.watched().turn(file, seen, Seen::So(now));
+                    } else {
+                        self.has_changed(file, seen);
+                    }
+                }
+                Seen::Changed(_) => {}
+            }
+            if self.is_selected(file) && matches!(self.watched().seen(file), Seen::Changed(_)) {
+                changed.get_or_insert(file);
+            }
+        }
+        changed.map_or(Ok(()), |file| Err(StorageError::not_what_it_was(&self.full_path(file))))
     }
 
-    /// How the files were when their pieces were known to be right; how they are, if they are not watched; as if they were
+    /// How the files were when their pieces were known to be right, or after our last write; how they are, if they are not watched; as if they were
     /// not there, if they are known to be something else by now.
     #[must_use]
     pub fn files_known(&self) -> FilesThen {
@@ -139,9 +183,8 @@ impl Storage {
     /// The same of one.
     pub(crate) fn known(&self, file: usize) -> Option<Identity> {
         match self.watched().seen(file) {
-            Seen::Ours => self.identity(file),
-            Seen::So(then) => then,
-            Seen::Changed(_) => None,
+            Seen::Untold => self.identity(file),
+            seen => seen.identity(),
         }
     }
 
@@ -186,6 +229,8 @@ impl Storage {
     /// This file is taken for what it is now, and must stay so from now on: whoever calls this then hashes it. Answers what
     /// became of it.
     pub fn accept(&self, file: usize) -> Change {
+        let _still = self.claims().between_writes();
+        self.claims().edited(file);
         // What was open is perhaps not what stands there now.
         drop(self.lock_pool().forget(file));
         let seen = self.watched().seen(file);
@@ -195,17 +240,18 @@ impl Storage {
                 self.watched().turn(file, seen, Seen::So(now));
                 Change::between(then, now)
             }
-            Seen::Ours => Change::Nothing,
+            Seen::Untold | Seen::Ours(_) => Change::Nothing,
         }
     }
 
     /// Whether this file is still what it was when it was accepted. If not, it has changed.
     pub fn is_unchanged(&self, file: usize) -> bool {
+        let _still = self.claims().between_writes();
         match self.watched().seen(file) {
-            Seen::Ours => true,
+            Seen::Untold => true,
             Seen::Changed(_) => false,
-            seen @ Seen::So(then) => {
-                let same = self.identity(file) == then;
+            seen @ (Seen::So(_) | Seen::Ours(_)) => {
+                let same = self.identity(file) == seen.identity();
                 if !same {
                     self.has_changed(file, seen);
                 }
@@ -216,9 +262,7 @@ impl Storage {
 
     /// This file must be hashed before anything is read of it, whatever it looks like.
     pub fn doubt(&self, file: usize) {
-        if let seen @ Seen::So(_) = self.watched().seen(file) {
-            self.has_changed(file, seen);
-        }
+        self.turn_changed(file, self.watched().seen(file));
     }
 
     /// The pieces that have bytes of a file.
@@ -235,7 +279,7 @@ impl Storage {
     pub(crate) fn refuse_changed(&self, file: usize) -> Result<(), StorageError> {
         match self.watched().seen(file) {
             Seen::Changed(_) => Err(StorageError::not_what_it_was(&self.full_path(file))),
-            Seen::Ours | Seen::So(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -243,7 +287,7 @@ impl Storage {
     pub(crate) fn refuse_if_changed(&self, file: usize, handle: &dyn OpenFile) -> Result<(), StorageError> {
         let seen = self.watched().seen(file);
         let is_same = match seen {
-            Seen::Ours => true,
+            Seen::Untold | Seen::Ours(_) => true,
             Seen::Changed(_) => false,
             Seen::So(then) => handle.status().is_ok_and(|now| Some(now.identity) == then),
         };
@@ -254,16 +298,20 @@ impl Storage {
         Err(StorageError::not_what_it_was(&self.full_path(file)))
     }
 
-    /// Before we write to a file.
-    pub(crate) fn is_ours(&self, file: usize) {
-        if let seen @ Seen::So(_) = self.watched().seen(file) {
-            self.watched().turn(file, seen, Seen::Ours);
+    /// This file is not what it was seen to be. Whether that is news.
+    pub(crate) fn has_changed(&self, file: usize, seen: Seen) -> bool {
+        let turned = self.turn_changed(file, seen);
+        if turned {
+            self.claims().edited(file);
         }
+        turned
     }
 
-    fn has_changed(&self, file: usize, seen: Seen) -> bool {
-        let Seen::So(then) = seen else { return false };
-        let turned = self.watched().turn(file, seen, Seen::Changed(then));
+    fn turn_changed(&self, file: usize, seen: Seen) -> bool {
+        if matches!(seen, Seen::Untold | Seen::Changed(_)) {
+            return false;
+        }
+        let turned = self.watched().turn(file, seen, Seen::Changed(seen.identity()));
         if turned {
             drop(self.lock_pool().forget(file));
         }

@@ -15,7 +15,7 @@ use peer_proto::{Action, Bitfield, Block, BlockVerdict, LinkId, PeerId, Time, To
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use storage::{Cancel, MemoryDisk, Seals};
+use storage::{Cancel, MemoryDisk, Seals, StorageErrorKind};
 
 use super::shape::Shape;
 use super::swarm::Swarm;
@@ -327,6 +327,7 @@ impl<'w, 's> Life<'w, 's> {
                 self.marker = None;
                 self.complete = self.engine.is_finished();
             }
+            Err(error) if error.kind == StorageErrorKind::NotWhatItWas => {}
             Err(error) => self.fail(error.to_string()),
         }
     }

@@ -3,8 +3,6 @@
 //! Invariant: a file that is opened to be written has its full length from then on. One that cannot be opened because
 //! the process has too many open has all that wait in the pool closed first.
 
-use std::io;
-
 use super::Storage;
 use crate::allocation::grow;
 use crate::error::StorageError;
@@ -57,17 +55,12 @@ impl Storage {
     }
 
     fn open_to_write(&self, file: usize) -> Result<Handle, StorageError> {
-        let path = self.relative(file);
-        let (handle, status) = match self.root.file(path, Purpose::Write, Links::Refuse) {
-            Err(e) if e.io_kind() == io::ErrorKind::NotFound => {
-                self.root.file(path, Purpose::Create, Links::Refuse)?
-            }
-            other => other?,
-        };
+        let (handle, status) = self.open_ours(file)?;
         self.unsynced().opened(file);
         let length = status.identity.length;
         if length < self.length(file) {
             let grown = grow(&*handle, length, self.length(file));
+            self.was_written(file, &*handle);
             grown.map_err(|e| StorageError::io("write", &self.full_path(file), e))?;
         }
         Ok(handle)

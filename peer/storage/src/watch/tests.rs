@@ -187,7 +187,7 @@ fn what_we_write_ourselves_is_no_change_and_is_watched_again_when_all_is_done() 
     storage.look();
     assert!(storage.changed_files().is_empty());
     storage.finish().unwrap();
-    storage.watch_ours();
+    storage.watch_ours().unwrap();
     age(&two.path("b"));
     assert!(read(&storage, 4000, 10).is_err());
     assert_eq!(storage.changed_files(), [1]);

@@ -1,0 +1,201 @@
+//! Writing to the files of the content, as long as they are ours.
+//!
+//! Purpose: whoever may write in a folder can edit, remove or replace a file while it is downloaded, or put one where there
+//! was none. After each write it is kept how the file then is, and before the next one that is compared.
+//!
+//! Invariants: what is written goes to the file that stood under its name when this was told how the files are
+//! ([`Storage::watch`]), or to one that was made here, never to one that somebody has put there since. A file that is not as
+//! our last write left it counts as changed: it is hashed before it is read, sealed or called complete.
+//!
+//! What stays: an edit between the two looks around one of our own writes, or in the same tick of the clock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::StorageError;
+use crate::files::{Role, Storage};
+use crate::journal::{FilesThen, Identity};
+use crate::open::{Links, Purpose};
+use crate::system::{Handle, OpenFile, Status};
+use crate::watch::Seen;
+
+/// Which file may be written to.
+#[derive(Clone, Copy, Debug, Default)]
+enum Claim {
+    /// Whatever stands there: nobody has told.
+    #[default]
+    Any,
+    /// One that is made by us: there was none.
+    New,
+    /// This one.
+    One(Identity),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct File {
+    claim: Claim,
+    /// How often it was found to be changed, or taken for what it was then.
+    edits: u64,
+}
+
+/// What may be written to.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    files: Mutex<Vec<File>>,
+    /// Held from the look before a write to that after it: in between a file is not as it is known to be.
+    writing: Mutex<()>,
+}
+
+impl Claims {
+    fn with<T>(&self, file: usize, work: impl FnOnce(&mut File) -> T) -> Option<T> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get_mut(file).map(work)
+    }
+
+    /// While this is held nothing is written to files of the content.
+    pub(crate) fn between_writes(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This file was edited, or is about to be hashed as it is now.
+    pub(crate) fn edited(&self, file: usize) {
+        self.with(file, |file| file.edits = file.edits.wrapping_add(1));
+    }
+
+    fn set(&self, file: usize, claim: Claim) {
+        self.with(file, |file| file.claim = claim);
+    }
+}
+
+impl Storage {
+    /// Only what stands there now is written to, or what is made where nothing stands.
+    pub(crate) fn claim_files(&self, then: &FilesThen) {
+        let claim = |(file, then): (usize, Option<Identity>)| match (self.role(file), then) {
+            (Role::Content, Some(there)) => Claim::One(there),
+            (Role::Content, None) => Claim::New,
+            _ => Claim::Any,
+        };
+        let files = (0..self.file_count()).zip(then.files());
+        let files = files.map(|of| File { claim: claim(of), edits: 0 }).collect();
+        *self.claims().files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// This file was put there by somebody, and may be written to from now on: it was found to be ours, or the user said so.
+    pub fn take_over(&self, file: usize) {
+        self.claims().set(file, Claim::Any);
+    }
+
+    /// A number that is another once a file of this piece was found to be changed: what was written to it before may be gone.
+    #[must_use]
+    pub fn edits_of(&self, piece: u32) -> u64 {
+        let edits = |file| self.claims().with(file, |file| file.edits).unwrap_or_default();
+        self.files_of(piece).fold(0, |sum, file| sum.wrapping_add(edits(file)))
+    }
+
+    /// All files of this piece must be hashed before anything is read of them.
+    pub fn doubt_piece(&self, piece: u32) {
+        self.files_of(piece).for_each(|file| self.doubt(file));
+    }
+
+    fn files_of(&self, piece: u32) -> impl Iterator<Item = usize> + '_ {
+        let size = u64::from(self.geometry().piece_size(piece));
+        self.spans(self.geometry().piece_offset(piece), size).map(|span| span.file)
+    }
+
+    /// Writes to a file of the content, which is made if need be.
+    pub(crate) fn write_to<T>(
+        &self,
+        file: usize,
+        work: impl FnOnce(&dyn OpenFile) -> T,
+    ) -> Result<T, StorageError> {
+        let _writing = self.claims().between_writes();
+        let handle = self.handle_to_write(file)?;
+        let done = work(&*handle);
+        self.was_written(file, &*handle);
+        Ok(done)
+    }
+
+    /// The open file, if it is as we left it; otherwise the one that stands there, if it is ours.
+    fn handle_to_write(&self, file: usize) -> Result<Handle, StorageError> {
+        let held = self.lock_pool().get(file, true);
+        if let Some(handle) = held {
+            let seen = self.watched().seen(file);
+            let is_as_left = match seen {
+                Seen::Untold => true,
+                Seen::So(None) | Seen::Changed(_) => false,
+                Seen::So(Some(then)) | Seen::Ours(then) => {
+                    handle.status().is_ok_and(|status| status.identity == then)
+                }
+            };
+            if is_as_left {
+                return Ok(handle);
+            }
+            self.has_changed(file, seen);
+            drop(self.lock_pool().forget(file));
+        }
+        self.handle(file, true)
+    }
+
+    /// Opens a file to write to it, or makes it. What it was before we did anything to it is compared with what is known.
+    pub(crate) fn open_ours(&self, file: usize) -> Result<(Handle, Status), StorageError> {
+        let path = self.relative(file);
+        let open = |purpose| self.root().file(path, purpose, Links::Refuse);
+        let is_missing = |error: &StorageError| error.io_kind() == std::io::ErrorKind::NotFound;
+        let seen = self.watched().seen(file);
+        let claim = self.claims().with(file, |file| file.claim).unwrap_or_default();
+        let opened = match claim {
+            Claim::New => open(Purpose::CreateNew).map(|made| (made, true)),
+            Claim::Any | Claim::One(_) => match open(Purpose::Write) {
+                Err(error) if is_missing(&error) => open(Purpose::CreateNew).map(|made| (made, true)),
+                other => other.map(|opened| (opened, false)),
+            },
+        };
+        let ((handle, status), made) = match opened {
+            Err(error) if error.io_kind() == std::io::ErrorKind::AlreadyExists => {
+                self.has_changed(file, seen);
+                return Err(StorageError::not_ours(&self.full_path(file)));
+            }
+            other => other?,
+        };
+        let is_as_known = match seen {
+            Seen::Untold | Seen::Changed(_) => true,
+            Seen::So(None) => made,
+            Seen::So(Some(then)) | Seen::Ours(then) => !made && status.identity == then,
+        };
+        if !is_as_known {
+            self.has_changed(file, seen);
+        }
+        match claim {
+            Claim::One(ours) if !made && !ours.is_same_file(&status.identity) => {
+                return Err(StorageError::not_ours(&self.full_path(file)));
+            }
+            _ => self.claims().set(file, Claim::One(status.identity)),
+        }
+        Ok((handle, status))
+    }
+
+    /// Whether this is what is known of a file that is about to be changed by us. If not, it has changed.
+    pub(crate) fn is_as_known(&self, file: usize, status: &Status) -> bool {
+        match self.watched().seen(file) {
+            Seen::Untold => true,
+            Seen::Changed(_) => false,
+            seen @ (Seen::So(_) | Seen::Ours(_)) => {
+                let same = seen.identity() == Some(status.identity);
+                if !same {
+                    self.has_changed(file, seen);
+                }
+                same
+            }
+        }
+    }
+
+    /// We have changed a file: so it is now.
+    pub(crate) fn was_written(&self, file: usize, handle: &dyn OpenFile) {
+        match handle.status() {
+            Ok(status) => self.watched().wrote(file, status.identity),
+            Err(_) => self.doubt(file),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

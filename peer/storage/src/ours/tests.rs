@@ -1,0 +1,200 @@
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use metainfo::Info;
+use tempfile::TempDir;
+
+use crate::testing::{content, file, folder, writable};
+use crate::{Cancel, Change, Journal, Storage, StorageErrorKind};
+
+const PIECE: u32 = 1000;
+
+/// Two files of 2,500 bytes in five pieces, of which the third lies in both; neither is there.
+struct Two {
+    root: TempDir,
+    info: Info,
+    bytes: Vec<u8>,
+}
+
+impl Two {
+    fn new() -> Self {
+        let (root, bytes) = (tempfile::tempdir().unwrap(), content(5000));
+        let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
+        Self { root, info, bytes }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join("top").join(name)
+    }
+
+    /// One that was told how the files are.
+    fn watched(&self) -> Storage {
+        let storage = writable(self.root.path(), &self.info);
+        storage.watch(&storage.files_now());
+        storage
+    }
+
+    fn write(&self, storage: &Storage, piece: usize) -> Result<(), StorageErrorKind> {
+        let at = piece * 1000;
+        storage.write(at as u64, &[&self.bytes[at..at + 1000]]).map_err(|error| error.kind)
+    }
+
+    /// One that has written so many pieces.
+    fn written(&self, pieces: usize) -> Storage {
+        let storage = self.watched();
+        (0..pieces).for_each(|piece| self.write(&storage, piece).unwrap());
+        storage
+    }
+
+    fn proof(&self) -> (Vec<bool>, u64) {
+        let next = writable(self.root.path(), &self.info);
+        let past = next.past(&self.info).0.unwrap();
+        let proof = past.prove(&next, &self.info, 1, &Cancel::new(), &|_| {}).unwrap();
+        (proof.pieces, proof.hashed)
+    }
+}
+
+/// Changes a byte where a file stands, and its times for certain.
+fn edit(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"!", 7).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(1000)).unwrap();
+}
+
+fn put_another(path: &Path) {
+    let new = path.with_extension("new");
+    fs::write(&new, [7; 3000]).unwrap();
+    fs::rename(&new, path).unwrap();
+}
+
+#[test]
+fn h70_a_file_that_is_edited_between_our_writes_is_not_called_complete_before_it_was_hashed() {
+    let two = Two::new();
+    let storage = two.written(5);
+    storage.watch_ours().unwrap();
+    let storage = two.written(5);
+    edit(&two.path("a"));
+    let error = storage.watch_ours().unwrap_err();
+    assert_eq!((error.kind, storage.changed_files()), (StorageErrorKind::NotWhatItWas, vec![0]));
+    assert!(storage.read(0, &mut [0; 10]).is_err() && storage.read(2500, &mut [0; 10]).is_ok());
+    assert_eq!(storage.accept(0), Change::Edited);
+    let right = storage.recheck(&two.info, storage.pieces_of(0), 1, &Cancel::new()).unwrap();
+    assert_eq!(right, [1, 2]);
+    two.write(&storage, 0).unwrap();
+    storage.watch_ours().unwrap();
+}
+
+#[test]
+fn h70_an_edit_is_noticed_by_our_next_write_which_goes_where_it_belongs() {
+    let two = Two::new();
+    let storage = two.written(2);
+    let edits = storage.edits_of(1);
+    edit(&two.path("a"));
+    assert!(storage.changed_files().is_empty());
+    two.write(&storage, 2).unwrap();
+    assert_eq!(storage.changed_files(), [0]);
+    assert_ne!(storage.edits_of(1), edits);
+    assert_eq!(storage.edits_of(4), 0, "the other file is as it was");
+    let there = fs::read(two.path("a")).unwrap();
+    assert!(there[2000..] == two.bytes[2000..2500]);
+}
+
+#[test]
+fn h70_a_resumed_file_that_was_edited_before_our_first_write_is_noticed_by_it() {
+    let two = Two::new();
+    drop(two.written(2));
+    let storage = two.watched();
+    edit(&two.path("a"));
+    two.write(&storage, 2).unwrap();
+    assert_eq!(storage.changed_files(), [0]);
+}
+
+#[test]
+fn h70_the_end_of_a_run_does_not_take_an_edit_for_what_we_wrote() {
+    let two = Two::new();
+    let storage = two.watched();
+    let journal = Journal::begin(&storage, &two.info, |_| false, |_| false).unwrap();
+    (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+    journal.written(&storage, &[0, 1, 2, 3, 4]);
+    edit(&two.path("a"));
+    journal.end(&storage).unwrap();
+    assert_eq!(two.proof(), (vec![false, true, true, true, true], 3000));
+}
+
+#[test]
+fn what_we_wrote_ourselves_need_not_be_hashed_after_an_end_in_order() {
+    let two = Two::new();
+    let storage = two.watched();
+    let journal = Journal::begin(&storage, &two.info, |_| false, |_| false).unwrap();
+    (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+    journal.written(&storage, &[0, 1, 2, 3, 4]);
+    journal.end(&storage).unwrap();
+    assert_eq!(two.proof(), (vec![true; 5], 0));
+}
+
+#[test]
+fn h72_what_is_put_in_the_place_of_a_file_that_we_write_is_not_written_to() {
+    let two = Two::new();
+    let storage = two.written(2);
+    put_another(&two.path("a"));
+    assert_eq!(two.write(&storage, 2), Err(StorageErrorKind::NotOurs));
+    assert_eq!(storage.changed_files(), [0]);
+    assert_eq!(storage.accept(0), Change::Replaced);
+    assert_eq!(two.write(&storage, 1), Err(StorageErrorKind::NotOurs), "nor after it was looked at");
+    assert!(storage.finish().is_err());
+    assert_eq!(fs::read(two.path("a")).unwrap(), [7; 3000]);
+    storage.take_over(0);
+    two.write(&storage, 1).unwrap();
+}
+
+#[test]
+fn h72_what_is_put_where_no_file_was_is_not_written_to() {
+    let two = Two::new();
+    let storage = two.written(2);
+    fs::write(two.path("b"), [7; 3000]).unwrap();
+    assert_eq!(two.write(&storage, 3), Err(StorageErrorKind::NotOurs));
+    assert_eq!(storage.changed_files(), [1]);
+    assert_eq!(storage.accept(1), Change::Returned);
+    assert_eq!(two.write(&storage, 3), Err(StorageErrorKind::NotOurs));
+    assert_eq!(fs::read(two.path("b")).unwrap(), [7; 3000]);
+}
+
+#[test]
+fn h72_what_is_put_where_an_empty_file_must_be_is_not_cut() {
+    let (root, bytes) = (tempfile::tempdir().unwrap(), content(1000));
+    let info = folder(&[file("a", 1000), file("b", 0)], PIECE, &bytes);
+    let storage = writable(root.path(), &info);
+    storage.watch(&storage.files_now());
+    storage.write(0, &[&bytes]).unwrap();
+    fs::write(root.path().join("top/b"), b"precious").unwrap();
+    assert_eq!(storage.finish().unwrap_err().kind, StorageErrorKind::NotOurs);
+    assert_eq!(fs::read(root.path().join("top/b")).unwrap(), b"precious");
+}
+
+#[test]
+fn h70_a_file_that_is_removed_while_we_write_it_is_made_again_and_what_it_had_is_in_question() {
+    let two = Two::new();
+    let storage = two.written(2);
+    fs::remove_file(two.path("a")).unwrap();
+    two.write(&storage, 2).unwrap();
+    assert_eq!(storage.changed_files(), [0]);
+    storage.accept(0);
+    let right = storage.recheck(&two.info, storage.pieces_of(0), 1, &Cancel::new()).unwrap();
+    assert_eq!(right, [2]);
+    (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+    storage.watch_ours().unwrap();
+    assert_eq!(storage.recheck(&two.info, 0..5, 1, &Cancel::new()).unwrap(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn h72_what_somebody_appends_to_a_file_that_we_wrote_is_not_cut() {
+    let two = Two::new();
+    let storage = two.written(5);
+    let file = File::options().append(true).open(two.path("b")).unwrap();
+    file.write_all_at(b"mine", 2500).unwrap();
+    drop(file);
+    assert!(storage.watch_ours().is_err() && storage.finish().is_err());
+    assert_eq!(fs::metadata(two.path("b")).unwrap().len(), 2504);
+}
