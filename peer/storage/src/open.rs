@@ -139,11 +139,23 @@ impl Root {
         ))
     }
 
-    /// What tells the regular file that stands at a path from any other; `None` if none does, or nobody can tell.
+    /// What tells the regular file that stands at a path from any other; `None` if none does.
+    ///
+    /// An error is that nobody can tell: too many files are open, the folder may not be read, the disk fails.
+    pub(crate) fn identify(&self, relative: &Path, links: Links) -> Result<Option<Identity>, StorageError> {
+        if !stays_beneath(relative) {
+            return Ok(None);
+        }
+        match self.folder.look(relative, links) {
+            Ok(status) => Ok((status.kind == Kind::File).then_some(status.identity)),
+            Err(error) if stands_nowhere(&error) => Ok(None),
+            Err(error) => Err(StorageError::io("look at", &self.path.join(relative), error)),
+        }
+    }
+
+    /// The same; `None` also if nobody can tell.
     pub(crate) fn identity(&self, relative: &Path, links: Links) -> Option<Identity> {
-        let looked = stays_beneath(relative).then(|| self.folder.look(relative, links));
-        let status = looked?.ok().filter(|status| status.kind == Kind::File)?;
-        Some(status.identity)
+        self.identify(relative, links).ok().flatten()
     }
 
     /// Writes the folders that lead to this file to disk, so that a new name in them survives a power cut.
@@ -237,6 +249,14 @@ fn last_of(path: &Path) -> &Path {
 fn stays_beneath(relative: &Path) -> bool {
     let ordinary = |c: Component<'_>| matches!(c, Component::Normal(name) if !name.as_bytes().contains(&0));
     relative.file_name().is_some() && relative.components().all(ordinary)
+}
+
+/// Whether a path leads to no file: there is none, or something is on the way that is never followed.
+fn stands_nowhere(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG)
+    )
 }
 
 /// Why what is of this kind cannot be a torrent's file.

@@ -71,7 +71,7 @@ impl Storage {
                 self.refuse_changed(file)?;
                 // One that was removed has changed before it cannot be opened.
                 let handle = self.handle(file, false).map_err(|error| {
-                    let gone = !error.is_shortage() && !self.is_unchanged(file);
+                    let gone = !error.is_shortage() && self.is_gone(file);
                     if gone { StorageError::not_what_it_was(&self.full_path(file)) } else { error }
                 })?;
                 let read = handle.read_exact_at(buf, offset).map_err(|e| match e.kind() {

@@ -188,12 +188,13 @@ impl Storage {
         }
     }
 
-    /// Looks at the files by their names: one that was removed or replaced is noticed at the latest now.
+    /// Looks at the files by their names: one that was removed or replaced is noticed at the latest now. One that cannot be
+    /// looked at is taken for what it was: whoever reads it will see.
     pub fn look(&self) {
         let count = self.watched().lock().len();
         for file in 0..count {
             if let seen @ Seen::So(then) = self.watched().seen(file)
-                && self.identity(file) != then
+                && self.identify(file).is_ok_and(|now| now != then)
             {
                 self.has_changed(file, seen);
             }
@@ -227,14 +228,17 @@ impl Storage {
     }
 
     /// This file is taken for what it is now, and must stay so from now on: whoever calls this then hashes it. Answers what
-    /// became of it.
+    /// became of it. If nobody can tell, it stays changed, and that counts as noticed once more.
     pub fn accept(&self, file: usize) -> Change {
         let _still = self.claims().between_writes();
         self.claims().edited(file);
         // What was open is perhaps not what stands there now.
         drop(self.lock_pool().forget(file));
         let seen = self.watched().seen(file);
-        let now = self.identity(file);
+        let Ok(now) = self.identify(file) else {
+            self.watched().noticed.fetch_add(1, Ordering::AcqRel);
+            return Change::Edited;
+        };
         match seen {
             Seen::Changed(then) | Seen::So(then) => {
                 self.watched().turn(file, seen, Seen::So(now));
@@ -244,19 +248,32 @@ impl Storage {
         }
     }
 
-    /// Whether this file is still what it was when it was accepted. If not, it has changed.
+    /// Whether this file is still what it was when it was accepted. If not, or if nobody can tell, it has changed.
     pub fn is_unchanged(&self, file: usize) -> bool {
         let _still = self.claims().between_writes();
         match self.watched().seen(file) {
             Seen::Untold => true,
             Seen::Changed(_) => false,
             seen @ (Seen::So(_) | Seen::Ours(_)) => {
-                let same = self.identity(file) == seen.identity();
+                let same = self.identify(file).is_ok_and(|now| now == seen.identity());
                 if !same {
                     self.has_changed(file, seen);
                 }
                 same
             }
+        }
+    }
+
+    /// Whether this file is known to be gone, and not only out of reach. Then it has changed.
+    pub(crate) fn is_gone(&self, file: usize) -> bool {
+        let seen = self.watched().seen(file);
+        match seen {
+            Seen::So(Some(_)) | Seen::Ours(_) if matches!(self.identify(file), Ok(None)) => {
+                self.has_changed(file, seen);
+                true
+            }
+            Seen::Changed(_) => true,
+            _ => false,
         }
     }
 

@@ -172,7 +172,7 @@ fn claim(
         return Err(refused);
     }
     marker.claim(info).map_err(|error| in_use(info, error))?;
-    replaced.iter().for_each(|file| disk.storage.take_over(*file));
+    strangers.files.iter().for_each(|file| disk.storage.take_over(*file));
     let begun = disk
         .journal
         .as_ref()

@@ -29,6 +29,7 @@ pub(crate) use record::{Identity, Moment};
 pub use seal::{FilesThen, Seals};
 
 use crate::aside::name_beside;
+use crate::error::StorageError;
 use crate::files::{Role, Storage};
 
 /// A journal as bytes, and what it adds up to: for fuzzers.
@@ -62,12 +63,17 @@ impl Storage {
         (0..self.file_count()).map(|file| self.identity(file)).collect()
     }
 
-    /// What this file is now; `None` if there is none.
-    pub(crate) fn identity(&self, file: usize) -> Option<Identity> {
+    /// What this file is now; `None` if there is none. An error is that nobody can tell.
+    pub(crate) fn identify(&self, file: usize) -> Result<Option<Identity>, StorageError> {
         match self.role(file) {
-            Role::Content => self.root().identity(self.relative(file), self.links()),
-            Role::Padding | Role::Link => None,
+            Role::Content => self.root().identify(self.relative(file), self.links()),
+            Role::Padding | Role::Link => Ok(None),
         }
+    }
+
+    /// The same; `None` also if nobody can tell: what is not known proves nothing.
+    pub(crate) fn identity(&self, file: usize) -> Option<Identity> {
+        self.identify(file).ok().flatten()
     }
 
     /// The pieces that have bytes of each file.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::testing::{content, file, folder, writable};
-use crate::{Cancel, Journal, StorageErrorKind};
+use crate::{Access, Cancel, Fault, FaultKind, Journal, MemoryDisk, StorageErrorKind, StorageOptions};
 
 const PIECE: u32 = 1000;
 
@@ -236,4 +236,28 @@ fn h70_a_download_that_is_incomplete_again_has_its_journal_again() {
     assert_eq!(claims().0, [0, 1, 4]);
     journal.remove(&storage).unwrap();
     assert!(storage.past(&two.info).0.is_none());
+}
+
+#[test]
+fn h70_h76_a_file_that_nobody_can_look_at_is_not_taken_for_removed() {
+    let (disk, bytes) = (MemoryDisk::new(7), content(5000));
+    let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+    storage.write(0, &[&bytes]).unwrap();
+    storage.watch(&storage.files_now());
+    for kind in [FaultKind::OpenFiles, FaultKind::Io] {
+        disk.plan(Some(Fault { kind, after: 0, lasting: true }));
+        storage.look();
+        assert!(storage.changed_files().is_empty(), "{kind:?}");
+        disk.plan(None);
+    }
+    storage.doubt(0);
+    let noticed = storage.changes_noticed();
+    disk.plan(Some(Fault { kind: FaultKind::OpenFiles, after: 0, lasting: true }));
+    assert_ne!(storage.accept(0), Change::Removed);
+    assert_eq!((storage.changed_files(), storage.changes_noticed()), (vec![0], noticed + 1), "it is put off");
+    disk.plan(None);
+    assert_eq!(storage.accept(0), Change::Nothing);
+    assert!(storage.changed_files().is_empty() && storage.is_unchanged(0));
 }
