@@ -225,6 +225,11 @@ impl Active<'_> {
             && !must_claim;
         if std::mem::replace(&mut self.changes.fetching, may) != may {
             self.engine.set_downloading(may);
+            if may {
+                // The tracker has us for a seed, which needs nobody.
+                let now = self.now();
+                self.announces.request_more(now);
+            }
         }
     }
 
