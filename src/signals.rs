@@ -3,6 +3,7 @@
 //! A thread of its own listens, so that a command that hashes on the main thread is reached as well as one that
 //! waits in a runtime. It does not decide what ending in order means: commands do.
 
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -52,8 +53,11 @@ impl Interrupt {
     pub fn of_process() -> Self {
         let interrupt = Self::default();
         let heard = interrupt.clone();
+        let (listens, listening) = std::sync::mpsc::channel();
         // Without the thread (no more threads to be had) the default action of a signal ends the process.
-        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || listen(&heard));
+        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || listen(&heard, listens));
+        // Whoever has seen the first line of a command may signal it: that must not come too early.
+        let _ = listening.recv();
         interrupt
     }
 
@@ -96,8 +100,8 @@ impl Interrupt {
     }
 }
 
-/// Waits for signals until the process ends.
-fn listen(interrupt: &Interrupt) {
+/// Waits for signals until the process ends; drops `listens` once it does.
+fn listen(interrupt: &Interrupt, listens: Sender<()>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
     runtime.block_on(async {
@@ -105,6 +109,7 @@ fn listen(interrupt: &Interrupt) {
         else {
             return;
         };
+        drop(listens);
         loop {
             let signal = tokio::select! {
                 _ = int.recv() => Signal::Interrupt,

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::support::data::{assert_same, photos};
+use crate::support::data::{assert_same, noise, photos, write};
 use crate::support::inside::inside;
 use crate::support::process::{Running, start};
 
@@ -174,4 +174,31 @@ fn h71_what_stands_in_the_place_of_a_seal_is_replaced_and_costs_one_hashing() {
         assert_untouched(&elsewhere, &format!("{thing:?}"));
         assert!(!hashed(), "{thing:?}");
     }
+}
+
+#[test]
+fn h75_of_two_torrents_with_one_file_that_are_downloaded_at_once_one_is_complete_and_right_and_the_other_says_why_not()
+ {
+    let (sources, target) = ([tempdir().unwrap(), tempdir().unwrap()], tempdir().unwrap());
+    let mut seeds = Vec::new();
+    let mut args = ["download", "--port", "0", "--bind", "127.0.0.1", "-d", "."].map(str::to_owned).to_vec();
+    let mut torrents = Vec::new();
+    for (number, source) in (0..).zip(&sources) {
+        write(&source.path().join("same.bin"), &noise(number, 3_000_000));
+        inside(source.path()).run(&["create", "same.bin", "-p", "32KiB"]).done();
+        let mut seed =
+            start(source.path(), &["seed", "same.bin.torrent", "--port", "0", "--bind", "127.0.0.1"]);
+        let seeding = seed.event("seeding");
+        let port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap();
+        args.extend(["--peer".to_owned(), format!("127.0.0.1:{port}")]);
+        torrents.push(source.path().join("same.bin.torrent").into_os_string().into_string().unwrap());
+        seeds.push(seed);
+    }
+    let (status, said) = start(target.path(), &[&args[..], &torrents].concat()).end();
+    assert_eq!(status.code(), Some(3), "{said:#?}");
+    let is_named = |line: &String| line.contains("same.bin") && line.contains("\"error\"");
+    assert_eq!(said.iter().filter(|line| is_named(line)).count(), 1, "{said:#?}");
+    let there = std::fs::read(target.path().join("same.bin")).unwrap();
+    let is_right = |number| there == noise(number, 3_000_000);
+    assert!(is_right(0) || is_right(1), "{said:#?}");
 }
