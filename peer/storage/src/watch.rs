@@ -196,7 +196,11 @@ impl Storage {
             if let seen @ Seen::So(then) = self.watched().seen(file)
                 && self.identify(file).is_ok_and(|now| now != then)
             {
-                self.has_changed(file, seen);
+                // Perhaps we have just made it, and are about to say so.
+                let _still = self.claims().between_writes();
+                if self.identify(file).is_ok_and(|now| now != then) {
+                    self.has_changed(file, seen);
+                }
             }
         }
     }
