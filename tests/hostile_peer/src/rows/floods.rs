@@ -23,6 +23,8 @@ pub(super) fn promises(target: &Target<'_>) -> Result<String> {
         }
     }
     let mut heard = guest.is_heard_after(flood)?;
+    // What it makes of all that comes follows its answers.
+    heard.extend(guest.is_heard()?);
     let mut asked = BTreeSet::new();
     loop {
         let requests = heard.iter().filter(|frame| frame.id == id::REQUEST).filter_map(Frame::block);
@@ -34,7 +36,6 @@ pub(super) fn promises(target: &Target<'_>) -> Result<String> {
         // Each is refused: then it turns to the next promise.
         heard =
             guest.is_heard_after(requests.iter().flat_map(|block| message(id::REJECT, block)).collect())?;
-        // What it makes of all that comes follows its answers.
         heard.extend(guest.is_heard()?);
     }
     ensure!(!asked.is_empty(), "it believes no promise");
