@@ -12,6 +12,7 @@ mod buffers;
 mod digest;
 #[cfg(test)]
 pub(crate) mod gate;
+mod held;
 mod inbox;
 mod pieces;
 mod queue;
@@ -28,7 +29,7 @@ use std::thread::JoinHandle;
 
 use metainfo::Info;
 use peer_proto::{Block, LinkId};
-use storage::{FilesThen, Journal, Seals, Storage};
+use storage::{FilesThen, Journal, Seals, Storage, StorageError};
 use tokio::sync::oneshot;
 
 use crate::AddTorrent;
@@ -55,6 +56,11 @@ pub(crate) struct TorrentDisk {
 }
 
 impl TorrentDisk {
+    /// Whether its journal may still claim, on the disk, a piece that was lost.
+    fn owes(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.owes())
+    }
+
     /// What the torrent is.
     pub(crate) fn info(&self) -> &Info {
         &self.add.torrent.info
@@ -74,16 +80,34 @@ enum WriteJob {
         disk: Arc<TorrentDisk>,
         piece: u32,
     },
-    /// Pieces are not there any more: others' bytes may be written in their place after this.
+    /// Pieces are not there any more: others' bytes may be written in their place after this, once the disk does not claim
+    /// them any more.
     Lost {
         disk: Arc<TorrentDisk>,
         pieces: Vec<u32>,
+    },
+    /// What was lost is not claimed on the disk any more, or why that cannot be said.
+    Settled {
+        disk: Arc<TorrentDisk>,
+        settled: Result<(), StorageError>,
     },
     /// The pieces of this torrent that are under way are given up, and what there is is brought to the disk.
     End {
         disk: Arc<TorrentDisk>,
         done: oneshot::Sender<()>,
     },
+}
+
+impl WriteJob {
+    fn disk(&self) -> &Arc<TorrentDisk> {
+        match self {
+            Self::Block { disk, .. }
+            | Self::Digest { disk, .. }
+            | Self::Lost { disk, .. }
+            | Self::Settled { disk, .. }
+            | Self::End { disk, .. } => disk,
+        }
+    }
 }
 
 /// Adjacent blocks to be read for one link.

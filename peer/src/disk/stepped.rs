@@ -22,6 +22,7 @@ use crate::AddTorrent;
 pub(crate) struct Stepped {
     clock: Rc<Cell<Instant>>,
     writer: Writer<Box<dyn Fn() -> Instant>>,
+    answers: Arc<Queue<WriteJob>>,
     queue: Arc<Queue<SyncJob>>,
     syncer: Syncer,
     runs: Arc<RunPool>,
@@ -30,14 +31,16 @@ pub(crate) struct Stepped {
 impl Stepped {
     /// With what is now.
     pub(crate) fn new(clock: &Rc<Cell<Instant>>) -> Self {
-        let (clock, queue) = (Rc::clone(clock), Arc::new(Queue::default()));
+        let (clock, queue, answers) =
+            (Rc::clone(clock), Arc::new(Queue::default()), Arc::new(Queue::default()));
         let now = Rc::clone(&clock);
         let writer = Writer::new(
             Arc::new(AtomicUsize::new(0)),
+            Arc::clone(&answers),
             Arc::clone(&queue),
             Box::new(move || now.get()) as Box<dyn Fn() -> Instant>,
         );
-        Self { clock, writer, queue, syncer: Syncer::default(), runs: Arc::new(RunPool::default()) }
+        Self { clock, writer, answers, queue, syncer: Syncer::default(), runs: Arc::new(RunPool::default()) }
     }
 
     pub(crate) fn write(&mut self, disk: &Arc<TorrentDisk>, block: Block, buffer: BlockBuffer) {
@@ -69,12 +72,28 @@ impl Stepped {
         reader::serve(ReadJob { disk: Arc::clone(disk), link, epoch: 0, blocks: vec![block] }, &self.runs);
     }
 
-    /// Each thread has a turn.
-    pub(crate) fn turn(&mut self) {
+    /// The writer has a turn, and the syncer none: its disk hangs.
+    pub(crate) fn write_only(&mut self) {
         self.writer.settle();
-        let mut jobs = VecDeque::new();
-        self.queue.take_all(&mut jobs, Some(Instant::now()));
-        jobs.into_iter().for_each(|job| self.syncer.take(job, self.clock.get()));
+    }
+
+    /// Each thread has a turn, and another while they have anything for each other.
+    pub(crate) fn turn(&mut self) {
+        loop {
+            self.writer.settle();
+            taken(&self.queue).into_iter().for_each(|job| self.syncer.take(job, self.clock.get()));
+            let answers = taken(&self.answers);
+            if answers.is_empty() {
+                break;
+            }
+            answers.into_iter().for_each(|job| self.writer.take(job));
+        }
         self.syncer.settle(self.clock.get());
     }
+}
+
+fn taken<T>(queue: &Queue<T>) -> VecDeque<T> {
+    let mut jobs = VecDeque::new();
+    queue.take_all(&mut jobs, Some(Instant::now()));
+    jobs
 }

@@ -2,7 +2,7 @@
 //!
 //! Purpose: a write ends in the kernel's memory, from where a power cut takes it. Some seconds after a piece was told to
 //! a journal, its files and then the journal are synced, for one torrent at a time. Nobody waits for it but a torrent
-//! that ends in order.
+//! that ends in order, and one that has lost pieces.
 //!
 //! Invariant: what fails here fails its torrent, as a write that failed would.
 
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use storage::{FilesThen, Seals, Storage};
 use tokio::sync::oneshot;
 
-use super::TorrentDisk;
 use super::queue::Queue;
+use super::{TorrentDisk, WriteJob};
 use crate::AddTorrent;
 use crate::resume::sync_marker;
 
@@ -29,6 +29,9 @@ pub(super) enum SyncJob {
     Marker(Arc<Storage>, Arc<AddTorrent>),
     /// Pieces were written.
     Written(Arc<TorrentDisk>),
+    /// Pieces were lost, and the writer with this queue waits with the torrent's blocks until the disk does not claim them
+    /// any more.
+    Settle(Arc<TorrentDisk>, Arc<Queue<WriteJob>>),
     /// All is there, and was when the files were so: once they are synced, that is known for good.
     Seal(Arc<TorrentDisk>, Arc<Seals>, FilesThen),
     /// The torrent ends: all is synced, and the journal says so. Told when that is done, or has failed.
@@ -60,6 +63,11 @@ impl Syncer {
                 // Whoever has removed it meanwhile needs it no more.
                 sync_marker(&storage, &add.torrent.info)
                     .unwrap_or_else(|error| tracing::info!("cannot sync the marker: {error}"));
+            }
+            SyncJob::Settle(disk, writer) => {
+                // At once: a download waits.
+                let settled = disk.journal.as_ref().map_or(Ok(()), |journal| journal.settle(&disk.storage));
+                writer.push_all([WriteJob::Settled { disk, settled }]);
             }
             SyncJob::Written(disk) => {
                 let place =

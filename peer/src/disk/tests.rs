@@ -1,18 +1,22 @@
 //! The disk threads with blocks in any order.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use metainfo::BLOCK_LENGTH;
-use storage::{Access, StorageOptions};
+use storage::{Access, Fault, FaultKind, MemoryDisk, StorageOptions};
 use tempfile::tempdir;
 
+use super::stepped::Stepped;
 use super::*;
 use crate::tests::support::Sample;
 
 const BLOCK_SIZE: usize = BLOCK_LENGTH as usize;
 const WAIT: Duration = Duration::from_secs(30);
 
-pub(super) fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> Arc<TorrentDisk> {
+pub(super) fn disk(sample: &Sample, root: &Path, access: Access) -> Arc<TorrentDisk> {
     let options = StorageOptions { access, ..StorageOptions::default() };
     let storage = Storage::new(root, &sample.torrent.info, options).unwrap();
     let add = Arc::new(AddTorrent::download(sample.torrent.clone(), root));
@@ -20,7 +24,7 @@ pub(super) fn disk(sample: &Sample, root: &std::path::Path, access: Access) -> A
 }
 
 /// The same to write, with a journal.
-pub(super) fn journaled(sample: &Sample, root: &std::path::Path, key: u32) -> Arc<TorrentDisk> {
+pub(super) fn journaled(sample: &Sample, root: &Path, key: u32) -> Arc<TorrentDisk> {
     let disk = Arc::into_inner(disk(sample, root, Access::ReadWrite)).unwrap();
     let info = &sample.torrent.info;
     let journal = Journal::begin(&disk.storage, info, |_| false, |_| false).unwrap();
@@ -123,6 +127,88 @@ async fn blocks_that_cannot_be_written_are_lost_with_the_reason_and_make_no_piec
     let results = gather(&disk, |results| results.lost == 4).await;
     assert_eq!((results.written, results.pieces), (0, vec![]));
     assert!(results.failed.unwrap().to_string().starts_with("cannot write "));
+}
+
+/// A torrent of four pieces on a disk in memory, of which the first two are claimed on the disk and the first is lost now.
+fn with_a_loss(sample: &Sample) -> (MemoryDisk, Arc<TorrentDisk>, Stepped) {
+    let memory = MemoryDisk::new(7);
+    let info = &sample.torrent.info;
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    let storage = Storage::among(&memory.roots(), Path::new("/data"), info, options).unwrap();
+    let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();
+    storage.write(0, &[&content[..2 * BLOCK_SIZE]]).unwrap();
+    let journal = Journal::begin(&storage, info, |piece| piece < 2, |_| false).unwrap();
+    journal.sync(&storage).unwrap();
+    let add = Arc::new(AddTorrent::download(sample.torrent.clone(), "/data"));
+    let (storage, journal) = (Arc::new(storage), Some(Arc::new(journal)));
+    let disk = Arc::new(TorrentDisk { key: 0, storage, journal, add, inbox: Inbox::default() });
+    let mut threads = Stepped::new(&Rc::new(Cell::new(Instant::now())));
+    threads.lost(&disk, vec![0]);
+    (memory, disk, threads)
+}
+
+#[test]
+fn h73_nothing_is_written_before_the_disk_knows_what_was_lost_and_other_torrents_do_not_wait() {
+    let (sample, dir) = (Sample::single(4 * 16_384, BLOCK_LENGTH), tempdir().unwrap());
+    let (memory, lossy, mut threads) = with_a_loss(&sample);
+    let other = Arc::into_inner(disk(&sample, dir.path(), Access::ReadWrite)).unwrap();
+    let other = Arc::new(TorrentDisk { key: 1, ..other });
+    let pool = BlockPool::new(64, 64).share();
+    for disk in [&lossy, &other] {
+        blocks(&sample, &pool).into_iter().for_each(|(block, buffer)| threads.write(disk, block, buffer));
+    }
+    threads.digest(&lossy, 0);
+    threads.write_only();
+    assert_eq!(other.inbox.take().unwrap().pieces.len(), 4);
+    assert!(lossy.inbox.take().is_none());
+    let claims = || lossy.storage.past(&sample.torrent.info).0.unwrap().claims();
+    let length = || memory.file(Path::new("/data/sample.bin")).unwrap().len();
+    assert_eq!((claims().0, length()), (vec![1], 4 * BLOCK_SIZE));
+    threads.turn();
+    let results = lossy.inbox.take().unwrap();
+    assert_eq!((results.pieces.len(), results.digests.len()), (4, 1), "all of it, in its order");
+    assert!(results.digests[0].1.as_ref().unwrap().right);
+    memory.cut_power();
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    let next = Storage::among(&memory.roots(), Path::new("/data"), &sample.torrent.info, options).unwrap();
+    assert_eq!(next.past(&sample.torrent.info).0.unwrap().claims().0, [1]);
+}
+
+#[test]
+fn h69_blocks_for_a_torrent_whose_loss_the_disk_does_not_take_are_lost_with_the_reason() {
+    let sample = Sample::single(4 * 16_384, BLOCK_LENGTH);
+    let (memory, disk, mut threads) = with_a_loss(&sample);
+    memory.plan(Some(Fault { kind: FaultKind::Io, after: 0, lasting: true }));
+    let pool = BlockPool::new(64, 64).share();
+    blocks(&sample, &pool).into_iter().for_each(|(block, buffer)| threads.write(&disk, block, buffer));
+    threads.end(&disk);
+    threads.turn();
+    memory.plan(None);
+    let results = disk.inbox.take().unwrap();
+    assert_eq!((results.written, results.lost), (0, 4));
+    assert!(results.failed.unwrap().to_string().starts_with("cannot "));
+    // It is tried again with what comes next.
+    blocks(&sample, &pool).into_iter().for_each(|(block, buffer)| threads.write(&disk, block, buffer));
+    threads.turn();
+    assert_eq!(disk.inbox.take().unwrap().pieces.len(), 4);
+}
+
+#[tokio::test]
+async fn h73_threads_settle_a_loss_and_go_on() {
+    let (sample, dir) = (Sample::single(4 * 16_384, BLOCK_LENGTH), tempdir().unwrap());
+    let (threads, pool) = (DiskThreads::start(2).unwrap(), BlockPool::new(64, 64).share());
+    let disk = journaled(&sample, dir.path(), 0);
+    threads.write(&disk, &mut blocks(&sample, &pool));
+    threads.lost(&disk, vec![1, 2]);
+    threads.write(
+        &disk,
+        &mut blocks(&sample, &pool).into_iter().filter(|(block, _)| block.piece == 1).collect(),
+    );
+    let results = gather(&disk, |results| results.pieces.len() == 5).await;
+    assert_eq!((results.pieces[4], results.lost), ((1, true), 0));
+    threads.end(&disk).await.unwrap();
+    let claims = disk.storage.past(&sample.torrent.info).0.unwrap().claims();
+    assert_eq!(claims, (vec![0, 1, 3], vec![]));
 }
 
 #[tokio::test]

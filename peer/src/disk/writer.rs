@@ -1,7 +1,7 @@
 //! A thread that writes blocks, and has the pieces they make hashed.
 //!
-//! Invariant: a piece is reported as good only when every byte of it was accepted by the file system and the hash was
-//! taken over those very bytes (see `pieces`).
+//! Invariants: a piece is reported as good only when every byte of it was accepted by the file system and the hash was
+//! taken over those very bytes (see `pieces`). Nothing is written while the torrent's journal owes (see `held`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use metainfo::Block;
+use storage::StorageError;
 
 use super::batches::Batches;
 use super::digest::digest;
+use super::held::Held;
 use super::pieces::Pieces;
 use super::queue::Queue;
 use super::syncer::SyncJob;
@@ -21,8 +23,8 @@ use crate::limits::WRITE_RUN;
 type ToWrite = (Arc<TorrentDisk>, Block, BlockBuffer);
 
 /// Takes jobs until the queue is closed.
-pub(super) fn run(queue: &Queue<WriteJob>, held: Arc<AtomicUsize>, syncer: Arc<Queue<SyncJob>>) {
-    let mut writer = Writer::new(held, syncer, Instant::now);
+pub(super) fn run(queue: &Arc<Queue<WriteJob>>, held: Arc<AtomicUsize>, syncer: Arc<Queue<SyncJob>>) {
+    let mut writer = Writer::new(held, Arc::clone(queue), syncer, Instant::now);
     let mut jobs = VecDeque::new();
     let mut due = None;
     while queue.take_all(&mut jobs, due) {
@@ -37,18 +39,39 @@ pub(super) struct Writer<C> {
     pieces: Pieces,
     batches: Batches,
     blocks: Vec<ToWrite>,
+    /// Jobs that wait for a journal that owes.
+    held: Held,
+    /// Its own, for answers of the syncer.
+    queue: Arc<Queue<WriteJob>>,
     syncer: Arc<Queue<SyncJob>>,
     clock: C,
 }
 
 impl<C: Fn() -> Instant> Writer<C> {
-    /// With the count of blocks held that all writers share.
-    pub(super) fn new(held: Arc<AtomicUsize>, syncer: Arc<Queue<SyncJob>>, clock: C) -> Self {
-        Self { pieces: Pieces::new(held), batches: Batches::default(), blocks: Vec::new(), syncer, clock }
+    /// With the count of blocks held that all writers share, and the queue that its jobs come from.
+    pub(super) fn new(
+        count: Arc<AtomicUsize>,
+        queue: Arc<Queue<WriteJob>>,
+        syncer: Arc<Queue<SyncJob>>,
+        clock: C,
+    ) -> Self {
+        Self {
+            pieces: Pieces::new(count),
+            batches: Batches::default(),
+            blocks: Vec::new(),
+            held: Held::default(),
+            queue,
+            syncer,
+            clock,
+        }
     }
 
     /// Takes a job. Blocks are written together with others, by the next job of another kind or [`Writer::settle`].
     pub(super) fn take(&mut self, job: WriteJob) {
+        if let WriteJob::Block { disk, .. } = &job {
+            self.have_settled(disk);
+        }
+        let Some(job) = self.held.pass(job) else { return };
         match job {
             WriteJob::Block { disk, block, buffer } => self.blocks.push((disk, block, buffer)),
             WriteJob::Digest { disk, piece } => {
@@ -66,9 +89,11 @@ impl<C: Fn() -> Instant> Writer<C> {
                 self.gather();
                 self.batches.flush(disk.key);
                 if let Some(journal) = &disk.journal {
-                    journal.lost(&disk.storage, &pieces);
+                    journal.lost(&pieces);
                 }
+                self.have_settled(&disk);
             }
+            WriteJob::Settled { disk, settled } => self.release(&disk, settled),
             WriteJob::End { disk, done } => {
                 self.write_all();
                 self.pieces.forget(disk.key);
@@ -80,6 +105,29 @@ impl<C: Fn() -> Instant> Writer<C> {
                     // Whoever waited may have given up.
                     let _ = done.send(());
                 }
+            }
+        }
+    }
+
+    /// If the torrent's journal owes, nothing is written until the syncer has seen to that.
+    fn have_settled(&mut self, disk: &Arc<TorrentDisk>) {
+        if disk.owes() && self.held.begin(disk.key) {
+            self.syncer.push_all([SyncJob::Settle(Arc::clone(disk), Arc::clone(&self.queue))]);
+        }
+    }
+
+    /// It has, or cannot: then what came is lost, as if it could not be written.
+    fn release(&mut self, disk: &TorrentDisk, settled: Result<(), StorageError>) {
+        let failed = settled.is_err();
+        if let Err(error) = settled {
+            disk.inbox.add(|results| {
+                results.failed.get_or_insert(error);
+            });
+        }
+        for job in self.held.release(disk.key) {
+            match job {
+                WriteJob::Block { .. } if failed => disk.inbox.add(|results| results.lost += 1),
+                job => self.take(job),
             }
         }
     }

@@ -92,6 +92,8 @@ fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Res
     if let Some(warning) = marker.warning.take() {
         (means.warn)(warning);
     }
+    // On a disk that was full it may take the very room that is missing.
+    storage.remove_unfinished_journal(info).unwrap_or_else(|error| tracing::info!("{error}"));
     let mut claimed = marker.found;
     let then = storage.files_now();
     match to_go_on(&mut storage, add, means, &marker, &mut claimed, &then) {
@@ -238,7 +240,7 @@ fn begin_journal(
     match Journal::begin(storage, info, |piece| have.get(piece), is_synced) {
         Ok(journal) => Ok(Some(Arc::new(journal))),
         Err(error) => {
-            storage.remove_journal(info).map_err(disk)?;
+            storage.forget_journal(info).map_err(disk)?;
             (means.warn)(format!("{error}; what is there will be hashed again at the next start"));
             Ok(None)
         }

@@ -84,7 +84,7 @@ pub(in crate::torrent_task) fn hash(
         let still: BTreeSet<u32> = in_files_unchanged(disk, &pieces, right.clone()).into_iter().collect();
         let lost: Vec<u32> = right.into_iter().filter(|piece| !still.contains(piece)).collect();
         if !lost.is_empty() {
-            journal.lost(&disk.storage, &lost);
+            journal.lost(&lost);
         }
     }
     Done::Hashed { pieces, right }

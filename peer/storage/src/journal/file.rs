@@ -4,13 +4,14 @@
 //! appended, because nobody could read past a torn record: the whole journal is written anew at the next sync. A new
 //! one takes the name only when all of it is on the disk; the one before is kept under another name.
 //!
-//! It is used by two threads: one tells what was written, the other syncs. Neither waits for the other's disk, except
-//! while a journal that has grown is written anew.
+//! It is used by several threads: one tells what was written, any what was lost, another syncs. Nobody waits for the
+//! other's disk, except while a journal that has grown is written anew.
 
+mod anew;
 mod doubt;
+mod losses;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,17 +19,11 @@ use metainfo::Info;
 
 use super::Paths;
 use super::ledger::Ledger;
-use super::record::{
-    BootId, Head, Identity, MAX_JOURNAL, Mark, encode_clean, encode_files, encode_pieces, encode_run,
-    names_allowed,
-};
+use super::record::{BootId, Head, Identity, Mark, encode_clean, encode_files, encode_pieces, encode_run};
 use crate::error::StorageError;
 use crate::files::Storage;
-use crate::open::{Links, Purpose, Root};
 use crate::system::Handle;
-
-/// Bytes appended to a journal, beyond twice what it had when it was written anew, after which it is again.
-const GROWN: u64 = 1024 * 1024;
+use anew::Reach;
 
 /// The journal of a download. It belongs to one [`Storage`], which is handed to each call.
 pub struct Journal {
@@ -36,6 +31,8 @@ pub struct Journal {
     boot: BootId,
     paths: Paths,
     inner: Mutex<Inner>,
+    /// Whether the disk may still claim a piece that was lost (see `losses`). Changed while `inner` is held.
+    owes: AtomicBool,
     /// Another run may have begun its own: this one's name is not its any more.
     closed: AtomicBool,
 }
@@ -49,7 +46,7 @@ struct Inner {
     first: u64,
     /// How many pieces its records name.
     named: u64,
-    /// How many pieces were lost.
+    /// How often pieces were lost.
     losses: u64,
     /// Whether it says that the run has ended.
     ended: bool,
@@ -75,7 +72,7 @@ impl Journal {
         synced: impl Fn(u32) -> bool,
     ) -> Result<Self, StorageError> {
         let journal = Self::idle(storage, info);
-        journal.begin_again(storage, has, synced)?;
+        journal.begin_with(storage, has, synced, Reach::IfItClaims)?;
         Ok(journal)
     }
 
@@ -90,6 +87,7 @@ impl Journal {
             boot: storage.boot(),
             paths: Paths::of(info),
             inner: Mutex::new(inner),
+            owes: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
     }
@@ -104,6 +102,17 @@ impl Journal {
         storage: &Storage,
         has: impl Fn(u32) -> bool,
         synced: impl Fn(u32) -> bool,
+    ) -> Result<(), StorageError> {
+        // A power cut must not bring back the one that was removed when all was there.
+        self.begin_with(storage, has, synced, Reach::Disk)
+    }
+
+    fn begin_with(
+        &self,
+        storage: &Storage,
+        has: impl Fn(u32) -> bool,
+        synced: impl Fn(u32) -> bool,
+        reach: Reach,
     ) -> Result<(), StorageError> {
         let mut ledger = Ledger::new(&self.head);
         for piece in (0..self.head.pieces).filter(|piece| has(*piece) && storage.may_claim(*piece)) {
@@ -122,7 +131,9 @@ impl Journal {
         storage.must_sync(unsynced.iter().copied());
         let mut inner = self.lock();
         *inner = Inner::new(ledger);
-        self.write_anew(&mut inner, storage.root()).inspect_err(|_| inner.removed = true)
+        self.write_anew(&mut inner, storage.root(), reach).inspect_err(|_| inner.removed = true)?;
+        self.owes.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Before anything is written after [`Journal::end`]; costs nothing otherwise.
@@ -150,37 +161,6 @@ impl Journal {
         inner.append(&bytes, named);
     }
 
-    /// These pieces are not there any more, and others' bytes may be written in their place. They are not claimed after a
-    /// power cut either.
-    pub fn lost(&self, storage: &Storage, pieces: &[u32]) {
-        let mut bytes = Vec::new();
-        encode_pieces(Mark::Lost, pieces.iter().copied(), &mut bytes);
-        let file = {
-            let mut inner = self.lock();
-            if inner.removed {
-                return;
-            }
-            inner.losses += 1;
-            pieces.iter().for_each(|piece| inner.ledger.mark(*piece, Mark::Lost));
-            // Not left to the next sync: by then it could name more than anybody reads.
-            if self.is_long(&inner) {
-                inner.file = None;
-                self.write_anew(&mut inner, storage.root()).unwrap_or_else(|error| tracing::warn!("{error}"));
-            } else {
-                inner.append(&bytes, pieces.len());
-            }
-            inner.file.clone()
-        };
-        if file.is_none_or(|file| file.sync().is_err()) {
-            self.give_up(storage);
-        }
-        // It claims them too, and would again if a power cut brought it back.
-        let root = storage.root();
-        if let Err(error) = root.remove(&self.paths.old).and_then(|()| root.sync_folder(Path::new(""))) {
-            tracing::warn!("{error}");
-        }
-    }
-
     /// Whether the download goes on, as far as it knows.
     pub fn is_kept(&self) -> bool {
         !self.lock().removed
@@ -189,7 +169,7 @@ impl Journal {
     /// Whether anything is written that is not known to be on the disk.
     pub fn is_behind(&self) -> bool {
         let inner = self.lock();
-        !inner.removed && (inner.file.is_none() || !inner.ledger.unsynced().is_empty())
+        !inner.removed && (self.owes() || inner.file.is_none() || !inner.ledger.unsynced().is_empty())
     }
 
     /// Brings what was written to the disk, and then says so.
@@ -197,6 +177,7 @@ impl Journal {
     /// # Errors
     /// If the disk fails. What was to be synced is in doubt then: it is not claimed any more, by no later call either.
     pub fn sync(&self, storage: &Storage) -> Result<(), StorageError> {
+        self.settle(storage)?;
         let (pieces, losses) = {
             let inner = self.lock();
             if inner.removed {
@@ -219,7 +200,7 @@ impl Journal {
             let named = pieces.len();
             pieces.into_iter().for_each(|piece| inner.ledger.mark(piece, Mark::Synced));
             if inner.file.is_none() || self.is_long(&inner) {
-                return self.write_anew(&mut inner, storage.root());
+                return self.write_anew(&mut inner, storage.root(), Reach::IfItClaims);
             }
             inner.append(&bytes, named);
             inner.file.clone()
@@ -227,7 +208,7 @@ impl Journal {
         match file.map(|file| file.sync()) {
             None | Some(Ok(())) => Ok(()),
             Some(Err(error)) => {
-                self.give_up(storage);
+                self.try_to_give_up(storage);
                 Err(StorageError::io("sync", &storage.root().path().join(&self.paths.now), error))
             }
         }
@@ -273,52 +254,8 @@ impl Journal {
         let mut inner = self.lock();
         inner.removed = true;
         inner.file = None;
+        self.owes.store(false, Ordering::Release);
         self.paths.remove(storage.root())
-    }
-
-    /// Whether it has grown so far that it is to be written anew: a reader takes neither more bytes nor more names than
-    /// twice these.
-    fn is_long(&self, inner: &Inner) -> bool {
-        inner.end - inner.first > GROWN + 2 * inner.first
-            || inner.end > MAX_JOURNAL as u64 / 2
-            || inner.named > names_allowed(self.head.pieces) / 2
-    }
-
-    fn write_anew(&self, inner: &mut Inner, root: &Root) -> Result<(), StorageError> {
-        let mut bytes = self.head.encode();
-        encode_files(&inner.ledger.files(), &mut bytes);
-        encode_run(self.boot, &mut bytes);
-        let synced: Vec<u32> = inner.ledger.synced().collect();
-        let unsynced = inner.ledger.unsynced();
-        encode_pieces(Mark::Written, synced.iter().copied(), &mut bytes);
-        encode_pieces(Mark::Synced, synced.iter().copied(), &mut bytes);
-        encode_pieces(Mark::Written, unsynced.iter().copied(), &mut bytes);
-        encode_pieces(Mark::Doubtful, inner.ledger.doubtful(), &mut bytes);
-        let replaces = root.identity(&self.paths.now, Links::Refuse).is_some();
-        // One that claims nothing may as well be gone after a power cut, but not for one that claims what was found wrong.
-        let counts = replaces || !synced.is_empty() || !unsynced.is_empty();
-        let failed = |error| StorageError::io("write", &root.path().join(&self.paths.now), error);
-        let (file, _) = root.file(&self.paths.new, Purpose::Create, Links::Refuse)?;
-        file.set_length(0).and_then(|()| file.write_all_at(&bytes, 0)).map_err(failed)?;
-        if counts {
-            file.sync().map_err(failed)?;
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return root.remove(&self.paths.new);
-        }
-        if replaces {
-            root.rename(&self.paths.now, &self.paths.old)?;
-        }
-        root.rename(&self.paths.new, &self.paths.now)?;
-        if counts {
-            root.sync_folder(Path::new(""))?;
-        }
-        inner.end = bytes.len() as u64;
-        inner.first = inner.end;
-        inner.named =
-            2 * synced.len() as u64 + unsynced.len() as u64 + inner.ledger.doubtful().count() as u64;
-        inner.file = Some(file);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,5 +1,6 @@
 //! Records, what they add up to, and journals beside real files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use super::ledger::{HASHED_AGAIN, Ledger, Now, Plan};
 use super::record::*;
 use super::*;
 use crate::cancel::Cancel;
+use crate::error::StorageErrorKind;
 use crate::files::{Access, StorageOptions};
 use crate::system::memory::{Fault, FaultKind, MemoryDisk};
 
@@ -593,7 +595,10 @@ fn a_piece_that_was_lost_is_claimed_by_no_generation() {
     sample.write(&storage, &journal, &[0, 1]);
     journal.end(&storage).unwrap();
     let next = Journal::begin(&storage, &sample.info, |piece| piece < 2, |piece| piece < 2).unwrap();
-    next.lost(&storage, &[1]);
+    next.lost(&[1]);
+    assert!(next.owes());
+    next.settle(&storage).unwrap();
+    assert!(!next.owes());
     assert!(!sample.journal().with_added_extension("old").exists());
     assert_eq!(storage.past(&sample.info).0.unwrap().claims(), (vec![0], vec![]));
 }
@@ -688,6 +693,115 @@ fn in_another_boot_a_seal_of_data_that_was_never_synced_proves_nothing() {
     assert_eq!(ones(&plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384).proven).len(), 100);
 }
 
+/// A run on a disk in memory that is about to lose the second of three pieces, all synced and claimed by two generations.
+fn about_to_lose() -> (Sample, MemoryDisk, Storage, Journal) {
+    let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
+    let storage = in_memory(&disk, &sample);
+    let journal = begin(&sample, &storage);
+    sample.write(&storage, &journal, &[0, 1, 2]);
+    journal.end(&storage).unwrap();
+    let next = Journal::begin(&storage, &sample.info, |piece| piece < 3, |piece| piece < 3).unwrap();
+    (sample, disk, storage, next)
+}
+
+/// What the journal on a disk in memory claims to be synced.
+fn claimed(sample: &Sample, disk: &MemoryDisk) -> Vec<u32> {
+    let (past, _) = in_memory(disk, sample).past(&sample.info);
+    past.map(|past| past.claims().0).unwrap_or_default()
+}
+
+#[test]
+fn h73_a_piece_that_was_lost_and_settled_is_not_claimed_after_a_power_cut_whatever_the_disk_did() {
+    let mut ends = BTreeSet::new();
+    for kind in FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Death) {
+        for (after, lasting) in (0..24).flat_map(|after| [(after, false), (after, true)]) {
+            let (sample, disk, storage, journal) = about_to_lose();
+            disk.plan(Some(Fault { kind, after, lasting }));
+            journal.lost(&[1]);
+            assert!(journal.owes());
+            let settled = journal.settle(&storage);
+            assert_eq!(journal.owes(), settled.is_err(), "{kind:?} after {after}");
+            disk.plan(None);
+            if settled.is_err() {
+                // The disk is well again, and it is tried again.
+                journal.settle(&storage).unwrap();
+            }
+            ends.insert((settled.is_ok(), journal.is_kept()));
+            disk.cut_power();
+            assert!(!claimed(&sample, &disk).contains(&1), "{kind:?} after {after}, lasting: {lasting}");
+        }
+    }
+    let all = [(true, true), (true, false), (false, false)];
+    assert_eq!(ends, BTreeSet::from(all), "it was kept, given up, and could not even be given up");
+}
+
+#[test]
+fn h73_until_it_is_settled_a_piece_that_was_lost_may_be_claimed_and_so_the_journal_owes() {
+    let (sample, disk, _storage, journal) = about_to_lose();
+    journal.lost(&[1]);
+    assert!(journal.owes() && journal.is_behind());
+    disk.cut_power();
+    assert_eq!(claimed(&sample, &disk), [0, 1, 2], "that nothing be written before is what owing is for");
+}
+
+#[test]
+fn what_was_lost_is_settled_by_the_next_sync_and_by_the_end_and_owed_no_more_when_all_is_there() {
+    let done: [fn(&Journal, &Storage); 3] = [
+        |journal, storage| journal.sync(storage).unwrap(),
+        |journal, storage| journal.end(storage).unwrap(),
+        |journal, storage| journal.remove(storage).unwrap(),
+    ];
+    for done in done {
+        let (sample, disk, storage, journal) = about_to_lose();
+        journal.lost(&[1]);
+        done(&journal, &storage);
+        assert!(!journal.owes());
+        assert!(!claimed(&sample, &disk).contains(&1));
+    }
+}
+
+#[test]
+fn a_run_that_is_over_settles_nothing_in_the_journal_of_the_next() {
+    let (sample, disk, storage, journal) = about_to_lose();
+    journal.lost(&[1]);
+    journal.close();
+    let next = Journal::begin(&storage, &sample.info, |piece| piece < 3, |piece| piece < 3).unwrap();
+    assert_eq!(journal.settle(&storage).unwrap_err().kind, StorageErrorKind::Interrupted);
+    assert!(journal.owes() && next.is_kept());
+    disk.cut_power();
+    assert_eq!(claimed(&sample, &disk), [0, 1, 2]);
+}
+
+#[test]
+fn h67_what_could_not_be_written_of_a_journal_is_not_left_on_the_full_disk() {
+    let is_left = |disk: &MemoryDisk| {
+        disk.names(Path::new("/data")).iter().any(|name| name.to_string_lossy().ends_with(".new"))
+    };
+    let mut failed = 0;
+    for after in 0..12 {
+        let (sample, disk, storage, journal) = about_to_lose();
+        disk.plan(Some(Fault { kind: FaultKind::Full, after, lasting: true }));
+        let begun = Journal::begin(&storage, &sample.info, |piece| piece < 3, |piece| piece < 3);
+        failed += usize::from(begun.is_err());
+        assert!(!is_left(&disk), "after {after}");
+        drop(journal);
+    }
+    assert!(failed > 2);
+    // A process that is killed in the middle leaves it: the next start removes it, and no other.
+    let left = (0..24).filter(|after| {
+        let (sample, disk, storage, _journal) = about_to_lose();
+        disk.plan(Some(Fault { kind: FaultKind::Death, after: *after, lasting: false }));
+        let begun = Journal::begin(&storage, &sample.info, |piece| piece < 3, |piece| piece < 3);
+        disk.plan(None);
+        disk.kill();
+        let left = is_left(&disk);
+        in_memory(&disk, &sample).remove_unfinished_journal(&sample.info).unwrap();
+        assert!(!is_left(&disk) && claimed(&sample, &disk) == [0, 1, 2], "{begun:?} after {after}");
+        left
+    });
+    assert!(left.count() > 2);
+}
+
 /// A download on a disk in memory: what is written is synced, and that fails.
 fn after_a_sync_that_failed(lasting: bool) -> (Sample, MemoryDisk) {
     let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
@@ -771,7 +885,7 @@ fn h74_a_journal_of_files_that_change_again_and_again_is_not_taken_for_damaged()
     for time in 0..100 {
         let (past, wrong) = storage.past(&info);
         assert!(past.is_some() && wrong.is_none(), "after {time} times: {wrong:?}");
-        journal.lost(&storage, &all);
+        journal.lost(&all);
         journal.written(&storage, &all);
         if time % 3 == 0 {
             journal.sync(&storage).unwrap();

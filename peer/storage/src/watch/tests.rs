@@ -232,7 +232,7 @@ fn h70_a_download_that_is_incomplete_again_has_its_journal_again() {
     journal.written(&storage, &[1]);
     journal.sync(&storage).unwrap();
     assert_eq!(claims(), (vec![0, 1, 2, 3, 4], vec![]));
-    journal.lost(&storage, &[2, 3]);
+    journal.lost(&[2, 3]);
     assert_eq!(claims().0, [0, 1, 4]);
     journal.remove(&storage).unwrap();
     assert!(storage.past(&two.info).0.is_none());

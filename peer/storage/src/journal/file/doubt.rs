@@ -12,7 +12,7 @@ use super::super::Paths;
 use super::super::record::{DOUBT, Mark, encode_pieces};
 use super::Journal;
 use crate::aside::Aside;
-use crate::error::StorageError;
+use crate::error::{StorageError, StorageErrorKind};
 use crate::files::Storage;
 use crate::open::{Links, Purpose, Root};
 
@@ -32,37 +32,60 @@ impl Journal {
             inner.file.clone()
         };
         if file.is_none_or(|file| file.sync().is_err()) {
-            self.give_up(storage);
+            self.try_to_give_up(storage);
+        }
+    }
+
+    /// After a sync that failed: if it stays as it is, it claims what was synced before, and in this boot perhaps more.
+    pub(super) fn try_to_give_up(&self, storage: &Storage) {
+        match self.give_up(storage) {
+            // Another's journal has the name by now.
+            Err(error) if error.kind != StorageErrorKind::Interrupted => {
+                tracing::warn!("the journal of the download is wrong and cannot be removed: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn refuse_closed(&self, root: &Root) -> Result<(), StorageError> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(StorageError::interrupted(&root.path().join(&self.paths.now))),
+            false => Ok(()),
         }
     }
 
     /// It cannot take back what it claims: then it must claim nothing, and say that all is in doubt.
-    pub(super) fn give_up(&self, storage: &Storage) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
-        }
+    ///
+    /// # Errors
+    /// If it may still claim what it did, at least after a power cut.
+    pub(super) fn give_up(&self, storage: &Storage) -> Result<(), StorageError> {
+        let root = storage.root();
+        self.refuse_closed(root)?;
         let mut inner = self.lock();
         inner.removed = true;
         inner.file = None;
-        let root = storage.root();
-        let doubted = self.paths.doubt(root).or_else(|_| self.paths.remove(root));
-        if let Err(error) = doubted.and_then(|()| root.sync_folder(Path::new(""))) {
-            tracing::warn!("the journal of the download is wrong and cannot be removed: {error}");
-        }
+        self.paths.doubt(root)
     }
 }
 
 impl Paths {
-    /// Leaves one that says that all is in doubt, and none of the others.
+    /// Leaves one that says that all is in doubt, and none of the others; or none at all, if that is all that the disk takes.
     fn doubt(&self, root: &Root) -> Result<(), StorageError> {
+        let synced = match self.cut(root) {
+            // What could not be brought to the disk is still so for whoever starts in this boot.
+            Ok(synced) => synced,
+            Err(_) => root.remove(&self.now),
+        };
+        [&self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))?;
+        root.sync_folder(Path::new("")).and(synced)
+    }
+
+    /// Cuts it to a byte. An error inside is that this is not on the disk.
+    fn cut(&self, root: &Root) -> Result<Result<(), StorageError>, StorageError> {
+        let failed = |operation, error| StorageError::io(operation, &root.path().join(&self.now), error);
         let (file, _) = root.file(&self.now, Purpose::Write, Links::Refuse)?;
-        let failed = |error| StorageError::io("write", &root.path().join(&self.now), error);
-        file.set_length(DOUBT).map_err(failed)?;
-        if let Err(error) = file.sync().map_err(failed) {
-            // In this boot it is cut all the same, and in another what is read comes from the disk.
-            tracing::warn!("{error}");
-        }
-        [&self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
+        file.set_length(DOUBT).map_err(|error| failed("write", error))?;
+        Ok(file.sync().map_err(|error| failed("sync", error)))
     }
 
     /// Removes all that there is.
@@ -80,7 +103,15 @@ impl Storage {
         Paths::of(info).remove(self.root())
     }
 
-    /// The same, and it does not come back after a power cut either.
+    /// Removes what is left of one that could not be written whole. The one that has the name stays.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_unfinished_journal(&self, info: &Info) -> Result<(), StorageError> {
+        self.root().remove(&Paths::of(info).new)
+    }
+
+    /// The same as [`Storage::remove_journal`], and it does not come back after a power cut either.
     ///
     /// # Errors
     /// If it cannot be removed, or the disk fails.
