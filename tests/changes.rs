@@ -219,3 +219,31 @@ fn h70_h73_a_download_that_is_killed_while_it_fetches_again_goes_on() {
     assert_same(&source.path().join("two"), &target.path().join("two"));
     assert!(beside(target.path(), "shoal").is_none() && beside(target.path(), "journal").is_none());
 }
+
+#[test]
+fn h72_a_file_that_is_put_in_the_way_of_a_download_is_left_alone_however_often_it_is_run_again() {
+    let (source, target) = (source(), tempdir().unwrap());
+    let (_seed, port) = seed(source.path());
+    let peer = format!("127.0.0.1:{port}");
+    let path = target.path().join("two/b.bin");
+    let slowly = ["--sequential", "--limit-down", "1MiB/s"];
+    let mut running = download(source.path(), target.path(), &peer, &slowly);
+    running.object(|object| done(object) > 0);
+    // Renamed, so that it is whole when it is there.
+    write(&target.path().join("mine"), b"precious");
+    fs::rename(target.path().join("mine"), &path).unwrap();
+    for run in 0..3 {
+        let (status, lines) = running.end_with_all();
+        assert_eq!(status.code(), Some(3), "{lines:#?}");
+        let told = |line: &String| line.contains("b.bin") && line.contains("--overwrite");
+        assert!(lines.iter().any(told), "{lines:#?}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious", "after run {run}");
+        running = download(source.path(), target.path(), &peer, &[]);
+    }
+    let (status, _) = running.end_with_all();
+    assert_eq!((status.code(), fs::read(&path).unwrap().len()), (Some(3), 8));
+    fs::remove_file(&path).unwrap();
+    ended_well(download(source.path(), target.path(), &peer, &[]));
+    assert_same(&source.path().join("two"), &target.path().join("two"));
+    assert_eq!(beside(target.path(), "shoal"), None);
+}

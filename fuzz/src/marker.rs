@@ -1,7 +1,7 @@
 //! Markers of downloads: only one that names its torrent, in a version that is known, says that the data is ours.
 
 use ::metainfo::{Info, InfoBuilder};
-use peer::marker_text::{check, text};
+use peer::marker_text::{check, strangers, text};
 
 use crate::input::Input;
 
@@ -32,6 +32,7 @@ pub fn target(data: &[u8]) {
         }
         Err(what) => crate::assert_one_line(what),
     }
+    assert!(strangers(&bytes, 3).into_iter().all(|file| file < 3), "a file that there is not");
 }
 
 fn info(length: u64) -> Info {

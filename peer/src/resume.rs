@@ -1,7 +1,8 @@
 //! The marker: a small file that says which partial data is ours, and that someone is at work on it.
 //!
 //! Purpose: `.NAME.HASH.shoal` stands beside a download from before its first byte until it is complete. Its presence
-//! means that the data there may be overwritten where it is wrong; its lock means that another process is at it.
+//! means that the data there may be overwritten where it is wrong, but for files that it names as somebody's; its lock means
+//! that another process is at it.
 //!
 //! Invariant: nothing that a marker says is ever taken for a piece: that is for hashes, and for the journal beside it
 //! (`storage::Journal`), which is believed only with its marker. One that is corrupt, newer or of another torrent counts
@@ -9,11 +10,10 @@
 
 pub mod text;
 
+use std::collections::BTreeSet;
+
 use metainfo::Info;
 use storage::{Held, Storage, StorageError};
-
-/// Bytes of a marker that are looked at: ours has under 300.
-const MAX_BYTES: usize = 4096;
 
 /// A marker that this process holds. The lock ends with it; the file stays until [`Marker::remove`].
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Marker {
     held: Held,
     /// Whether one of this torrent was there before: the data is ours.
     pub(crate) found: bool,
+    /// Files that are not ours all the same, unless they are right.
+    pub(crate) strangers: BTreeSet<usize>,
     /// What was wrong with the one that was there.
     pub(crate) warning: Option<String>,
 }
@@ -41,8 +43,11 @@ impl Marker {
     /// process is killed while it only looks at what is there, that is not ours afterwards.
     pub(crate) fn take(storage: &Storage, info: &Info) -> Result<Self, MarkerError> {
         let held = storage.hold(&file_name(info)).map_err(MarkerError::Io)?.ok_or(MarkerError::InUse)?;
-        let (found, warning) = if held.is_new() { (false, None) } else { read(&held, info)? };
-        Ok(Self { held, found, warning })
+        let mut this = Self { held, found: false, strangers: BTreeSet::new(), warning: None };
+        if !this.held.is_new() {
+            this.read(info)?;
+        }
+        Ok(this)
     }
 
     /// Whether there was none before, of whatever torrent or version.
@@ -50,9 +55,27 @@ impl Marker {
         self.held.is_new()
     }
 
-    /// The download of `info` begins: what is there may be written to from now on.
+    /// What it says. One that cannot be read may well be of this torrent.
+    fn read(&mut self, info: &Info) -> Result<(), MarkerError> {
+        let bytes = self.held.read(text::MAX_BYTES).map_err(MarkerError::Unreadable)?;
+        match text::check(&bytes, info) {
+            Ok(()) => {
+                self.found = true;
+                self.strangers = text::strangers(&bytes, info.files().len());
+            }
+            Err(what) => {
+                let text = format!(
+                    "the marker of an earlier download {what}; it is ignored and the data is checked"
+                );
+                self.warning = Some(text);
+            }
+        }
+        Ok(())
+    }
+
+    /// The download of `info` begins: what is there may be written to from now on, by this run and the next.
     pub(crate) fn claim(&self, info: &Info) -> Result<(), MarkerError> {
-        if self.found {
+        if self.found && self.strangers.is_empty() {
             return Ok(());
         }
         self.held.write(text::text(info).as_bytes()).map_err(MarkerError::Io)
@@ -69,21 +92,19 @@ pub(crate) fn sync_marker(storage: &Storage, info: &Info) -> Result<(), StorageE
     storage.sync_beside(&file_name(info))
 }
 
-fn file_name(info: &Info) -> String {
-    storage::name_beside(info, "shoal")
+/// Has the marker of `info` say that these files are somebody's, so that the next start asks of them, as it does of all where
+/// there is no marker. By its name, as there.
+pub(crate) fn disown(storage: &Storage, info: &Info, files: &BTreeSet<usize>) {
+    let name = file_name(info);
+    let said = storage.append_beside(&name, text::strangers_text(files).as_bytes());
+    if let Err(error) = said {
+        tracing::warn!("{error}; all files are taken for somebody's until they are right");
+        storage.remove_beside(&name).unwrap_or_else(|error| tracing::warn!("{error}"));
+    }
 }
 
-/// Whether the marker is one of this torrent; if not, what is wrong with it. One that cannot be read may well be.
-fn read(held: &Held, info: &Info) -> Result<(bool, Option<String>), MarkerError> {
-    let wrong = |what: &str| {
-        let text = format!("the marker of an earlier download {what}; it is ignored and the data is checked");
-        Ok((false, Some(text)))
-    };
-    let bytes = held.read(MAX_BYTES).map_err(MarkerError::Unreadable)?;
-    match text::check(&bytes, info) {
-        Ok(()) => Ok((true, None)),
-        Err(what) => wrong(what),
-    }
+fn file_name(info: &Info) -> String {
+    storage::name_beside(info, "shoal")
 }
 
 #[cfg(test)]

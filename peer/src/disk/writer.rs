@@ -19,6 +19,7 @@ use super::queue::Queue;
 use super::syncer::SyncJob;
 use super::{BlockBuffer, TorrentDisk, WriteJob};
 use crate::limits::WRITE_RUN;
+use crate::resume::disown;
 
 type ToWrite = (Arc<TorrentDisk>, Block, BlockBuffer);
 
@@ -160,7 +161,7 @@ impl<C: Fn() -> Instant> Writer<C> {
         blocks.sort_by_key(|(disk, block, _)| (disk.key, block.piece, block.begin));
         while !blocks.is_empty() {
             let length = run_length(blocks);
-            write_run(blocks.drain(..length).collect(), &mut self.pieces, &self.clock);
+            write_run(blocks.drain(..length).collect(), &mut self.pieces, &self.syncer, &self.clock);
         }
     }
 }
@@ -176,7 +177,7 @@ fn run_length(blocks: &[ToWrite]) -> usize {
     (1 + blocks.windows(2).take_while(joined).count()).min(WRITE_RUN).min(blocks.len())
 }
 
-fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces, clock: impl Fn() -> Instant) {
+fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces, syncer: &Queue<SyncJob>, clock: impl Fn() -> Instant) {
     let Some((disk, first, _)) = run.first() else { return };
     let (disk, first) = (Arc::clone(disk), *first);
     let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
@@ -195,9 +196,17 @@ fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces, clock: impl Fn() -> Instant
                 disk.inbox.add(|results| results.written += told);
             }
         }
-        Err(error) => disk.inbox.add(|results| {
-            results.lost += count;
-            results.failed.get_or_insert(error);
-        }),
+        Err(error) => {
+            let strangers = disk.storage.new_strangers();
+            if !strangers.is_empty() {
+                // Before anybody is told, and perhaps runs it again.
+                disown(&disk.storage, disk.info(), &strangers);
+                syncer.push_all([SyncJob::Marker(Arc::clone(&disk.storage), Arc::clone(&disk.add))]);
+            }
+            disk.inbox.add(|results| {
+                results.lost += count;
+                results.failed.get_or_insert(error);
+            });
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Files that somebody changes while they are downloaded.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tempfile::{TempDir, tempdir};
 
@@ -88,9 +90,53 @@ async fn h72_a_file_that_is_put_in_the_place_of_one_that_is_downloaded_or_not_ye
         assert_eq!(failure.kind, FailureKind::DataMismatch);
         assert!(failure.message.starts_with(&path.display().to_string()), "{}", failure.message);
         assert!(failure.message.contains("left alone"), "{}", failure.message);
-        end(&[&it.session, &it.seed]).await;
-        assert!(fs::read(&path).unwrap() == mine, "{name} is as it was");
+        end(&[&it.session]).await;
+        // Whoever runs the same again is asked, as often as he does.
+        for _ in 0..2 {
+            let again = with_seals(it.state.path());
+            let id = again.add(it.sample.download(it.dir.path(), &[it.seed.port()])).await.unwrap();
+            let failure = super::support::failure(&again, id).await;
+            assert_eq!(failure.kind, FailureKind::DataMismatch);
+            assert!(failure.message.contains("use --overwrite"), "{}", failure.message);
+            assert!(fs::read(&path).unwrap() == mine, "{name} is as it was");
+            end(&[&again]).await;
+        }
+        let mut add = it.sample.download(it.dir.path(), &[it.seed.port()]);
+        match name {
+            "a" => add.overwrite = true,
+            _ => fs::remove_file(&path).unwrap(),
+        }
+        let again = with_seals(it.state.path());
+        let id = again.add(add).await.unwrap();
+        until(&again, id, |stats| stats.state == State::Seeding).await;
+        it.sample.assert_complete_in(it.dir.path());
+        end(&[&again, &it.seed]).await;
     }
+}
+
+#[tokio::test]
+async fn h72_a_file_that_the_marker_names_as_somebodys_is_taken_over_only_if_it_is_right() {
+    let it = Halfway::new().await;
+    end(&[&it.session]).await;
+    let path = it.dir.path().join("sample/b");
+    let mut entries = fs::read_dir(it.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let marker = entries.find(|path| path.extension().is_some_and(|end| end == "shoal")).unwrap();
+    File::options().append(true).open(&marker).unwrap().write_all(b"not-ours 1\n").unwrap();
+    fs::write(&path, [7; 16_384]).unwrap();
+    let again = with_seals(it.state.path());
+    let id = again.add(it.sample.download(it.dir.path(), &[it.seed.port()])).await.unwrap();
+    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
+    end(&[&again]).await;
+    // As it is when it was moved here, with its old time.
+    fs::copy(it.sample.dir.path().join("sample/b"), &path).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
+    File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    let again = with_seals(it.state.path());
+    let id = again.add(it.sample.download(it.dir.path(), &[it.seed.port()])).await.unwrap();
+    let stats = until(&again, id, |stats| stats.state == State::Seeding).await;
+    assert!(stats.downloaded <= 112 * 16_384, "nothing of it is fetched");
+    it.sample.assert_complete_in(it.dir.path());
+    end(&[&again, &it.seed]).await;
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@
 //! run of its own bytes is right, and it is never cut.
 //!
 //! A file that is smaller than a piece and shares it with one that is missing cannot be judged; it counts as strange
-//! if it has bytes. The same file is no trouble while our marker stands beside it, or if the user said that it may
-//! be overwritten: then nobody asks here.
+//! if it has bytes. The same file is no trouble while our marker stands beside it and does not name it as somebody's, or
+//! if the user said that it may be overwritten: then nobody asks here.
+
+use std::collections::BTreeSet;
 
 use metainfo::Info;
 use storage::{Found, Survey};
@@ -22,6 +24,13 @@ pub(super) enum Strange {
     Other,
     /// It has more bytes than the torrent's.
     Longer,
+}
+
+/// Only these files are in question: of the others nobody asks.
+pub(super) fn keep_only(survey: &mut Survey, files: &BTreeSet<usize>) {
+    for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !files.contains(file)) {
+        *found = Found::Missing;
+    }
 }
 
 /// The first file that must not be touched. `pieces` says which are right.

@@ -4,11 +4,13 @@
 //!
 //! It blocks.
 
+use std::collections::BTreeSet;
+
 use storage::{Storage, StorageError};
 
 use crate::AddTorrent;
 use crate::disk::TorrentDisk;
-use crate::resume::Marker;
+use crate::resume::{Marker, disown, sync_marker};
 
 /// What came of completing the files: whether that failed, and if not, why the marker could not be removed.
 pub(super) type Finished = Result<Option<StorageError>, StorageError>;
@@ -16,6 +18,16 @@ pub(super) type Finished = Result<Option<StorageError>, StorageError>;
 /// Gives the files their lengths. Only who was told to overwrite cuts what is longer.
 pub(super) fn complete_files(storage: &Storage, add: &AddTorrent) -> Result<(), StorageError> {
     if add.overwrite { storage.finish() } else { storage.finish_uncut() }
+}
+
+/// These files are somebody's: the next start is to ask of them, after a power cut too.
+pub(super) fn disown_for_good(disk: &TorrentDisk, files: &BTreeSet<usize>) {
+    if files.is_empty() {
+        return;
+    }
+    disown(&disk.storage, disk.info(), files);
+    // One that could not be told is gone.
+    sync_marker(&disk.storage, disk.info()).unwrap_or_else(|error| tracing::info!("{error}"));
 }
 
 /// Completes the files, and has it kept that all is there, if it is, by `seal`.
@@ -26,7 +38,8 @@ pub(super) fn complete_files(storage: &Storage, add: &AddTorrent) -> Result<(), 
 pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnOnce()) -> Finished {
     // First of all: what somebody has appended must not be cut.
     disk.storage.watch_ours()?;
-    complete_files(&disk.storage, &disk.add)?;
+    complete_files(&disk.storage, &disk.add)
+        .inspect_err(|_| disown_for_good(disk, &disk.storage.new_strangers()))?;
     // A change from now on is none of ours.
     disk.storage.watch_ours()?;
     seal();

@@ -16,7 +16,7 @@ use storage::{
 };
 
 use super::choice::{selection, wanted};
-use super::claim::{Strange, strange_file};
+use super::claim::{Strange, keep_only, strange_file};
 use super::finishing::complete_files;
 use super::seeding::to_seed;
 use crate::resume::{Marker, MarkerError};
@@ -158,7 +158,7 @@ fn to_go_on(
         return Err(failed(FailureKind::Disk, text));
     }
     let wanted = wanted(add);
-    let proof = look(storage, add, means, &survey, marker.found)?;
+    let proof = look(storage, add, means, survey, marker)?;
     storage.watch(then);
     let mut have = Bitfield::new(info.geometry().piece_count());
     for (piece, _) in (0..).zip(&proof.pieces).filter(|(_, good)| **good) {
@@ -188,12 +188,12 @@ fn look(
     storage: &Storage,
     add: &AddTorrent,
     means: &Means<'_>,
-    survey: &Survey,
-    ours: bool,
+    mut survey: Survey,
+    marker: &Marker,
 ) -> Result<Proof, Unprepared> {
     let info = &add.torrent.info;
     // Without our marker a journal says nothing of what is there now, and with it no seal does.
-    let past = if ours {
+    let past = if marker.found {
         let (past, wrong) = storage.past(info);
         if let Some(wrong) = wrong {
             (means.warn)(wrong);
@@ -202,15 +202,19 @@ fn look(
     } else {
         means.seals.and_then(|seals| seals.past(storage, info))
     };
-    let proof = if let Some(past) = past {
+    let proof = if let Some(mut past) = past {
+        marker.strangers.iter().for_each(|file| past.doubt_file(storage, *file));
         past.prove(storage, info, means.threads, means.cancel, means.progress).map_err(disk)?
     } else {
         let report = check(storage, info, means)?;
         let synced = vec![false; report.pieces.len()];
         Proof { pieces: report.pieces, synced, hashed: report.hashed }
     };
-    if !ours && !add.overwrite {
-        refuse_strange_files(storage, info, survey, &proof.pieces)?;
+    if !add.overwrite {
+        if marker.found {
+            keep_only(&mut survey, &marker.strangers);
+        }
+        refuse_strange_files(storage, info, &survey, &proof.pieces)?;
     }
     Ok(proof)
 }

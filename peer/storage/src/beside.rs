@@ -51,6 +51,24 @@ impl Storage {
         Ok(None)
     }
 
+    /// Appends to the file of this name, whoever holds it.
+    ///
+    /// # Errors
+    /// If it is not there, or the disk refuses: then a part may have been appended.
+    pub fn append_beside(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let (file, status) = self.root().file(Path::new(name), Purpose::Write, Links::Refuse)?;
+        let written = file.write_all_at(bytes, status.identity.length);
+        written.map_err(|error| StorageError::io("write", &self.root().path().join(name), error))
+    }
+
+    /// Removes the file of this name, whoever holds it; if it is not there, that is fine.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_beside(&self, name: &str) -> Result<(), StorageError> {
+        self.root().remove(Path::new(name))
+    }
+
     /// Brings the file of this name to the disk, and that it is there.
     ///
     /// # Errors
@@ -92,12 +110,13 @@ impl Held {
         Ok(bytes)
     }
 
-    /// Puts these bytes in place of what is in it.
+    /// Puts these bytes in place of what is in it. Where they begin as that does, it begins so at any moment.
     ///
     /// # Errors
     /// If the disk refuses: then it holds anything.
     pub fn write(&self, bytes: &[u8]) -> Result<(), StorageError> {
-        let written = self.file.set_length(0).and_then(|()| self.file.write_all_at(bytes, 0));
+        let written = self.file.write_all_at(bytes, 0);
+        let written = written.and_then(|()| self.file.set_length(bytes.len() as u64));
         written.map_err(|error| self.failed("write", error))
     }
 

@@ -171,8 +171,8 @@ impl fmt::Display for StorageError {
             StorageErrorKind::NotOurs => {
                 write!(
                     f,
-                    "{path} was put there during the download and is left alone; move it away before the download is \
-                     run again, which would overwrite it"
+                    "{path} was put there during the download and is left alone; move it away, or use --overwrite to \
+                     replace it"
                 )
             }
             StorageErrorKind::TooShort => {

@@ -20,7 +20,7 @@ use crate::error::{Obstacle, StorageError};
 use crate::journal::{Identity, Moment};
 use crate::survey::Found;
 use crate::system::kernel::KernelFile;
-use crate::system::{Boot, Folder, Handle, Kind, Make, Status, System};
+use crate::system::{Boot, Folder, Handle, Kind, Make, OpenFile, Status, System};
 
 /// What to do about symbolic links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +97,21 @@ impl Root {
         purpose: Purpose,
         links: Links,
     ) -> Result<(Handle, Status), StorageError> {
-        let operation = if purpose == Purpose::Read { "open" } else { "write" };
-        let full = || self.path.join(relative);
+        let file = self.open_any(relative, purpose, links)?;
+        let status = self.regular(relative, purpose, &*file)?;
+        Ok((file, status))
+    }
+
+    /// Opens what stands beneath the root, whatever that is: see [`Root::regular`].
+    pub(crate) fn open_any(
+        &self,
+        relative: &Path,
+        purpose: Purpose,
+        links: Links,
+    ) -> Result<Handle, StorageError> {
+        let operation = operation(purpose);
         if !stays_beneath(relative) {
-            return Err(StorageError::obstacle(operation, &full(), Obstacle::Outside));
+            return Err(StorageError::obstacle(operation, &self.path.join(relative), Obstacle::Outside));
         }
         let creates = matches!(purpose, Purpose::Create | Purpose::CreateNew);
         let opened = match self.folder.open(relative, purpose, links) {
@@ -110,11 +121,21 @@ impl Root {
             }
             other => other,
         };
-        let file = opened.map_err(|error| self.explain(operation, relative, error))?;
+        opened.map_err(|error| self.explain(operation, relative, error))
+    }
+
+    /// What it is that was opened so; an error if it is no regular file.
+    pub(crate) fn regular(
+        &self,
+        relative: &Path,
+        purpose: Purpose,
+        file: &dyn OpenFile,
+    ) -> Result<Status, StorageError> {
+        let full = || self.path.join(relative);
         let status = file.status().map_err(|e| StorageError::io("look at", &full(), e))?;
         match obstacle_of(status.kind) {
-            None => Ok((file, status)),
-            Some(obstacle) => Err(StorageError::obstacle(operation, &full(), obstacle)),
+            None => Ok(status),
+            Some(obstacle) => Err(StorageError::obstacle(operation(purpose), &full(), obstacle)),
         }
     }
 
@@ -236,6 +257,10 @@ impl Root {
         }
         None
     }
+}
+
+fn operation(purpose: Purpose) -> &'static str {
+    if purpose == Purpose::Read { "open" } else { "write" }
 }
 
 /// The last element of a path: what lies right in a folder.

@@ -8,8 +8,15 @@
 //! our last write left it counts as changed: it is hashed before it is read, sealed or called complete.
 //!
 //! What stays: an edit between the two looks around one of our own writes, or in the same tick of the clock.
+//!
+//! Both looks are needed. Our write moves the file's times, so only a look after it tells what the next one must find; and
+//! after that next write its times are ours again, whoever wrote in between, so only a look before it tells of him. One would
+//! do if the kernel told who changed a file last, or if its clock and the file system's were known to be one. They cost
+//! 0.37 µs each: of a download of 1 GiB over loopback, in 16,700 writes, 12 of 740 ms of CPU. `Claims::writing` costs no
+//! waiting there: one thread does all writes of a torrent, and the others take it for a look or two.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StorageError;
 use crate::files::{Role, Storage};
@@ -19,7 +26,7 @@ use crate::system::{Handle, OpenFile, Status};
 use crate::watch::Seen;
 
 /// Which file may be written to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 enum Claim {
     /// Whatever stands there: nobody has told.
     #[default]
@@ -28,13 +35,17 @@ enum Claim {
     New,
     /// This one.
     One(Identity),
+    /// This one, which we have made and nobody could look at yet.
+    Made(Handle),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct File {
     claim: Claim,
     /// How often it was found to be changed, or taken for what it was then.
     edits: u64,
+    /// Whether it was found to be somebody's since that was told last.
+    is_new_stranger: bool,
 }
 
 /// What may be written to.
@@ -69,19 +80,30 @@ impl Claims {
 impl Storage {
     /// Only what stands there now is written to, or what is made where nothing stands.
     pub(crate) fn claim_files(&self, then: &FilesThen) {
+        let known_missing = |file| then.was_missing(file);
         let claim = |(file, then): (usize, Option<Identity>)| match (self.role(file), then) {
             (Role::Content, Some(there)) => Claim::One(there),
-            (Role::Content, None) => Claim::New,
+            (Role::Content, None) if known_missing(file) => Claim::New,
             _ => Claim::Any,
         };
         let files = (0..self.file_count()).zip(then.files());
-        let files = files.map(|of| File { claim: claim(of), edits: 0 }).collect();
+        let files = files.map(|of| File { claim: claim(of), ..File::default() }).collect();
         *self.claims().files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     /// This file was put there by somebody, and may be written to from now on: it was found to be ours, or the user said so.
     pub fn take_over(&self, file: usize) {
         self.claims().set(file, Claim::Any);
+    }
+
+    /// The files that somebody has put where we were about to write, which was refused
+    /// ([`NotOurs`](crate::StorageErrorKind::NotOurs)) since this was asked last.
+    #[must_use]
+    pub fn new_strangers(&self) -> BTreeSet<usize> {
+        let mut files = self.claims().files.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new =
+            |(number, file): (usize, &mut File)| std::mem::take(&mut file.is_new_stranger).then_some(number);
+        files.iter_mut().enumerate().filter_map(is_new).collect()
     }
 
     /// A number that is another once a file of this piece was found to be changed: what was written to it before may be gone.
@@ -139,20 +161,30 @@ impl Storage {
     pub(crate) fn open_ours(&self, file: usize) -> Result<(Handle, Status), StorageError> {
         let path = self.relative(file);
         let open = |purpose| self.root().file(path, purpose, Links::Refuse);
+        let make = || {
+            let made = self.root().open_any(path, Purpose::CreateNew, Links::Refuse)?;
+            // Whatever fails from now on, it is not somebody else's.
+            self.claims().set(file, Claim::Made(Arc::clone(&made)));
+            let status = self.root().regular(path, Purpose::CreateNew, &*made)?;
+            Ok(((made, status), true))
+        };
         let is_missing = |error: &StorageError| error.io_kind() == std::io::ErrorKind::NotFound;
         let seen = self.watched().seen(file);
-        let claim = self.claims().with(file, |file| file.claim).unwrap_or_default();
+        let claim = match self.claims().with(file, |file| file.claim.clone()).unwrap_or_default() {
+            Claim::Made(made) => Claim::One(self.root().regular(path, Purpose::Write, &*made)?.identity),
+            claim => claim,
+        };
         let opened = match claim {
-            Claim::New => open(Purpose::CreateNew).map(|made| (made, true)),
-            Claim::Any | Claim::One(_) => match open(Purpose::Write) {
-                Err(error) if is_missing(&error) => open(Purpose::CreateNew).map(|made| (made, true)),
+            Claim::New => make(),
+            _ => match open(Purpose::Write) {
+                Err(error) if is_missing(&error) => make(),
                 other => other.map(|opened| (opened, false)),
             },
         };
         let ((handle, status), made) = match opened {
             Err(error) if error.io_kind() == std::io::ErrorKind::AlreadyExists => {
                 self.has_changed(file, seen);
-                return Err(StorageError::not_ours(&self.full_path(file)));
+                return Err(self.refuse_stranger(file));
             }
             other => other?,
         };
@@ -166,11 +198,16 @@ impl Storage {
         }
         match claim {
             Claim::One(ours) if !made && !ours.is_same_file(&status.identity) => {
-                return Err(StorageError::not_ours(&self.full_path(file)));
+                return Err(self.refuse_stranger(file));
             }
             _ => self.claims().set(file, Claim::One(status.identity)),
         }
         Ok((handle, status))
+    }
+
+    fn refuse_stranger(&self, file: usize) -> StorageError {
+        self.claims().with(file, |file| file.is_new_stranger = true);
+        StorageError::not_ours(&self.full_path(file))
     }
 
     /// Whether this is what is known of a file that is about to be changed by us. If not, it has changed.

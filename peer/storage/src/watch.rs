@@ -177,7 +177,7 @@ impl Storage {
     /// not there, if they are known to be something else by now.
     #[must_use]
     pub fn files_known(&self) -> FilesThen {
-        FilesThen::new((0..self.file_count()).map(|file| self.known(file)).collect())
+        FilesThen::new((0..self.file_count()).map(|file| Ok(self.known(file))))
     }
 
     /// The same of one.

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use peer_proto::Bitfield;
-use storage::{Cancel, Change, Found};
+use storage::{Cancel, Change};
 
 use crate::disk::TorrentDisk;
 use crate::resume::Marker;
-use crate::torrent_task::claim::strange_file;
+use crate::torrent_task::claim::{keep_only, strange_file};
+use crate::torrent_task::finishing::disown_for_good;
 use crate::torrent_task::start::{Unprepared, disk as disk_failure, in_use, strange};
 use crate::{Failure, FailureKind};
 
@@ -115,20 +116,24 @@ pub(in crate::torrent_task) fn reclaim(disk: &TorrentDisk, have: &Bitfield, stra
     Done::Reclaimed(claim(disk, have, strangers).map_err(failure))
 }
 
-/// The same question, of a download that has its marker. It gives this one up if the answer is no: without it the next start
-/// asks too.
+/// The same question, of a download that has its marker. If the answer is no it gives this one up, or else has its marker say
+/// so: the next start asks too.
 pub(in crate::torrent_task) fn judge(
     disk: &TorrentDisk,
     strangers: &Strangers,
     marker: Option<&Marker>,
 ) -> Done {
     let judged = refuse_strangers(disk, strangers);
-    if let (Err(_), Some(marker)) = (&judged, marker) {
-        // Without its marker nobody believes the journal.
-        marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
-        if let Some(journal) = &disk.journal {
-            journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
+    match (&judged, marker) {
+        (Ok(()), _) => {}
+        (Err(_), Some(marker)) => {
+            // Without its marker nobody believes the journal.
+            marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
+            if let Some(journal) = &disk.journal {
+                journal.remove(&disk.storage).unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
         }
+        (Err(_), None) => disown_for_good(disk, &strangers.files),
     }
     Done::Judged(judged.map_err(failure))
 }
@@ -146,9 +151,7 @@ fn refuse_strangers(disk: &TorrentDisk, strangers: &Strangers) -> Result<(), Unp
         return Ok(());
     }
     let mut survey = disk.storage.survey_selected().map_err(disk_failure)?;
-    for (_, found) in survey.files.iter_mut().enumerate().filter(|(file, _)| !files.contains(file)) {
-        *found = Found::Missing;
-    }
+    keep_only(&mut survey, files);
     let info = disk.info();
     let pieces: Vec<bool> = (0..info.geometry().piece_count()).map(|piece| right.contains(&piece)).collect();
     match strange_file(info, &survey, &pieces) {

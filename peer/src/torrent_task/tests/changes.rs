@@ -138,3 +138,29 @@ async fn h70_a_file_in_hand_when_a_run_ends_is_hashed_by_the_next_as_far_as_it_w
     assert!(step(&mut active, now).await && step(&mut active, now).await);
     assert_eq!(have(&active), [2, 3, 4, 5, 6]);
 }
+
+#[tokio::test]
+async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_that_is_somebodys() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    let marker = Marker::take(&disk.storage, disk.info()).unwrap();
+    marker.claim(disk.info()).unwrap();
+    disk.storage.watch(&disk.storage.files_now());
+    let mut had = Bitfield::full(7);
+    had.clear(6);
+    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(Arc::new(marker)));
+    std::fs::write(a.with_extension("mine"), [7; 60_000]).unwrap();
+    std::fs::rename(a.with_extension("mine"), &a).unwrap();
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    while active.failure.is_none() {
+        assert!(step(&mut active, now).await);
+    }
+    drop(active);
+    let next = Marker::take(&disk.storage, disk.info()).unwrap();
+    assert!(next.found && next.strangers.into_iter().eq([0]));
+}

@@ -233,10 +233,7 @@ impl Ledger {
             for piece in span.clone() {
                 let is_claimed = plan.due.get(piece as usize).is_some_and(|due| *due);
                 if is_changed || (is_unknown && is_claimed) {
-                    plan.must_hash(piece);
-                    // It may be wrong and that says nothing of the files beside it.
-                    set(&mut plan.due, piece as usize, false);
-                    set(&mut plan.synced, piece as usize, false);
+                    plan.must_not_believe(piece);
                 }
             }
         }
@@ -286,6 +283,13 @@ impl Plan {
     pub(crate) fn must_hash(&mut self, piece: u32) {
         set(&mut self.proven, piece as usize, false);
         set(&mut self.hash, piece as usize, true);
+    }
+
+    /// It may be wrong, and that says nothing of the files beside it.
+    pub(crate) fn must_not_believe(&mut self, piece: u32) {
+        self.must_hash(piece);
+        set(&mut self.due, piece as usize, false);
+        set(&mut self.synced, piece as usize, false);
     }
 }
 

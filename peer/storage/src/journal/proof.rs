@@ -103,6 +103,13 @@ impl Past {
         (self.ledger.synced().collect(), self.ledger.unsynced())
     }
 
+    /// Nothing is believed of this file: all of it is hashed.
+    pub fn doubt_file(&mut self, storage: &Storage, file: usize) {
+        for piece in storage.piece_spans().get(file).cloned().unwrap_or(0..0) {
+            self.plan.must_not_believe(piece);
+        }
+    }
+
     /// Hashes what must be, on up to `threads` threads, and writes again what the disk may have wrong. `progress` is told
     /// as by [`crate::check()`].
     ///

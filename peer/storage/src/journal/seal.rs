@@ -7,6 +7,7 @@
 //! Invariants: a seal proves only files that are exactly what they were, and in another boot only once they were synced.
 //! The number of seals is bounded: the oldest go.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use metainfo::Info;
@@ -27,7 +28,12 @@ const MAX_SEALS: usize = 10_000;
 
 /// How the files of a torrent are at one moment.
 #[derive(Clone, Debug)]
-pub struct FilesThen(Vec<Option<Identity>>);
+pub struct FilesThen {
+    /// `None` where there was none, and where nobody could tell.
+    files: Vec<Option<Identity>>,
+    /// Of which nobody could tell.
+    unknown: BTreeSet<usize>,
+}
 
 /// The seals of a user.
 #[derive(Debug)]
@@ -115,7 +121,8 @@ impl Seals {
         marks: &[Mark],
     ) -> Result<(), StorageError> {
         let Some(name) = name(storage, info) else { return Ok(()) };
-        let files: Vec<_> = (0..).zip(&then.0).filter_map(|(file, then)| Some((file, (*then)?))).collect();
+        let files: Vec<_> =
+            (0..).zip(&then.files).filter_map(|(file, then)| Some((file, (*then)?))).collect();
         let head = storage.journal_head(info);
         let mut bytes = head.encode();
         encode_run(storage.boot(), &mut bytes);
@@ -142,12 +149,25 @@ impl Seals {
 }
 
 impl FilesThen {
-    pub(crate) fn new(files: Vec<Option<Identity>>) -> Self {
-        Self(files)
+    /// A file of which nobody can tell is an error.
+    pub(crate) fn new(files: impl Iterator<Item = Result<Option<Identity>, StorageError>>) -> Self {
+        let mut unknown = BTreeSet::new();
+        let known = |(file, then): (usize, Result<_, _>)| {
+            then.unwrap_or_else(|_| {
+                unknown.insert(file);
+                None
+            })
+        };
+        Self { files: files.enumerate().map(known).collect(), unknown }
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = Option<Identity>> + '_ {
-        self.0.iter().copied()
+        self.files.iter().copied()
+    }
+
+    /// Whether there was none, for certain.
+    pub(crate) fn was_missing(&self, file: usize) -> bool {
+        matches!(self.files.get(file), Some(None)) && !self.unknown.contains(&file)
     }
 }
 
@@ -179,7 +199,7 @@ impl Storage {
     /// How the files are now. Asked before they are looked into, so that a change meanwhile is noticed next time.
     #[must_use]
     pub fn files_now(&self) -> FilesThen {
-        FilesThen(self.identities())
+        FilesThen::new((0..self.file_count()).map(|file| self.identify(file)))
     }
 
     /// Brings all files to the disk, whoever wrote them; `false` if one cannot be opened, of which nothing is known then.

@@ -7,7 +7,9 @@ use metainfo::Info;
 use tempfile::TempDir;
 
 use crate::testing::{content, file, folder, writable};
-use crate::{Cancel, Change, Journal, Storage, StorageErrorKind};
+use crate::{
+    Access, Cancel, Change, Fault, FaultKind, Journal, MemoryDisk, Storage, StorageErrorKind, StorageOptions,
+};
 
 const PIECE: u32 = 1000;
 
@@ -197,4 +199,35 @@ fn h72_what_somebody_appends_to_a_file_that_we_wrote_is_not_cut() {
     drop(file);
     assert!(storage.watch_ours().is_err() && storage.finish().is_err());
     assert_eq!(fs::metadata(two.path("b")).unwrap().len(), 2504);
+}
+
+#[test]
+fn h68_h72_what_the_disk_could_not_tell_of_or_failed_while_we_made_it_is_not_taken_for_somebodys() {
+    let bytes = content(5000);
+    let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
+    let mut failed = 0;
+    for there in [false, true] {
+        for after in 0..30 {
+            let disk = MemoryDisk::new(7);
+            let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+            let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+            if there {
+                storage.write(0, &[&bytes[..2000]]).unwrap();
+            }
+            let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+            disk.plan(Some(Fault { kind: FaultKind::Io, after, lasting: false }));
+            storage.watch(&storage.files_now());
+            for piece in 0..5 {
+                let at = piece * 1000;
+                let write = || storage.write(at as u64, &[&bytes[at..at + 1000]]);
+                if let Err(error) = write() {
+                    assert_eq!(error.kind, StorageErrorKind::Io, "there: {there}, after {after}: {error}");
+                    failed += 1;
+                    write().unwrap();
+                }
+            }
+            assert!(storage.new_strangers().is_empty());
+        }
+    }
+    assert!(failed > 10);
 }
