@@ -4,12 +4,9 @@
 //! is wrong, unless the journal claims it.
 
 use std::fs;
-use std::path::PathBuf;
 
-use ::metainfo::{BuildFile, Info, InfoBuilder};
-use sha1::{Digest as _, Sha1};
 use storage::journal_bytes::{BootId, DOUBT, Head, Identity, Ledger, Record};
-use storage::{Access, Cancel, Storage, StorageOptions};
+use storage::{Access, Cancel, Sample, Storage, StorageOptions};
 
 use super::story;
 use crate::input::Input;
@@ -20,49 +17,38 @@ const PIECE: usize = 16_384;
 const FILES: usize = 3;
 const MAX_RECORDS: usize = 24;
 
-struct Sample {
+struct Beside {
     folder: tempfile::TempDir,
-    info: Info,
+    sample: Sample,
     boot: BootId,
     /// Which pieces the files have wrong: every third.
     wrong: Vec<bool>,
 }
 
 thread_local! {
-    static SAMPLE: Sample = Sample::new();
+    static BESIDE: Beside = Beside::new();
 }
 
-impl Sample {
+impl Beside {
     fn new() -> Self {
-        let mut content: Vec<u8> = (0..FILES * LENGTH).map(|at| (at % 251).to_be_bytes()[7]).collect();
-        let digests: Vec<u8> = content.chunks(PIECE).flat_map(Sha1::digest).collect();
-        let builder = InfoBuilder { name: "top".into(), piece_length: 16_384, private: false, source: None };
-        let names = ["a", "b", "c"];
-        let files = names.map(|name| BuildFile { path: vec![name.into()], length: LENGTH as u64 });
-        let info = builder.folder(&files, &digests).expect("the torrent is sound");
-        let wrong = (0..content.len().div_ceil(PIECE)).map(|piece| piece % 3 == 2).collect();
-        content.chunks_mut(PIECE).skip(2).step_by(3).for_each(|piece| piece.fill(1));
+        let sample = Sample::new(&[LENGTH; FILES], 16_384);
+        let mut bytes = sample.content.clone();
+        let wrong = (0..bytes.len().div_ceil(PIECE)).map(|piece| piece % 3 == 2).collect();
+        bytes.chunks_mut(PIECE).skip(2).step_by(3).for_each(|piece| piece.fill(1));
         let folder = tempfile::tempdir().expect("a folder for three files");
-        fs::create_dir(folder.path().join("top")).expect("the folder takes a folder");
-        for (name, part) in names.iter().zip(content.chunks(LENGTH)) {
-            fs::write(folder.path().join("top").join(name), part).expect("the folder takes a file");
-        }
+        sample.put(folder.path(), &bytes).expect("the folder takes three files");
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
         let mut boot = BootId::default();
         for (byte, pair) in boot.0.iter_mut().zip(digits.chunks(2)) {
             *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit.to_be_bytes()[3]);
         }
-        Self { folder, info, boot, wrong }
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join(storage::name_beside(&self.info, "journal"))
+        Self { folder, sample, boot, wrong }
     }
 
     fn head(&self) -> Head {
         Head {
-            info_hash: *self.info.info_hash().as_bytes(),
+            info_hash: *self.sample.info.info_hash().as_bytes(),
             piece_length: 16_384,
             pieces: self.wrong.len().try_into().expect("few"),
             files: FILES.try_into().expect("few"),
@@ -73,7 +59,7 @@ impl Sample {
     fn identity(&self, file: u32) -> Identity {
         use std::os::unix::fs::MetadataExt as _;
         let name = ["a", "b", "c"][usize::try_from(file).expect("few") % FILES];
-        let there = fs::metadata(self.folder.path().join("top").join(name)).expect("it is there");
+        let there = fs::metadata(self.sample.path_in(self.folder.path(), name)).expect("it is there");
         let moment = |seconds, nanoseconds: i64| storage::journal_bytes::Moment {
             seconds,
             nanoseconds: nanoseconds.try_into().unwrap_or(0),
@@ -90,8 +76,8 @@ impl Sample {
 
 /// Half of the choices are of a file as it is, in this boot; the others are as they come.
 pub(super) fn target(input: &mut Input<'_>) {
-    SAMPLE.with(|sample| {
-        let head = sample.head();
+    BESIDE.with(|beside| {
+        let head = beside.head();
         let (how, is_cut) = (input.byte(), input.byte());
         let bytes = if how % 4 == 3 {
             let with_head = if how & 4 == 0 { head.encode() } else { Vec::new() };
@@ -100,10 +86,10 @@ pub(super) fn target(input: &mut Input<'_>) {
             let mut records = story::records(&head, input, MAX_RECORDS);
             for record in &mut records {
                 match record {
-                    Record::Run(boot) if boot.0[0] == 1 => *boot = sample.boot,
+                    Record::Run(boot) if boot.0[0] == 1 => *boot = beside.boot,
                     Record::Files(files) => {
                         for (file, identity) in files.iter_mut().filter(|(_, said)| said.device == 1) {
-                            *identity = sample.identity(*file);
+                            *identity = beside.identity(*file);
                         }
                     }
                     _ => {}
@@ -115,15 +101,17 @@ pub(super) fn target(input: &mut Input<'_>) {
             }
             bytes
         };
-        fs::write(sample.journal(), &bytes).expect("the folder takes a journal");
-        start(sample, &head, &bytes);
+        fs::write(beside.sample.journal_in(beside.folder.path()), &bytes)
+            .expect("the folder takes a journal");
+        start(beside, &head, &bytes);
     });
 }
 
-fn start(sample: &Sample, head: &Head, bytes: &[u8]) {
+fn start(beside: &Beside, head: &Head, bytes: &[u8]) {
+    let info = &beside.sample.info;
     let options = StorageOptions { access: Access::ReadOnly, ..StorageOptions::default() };
-    let storage = Storage::new(sample.folder.path(), &sample.info, options).expect("the data is there");
-    let (past, said) = storage.past(&sample.info);
+    let storage = Storage::new(beside.folder.path(), info, options).expect("the data is there");
+    let (past, said) = storage.past(info);
     if let Some(said) = &said {
         crate::assert_one_line(said);
     }
@@ -143,9 +131,9 @@ fn start(sample: &Sample, head: &Head, bytes: &[u8]) {
     if ledger.doubtful().next().is_some() {
         return;
     }
-    let proof = past.prove(&storage, &sample.info, 1, &Cancel::new(), &|_| {}).expect("it can be read");
-    assert_eq!(proof.pieces.len(), sample.wrong.len());
-    for ((piece, right), wrong) in (0..).zip(&proof.pieces).zip(&sample.wrong) {
+    let proof = past.prove(&storage, info, 1, &Cancel::new(), &|_| {}).expect("it can be read");
+    assert_eq!(proof.pieces.len(), beside.wrong.len());
+    for ((piece, right), wrong) in (0..).zip(&proof.pieces).zip(&beside.wrong) {
         let is_claimed = synced.contains(&piece) || unsynced.contains(&piece);
         assert!(!(*right && *wrong) || is_claimed, "{piece} is wrong, counts, and was never claimed");
         assert!(!proof.synced[usize::try_from(piece).expect("few")] || synced.contains(&piece));

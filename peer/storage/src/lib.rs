@@ -29,6 +29,8 @@ mod place;
 mod pool;
 mod recheck;
 mod roots;
+#[cfg(any(test, feature = "testing"))]
+mod sample;
 pub mod sha;
 mod survey;
 mod sync;
@@ -48,6 +50,8 @@ pub use hasher::hash_files;
 pub use journal::bytes as journal_bytes;
 pub use journal::{FilesThen, Journal, Past, Proof, Seals};
 pub use roots::Roots;
+#[cfg(any(test, feature = "testing"))]
+pub use sample::Sample;
 pub use survey::{Found, Survey};
 #[cfg(any(test, feature = "testing"))]
 pub use system::memory::{Fault, FaultKind, MemoryDisk};

@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
-use metainfo::{BuildFile, InfoBuilder};
+use metainfo::InfoBuilder;
 use proptest::prelude::*;
-use sha1::{Digest, Sha1};
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
 use super::ledger::{HASHED_AGAIN, Ledger, Now, Plan};
 use super::record::*;
 use super::*;
 use crate::cancel::Cancel;
 use crate::error::StorageErrorKind;
-use crate::files::{Access, StorageOptions};
 use crate::system::memory::{Fault, FaultKind, MemoryDisk};
+use crate::testing::{Placed, age, in_memory};
 
 const HEAD_OF_TESTS: Head = Head { info_hash: [7; 20], piece_length: 16_384, pieces: 100, files: 4 };
 
@@ -328,96 +326,62 @@ fn a_piece_that_was_lost_is_not_claimed() {
     assert!(!plan(&ledger(&records), BOOT, AS_BEFORE(), 16_384).due[5], "it was lost while it was synced");
 }
 
-/// Three files in pieces of 16 KiB beneath a folder, their content and its torrent.
-struct Sample {
-    dir: TempDir,
-    info: Info,
-    content: Vec<u8>,
-}
-
 const PIECE: usize = 16_384;
 const LENGTHS: [usize; 3] = [10 * PIECE + 100, 5 * PIECE, 20 * PIECE];
 
-impl Sample {
-    fn new() -> Self {
-        let content: Vec<u8> = (0..LENGTHS.iter().sum::<usize>())
-            .map(|at| u8::try_from((at * 31 + at / 253) % 251).unwrap())
-            .collect();
-        let digests: Vec<u8> = content.chunks(PIECE).flat_map(Sha1::digest).collect();
-        let builder = InfoBuilder { name: "top".into(), piece_length: 16_384, private: false, source: None };
-        let files: Vec<BuildFile> = ["a", "b", "c"]
-            .iter()
-            .zip(LENGTHS)
-            .map(|(name, length)| BuildFile { path: vec![(*name).into()], length: length as u64 })
-            .collect();
-        Self { dir: tempdir().unwrap(), info: builder.folder(&files, &digests).unwrap(), content }
-    }
+/// Three files in pieces of 16 KiB.
+fn sample() -> Placed {
+    Placed::new(&LENGTHS, 16_384)
+}
 
-    fn storage(&self) -> Storage {
-        let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-        Storage::new(self.dir.path(), &self.info, options).unwrap()
-    }
-
-    fn path(&self, file: &str) -> std::path::PathBuf {
-        self.dir.path().join("top").join(file)
-    }
-
+impl Placed {
     fn journal(&self) -> std::path::PathBuf {
-        self.dir.path().join(name_beside(&self.info, "journal"))
+        self.journal_in(self.dir.path())
     }
 
     /// Writes pieces as a download does.
-    fn write(&self, storage: &Storage, journal: &Journal, pieces: &[u32]) {
+    fn download(&self, storage: &Storage, journal: &Journal, pieces: &[u32]) {
         for &piece in pieces {
-            let start = piece as usize * PIECE;
-            let bytes = &self.content[start..(start + PIECE).min(self.content.len())];
             journal.resume();
-            storage.write(start as u64, &[bytes]).unwrap();
+            self.write(storage, piece as usize).unwrap();
         }
         journal.written(storage, pieces);
     }
 
-    /// What is there by the journal; the warning, if there is one.
+    /// The same as [`Placed::proof`], and whatever is claimed is there and right.
     fn prove(&self) -> (Option<Proof>, Option<String>) {
-        let storage = self.storage();
-        let (past, wrong) = storage.past(&self.info);
-        let proof = past.map(|past| past.prove(&storage, &self.info, 2, &Cancel::new(), &|_| {}).unwrap());
-        // Whatever is claimed is there and right.
+        let (storage, (proof, wrong)) = (self.storage(), self.proof());
         for piece in proof.iter().flat_map(|proof| ones(&proof.pieces)) {
-            let mut bytes = vec![0; PIECE.min(self.content.len() - piece * PIECE)];
-            storage.read((piece * PIECE) as u64, &mut bytes).unwrap();
-            assert!(bytes == self.content[piece * PIECE..piece * PIECE + bytes.len()], "piece {piece}");
+            let range = self.range(piece);
+            let mut bytes = vec![0; range.len()];
+            storage.read(range.start as u64, &mut bytes).unwrap();
+            assert!(bytes == self.content[range], "piece {piece}");
         }
         (proof, wrong)
     }
 }
 
 /// Something done to the files of a sample, and to a journal of these bytes.
-type Edit = fn(&Sample);
+type Edit = fn(&Placed);
 type Spoil = fn(&Path, &[u8]);
 
-fn begin(sample: &Sample, storage: &Storage) -> Journal {
+fn begin(sample: &Placed, storage: &Storage) -> Journal {
     Journal::begin(storage, &sample.info, |_| false, |_| false).unwrap()
-}
-
-fn age(path: &Path, seconds: u64) {
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
 }
 
 #[test]
 fn a_download_that_ended_in_order_hashes_nothing_and_one_that_went_on_after_a_rest_neither() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0, 1, 12, 30]);
+    sample.download(&storage, &journal, &[0, 1, 12, 30]);
     journal.end(&storage).unwrap();
     let (proof, wrong) = sample.prove();
     let proof = proof.unwrap();
     assert_eq!((ones(&proof.pieces), proof.hashed, wrong), (vec![0, 1, 12, 30], 0, None));
     assert_eq!(proof.synced, proof.pieces);
     // It rests, and goes on: what is written then is not covered by the end before.
-    sample.write(&storage, &journal, &[2]);
+    sample.download(&storage, &journal, &[2]);
     let proof = sample.prove().0.unwrap();
     assert_eq!(ones(&proof.pieces), [0, 1, 2, 12, 30]);
     assert!(proof.hashed > 0, "a run that did not end is not trusted blindly");
@@ -427,12 +391,12 @@ fn a_download_that_ended_in_order_hashes_nothing_and_one_that_went_on_after_a_re
 
 #[test]
 fn h73_a_download_that_was_killed_has_what_its_journal_says_and_no_more() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[3, 4]);
+    sample.download(&storage, &journal, &[3, 4]);
     journal.sync(&storage).unwrap();
-    sample.write(&storage, &journal, &[20]);
+    sample.download(&storage, &journal, &[20]);
     // Written, and not told of any more.
     storage.write(30 * PIECE as u64, &[&sample.content[30 * PIECE..31 * PIECE]]).unwrap();
     let proof = sample.prove().0.unwrap();
@@ -474,11 +438,11 @@ fn a_file_that_was_edited_replaced_cut_or_removed_is_hashed_wholly_and_believed_
         ("removed", |sample| fs::remove_file(sample.path("c")).unwrap()),
     ];
     for (how, edit) in edits {
-        let sample = Sample::new();
+        let sample = sample();
         let storage = sample.storage();
         let journal = begin(&sample, &storage);
         let all: Vec<u32> = (0..36).collect();
-        sample.write(&storage, &journal, &all);
+        sample.download(&storage, &journal, &all);
         journal.end(&storage).unwrap();
         edit(&sample);
         let (proof, wrong) = sample.prove();
@@ -492,10 +456,10 @@ fn a_file_that_was_edited_replaced_cut_or_removed_is_hashed_wholly_and_believed_
 
 #[test]
 fn a_file_that_was_only_touched_is_hashed_and_right() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &(0..36).collect::<Vec<_>>());
+    sample.download(&storage, &journal, &(0..36).collect::<Vec<_>>());
     journal.end(&storage).unwrap();
     age(&sample.path("b"), 100);
     let proof = sample.prove().0.unwrap();
@@ -505,10 +469,10 @@ fn a_file_that_was_only_touched_is_hashed_and_right() {
 
 #[test]
 fn where_a_sample_is_wrong_its_whole_file_is_hashed() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &(0..36).collect::<Vec<_>>());
+    sample.download(&storage, &journal, &(0..36).collect::<Vec<_>>());
     journal.sync(&storage).unwrap();
     // Wrong from end to end, at the very moment: neither size nor time tells.
     let bytes = vec![9; LENGTHS[2]];
@@ -540,14 +504,14 @@ fn h74_a_journal_that_cannot_be_used_is_told_and_the_one_before_it_is_used() {
         }),
     ];
     for (what, spoil) in spoil {
-        let sample = Sample::new();
+        let sample = sample();
         let storage = sample.storage();
         let journal = begin(&sample, &storage);
-        sample.write(&storage, &journal, &[0, 1]);
+        sample.download(&storage, &journal, &[0, 1]);
         journal.end(&storage).unwrap();
         // The next run begins: it writes its own, and that of the run before stays.
         let next = Journal::begin(&storage, &sample.info, |piece| piece < 2, |piece| piece < 2).unwrap();
-        sample.write(&storage, &next, &[2, 20]);
+        sample.download(&storage, &next, &[2, 20]);
         let bytes = fs::read(sample.journal()).unwrap();
         spoil(&sample.journal(), &bytes);
         let (proof, wrong) = sample.prove();
@@ -562,12 +526,12 @@ fn h74_a_journal_that_cannot_be_used_is_told_and_the_one_before_it_is_used() {
 
 #[test]
 fn h69_a_sync_that_failed_leaves_no_claim_and_none_succeeds_after_it() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0, 1]);
+    sample.download(&storage, &journal, &[0, 1]);
     journal.sync(&storage).unwrap();
-    sample.write(&storage, &journal, &[20, 21]);
+    sample.download(&storage, &journal, &[20, 21]);
     // The file that was written is gone and a folder stands there: it cannot be synced.
     fs::rename(sample.path("c"), sample.path("kept")).unwrap();
     fs::create_dir(sample.path("c")).unwrap();
@@ -589,10 +553,10 @@ fn h69_a_sync_that_failed_leaves_no_claim_and_none_succeeds_after_it() {
 
 #[test]
 fn a_piece_that_was_lost_is_claimed_by_no_generation() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0, 1]);
+    sample.download(&storage, &journal, &[0, 1]);
     journal.end(&storage).unwrap();
     let next = Journal::begin(&storage, &sample.info, |piece| piece < 2, |piece| piece < 2).unwrap();
     next.lost(&[1]);
@@ -605,12 +569,12 @@ fn a_piece_that_was_lost_is_claimed_by_no_generation() {
 
 #[test]
 fn a_journal_that_is_removed_stays_so() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0]);
+    sample.download(&storage, &journal, &[0]);
     journal.remove(&storage).unwrap();
-    sample.write(&storage, &journal, &[1]);
+    sample.download(&storage, &journal, &[1]);
     journal.sync(&storage).unwrap();
     journal.end(&storage).unwrap();
     assert!(storage.past(&sample.info).0.is_none());
@@ -619,10 +583,10 @@ fn a_journal_that_is_removed_stays_so() {
 
 #[test]
 fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &(0..36).collect::<Vec<_>>());
+    sample.download(&storage, &journal, &(0..36).collect::<Vec<_>>());
     // As a download of weeks would, a batch at a time.
     for _ in 0..70_000 {
         journal.written(&storage, &[7]);
@@ -635,7 +599,7 @@ fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
 }
 
 /// All pieces by the seal of a sample that was found complete, and what was hashed.
-fn unsealed(sample: &Sample, seals: &Seals) -> Option<(usize, u64)> {
+fn unsealed(sample: &Placed, seals: &Seals) -> Option<(usize, u64)> {
     let storage = sample.storage();
     let proof = seals
         .past(&storage, &sample.info)?
@@ -646,7 +610,7 @@ fn unsealed(sample: &Sample, seals: &Seals) -> Option<(usize, u64)> {
 
 #[test]
 fn complete_data_that_was_sealed_is_not_hashed_until_a_file_is_another() {
-    let (sample, state) = (Sample::new(), tempdir().unwrap());
+    let (sample, state) = (sample(), tempdir().unwrap());
     let storage = sample.storage();
     storage.write(0, &[&sample.content]).unwrap();
     let seals = Seals::open(&state.path().join("seals")).unwrap();
@@ -668,7 +632,7 @@ fn complete_data_that_was_sealed_is_not_hashed_until_a_file_is_another() {
 
 #[test]
 fn h74_a_seal_that_is_cut_or_spoilt_is_none() {
-    let (sample, state) = (Sample::new(), tempdir().unwrap());
+    let (sample, state) = (sample(), tempdir().unwrap());
     let storage = sample.storage();
     storage.write(0, &[&sample.content]).unwrap();
     let seals = Seals::open(state.path()).unwrap();
@@ -694,19 +658,19 @@ fn in_another_boot_a_seal_of_data_that_was_never_synced_proves_nothing() {
 }
 
 /// A run on a disk in memory that is about to lose the second of three pieces, all synced and claimed by two generations.
-fn about_to_lose() -> (Sample, MemoryDisk, Storage, Journal) {
-    let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
-    let storage = in_memory(&disk, &sample);
+fn about_to_lose() -> (Placed, MemoryDisk, Storage, Journal) {
+    let (sample, disk) = (sample(), MemoryDisk::new(7));
+    let storage = in_memory(&disk, &sample.info);
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0, 1, 2]);
+    sample.download(&storage, &journal, &[0, 1, 2]);
     journal.end(&storage).unwrap();
     let next = Journal::begin(&storage, &sample.info, |piece| piece < 3, |piece| piece < 3).unwrap();
     (sample, disk, storage, next)
 }
 
 /// What the journal on a disk in memory claims to be synced.
-fn claimed(sample: &Sample, disk: &MemoryDisk) -> Vec<u32> {
-    let (past, _) = in_memory(disk, sample).past(&sample.info);
+fn claimed(sample: &Placed, disk: &MemoryDisk) -> Vec<u32> {
+    let (past, _) = in_memory(disk, &sample.info).past(&sample.info);
     past.map(|past| past.claims().0).unwrap_or_default()
 }
 
@@ -795,7 +759,7 @@ fn h67_what_could_not_be_written_of_a_journal_is_not_left_on_the_full_disk() {
         disk.plan(None);
         disk.kill();
         let left = is_left(&disk);
-        in_memory(&disk, &sample).remove_unfinished_journal(&sample.info).unwrap();
+        in_memory(&disk, &sample.info).remove_unfinished_journal(&sample.info).unwrap();
         assert!(!is_left(&disk) && claimed(&sample, &disk) == [0, 1, 2], "{begun:?} after {after}");
         left
     });
@@ -803,11 +767,11 @@ fn h67_what_could_not_be_written_of_a_journal_is_not_left_on_the_full_disk() {
 }
 
 /// A download on a disk in memory: what is written is synced, and that fails.
-fn after_a_sync_that_failed(lasting: bool) -> (Sample, MemoryDisk) {
-    let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
-    let storage = in_memory(&disk, &sample);
+fn after_a_sync_that_failed(lasting: bool) -> (Placed, MemoryDisk) {
+    let (sample, disk) = (sample(), MemoryDisk::new(7));
+    let storage = in_memory(&disk, &sample.info);
     let journal = begin(&sample, &storage);
-    sample.write(&storage, &journal, &[0, 1, 2]);
+    sample.download(&storage, &journal, &[0, 1, 2]);
     disk.plan(Some(Fault { kind: FaultKind::Full, after: 0, lasting }));
     assert!(journal.sync(&storage).is_err());
     disk.plan(None);
@@ -816,15 +780,10 @@ fn after_a_sync_that_failed(lasting: bool) -> (Sample, MemoryDisk) {
     (sample, disk)
 }
 
-fn in_memory(disk: &MemoryDisk, sample: &Sample) -> Storage {
-    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-    Storage::among(&disk.roots(), Path::new("/data"), &sample.info, options).unwrap()
-}
-
 /// A start after that: what it proves, and whether the journal said what is wrong with it. Then all is synced, and the power
 /// fails: what of the first three pieces is there.
-fn begun_again(sample: &Sample, disk: &MemoryDisk) -> (usize, bool, bool) {
-    let storage = in_memory(disk, sample);
+fn begun_again(sample: &Placed, disk: &MemoryDisk) -> (usize, bool, bool) {
+    let storage = in_memory(disk, &sample.info);
     let (past, wrong) = storage.past(&sample.info);
     let proof = past.unwrap().prove(&storage, &sample.info, 1, &Cancel::new(), &|_| {}).unwrap();
     let has = |piece| proof.pieces[piece as usize];
@@ -832,7 +791,7 @@ fn begun_again(sample: &Sample, disk: &MemoryDisk) -> (usize, bool, bool) {
     journal.end(&storage).unwrap();
     disk.cut_power();
     let mut there = vec![0; 3 * PIECE];
-    let read = in_memory(disk, sample).read(0, &mut there);
+    let read = in_memory(disk, &sample.info).read(0, &mut there);
     (ones(&proof.pieces).len(), wrong.is_some(), read.is_ok() && there == sample.content[..3 * PIECE])
 }
 
@@ -851,12 +810,12 @@ fn h67_h69_a_disk_too_full_for_the_doubt_to_be_recorded_leaves_a_journal_that_do
 #[test]
 fn h69_complete_data_whose_sync_failed_is_in_doubt_until_another_boot() {
     for full in [false, true] {
-        let (sample, disk) = (Sample::new(), MemoryDisk::new(7));
-        let storage = in_memory(&disk, &sample);
+        let (sample, disk) = (sample(), MemoryDisk::new(7));
+        let storage = in_memory(&disk, &sample.info);
         storage.write(0, &[&sample.content]).unwrap();
         let past = || {
             let seals = Seals::among(&disk.roots(), Path::new("/state")).unwrap();
-            seals.past(&in_memory(&disk, &sample), &sample.info)
+            seals.past(&in_memory(&disk, &sample.info), &sample.info)
         };
         let seals = Seals::among(&disk.roots(), Path::new("/state")).unwrap();
         let then = storage.files_now();
@@ -878,8 +837,7 @@ fn h74_a_journal_of_files_that_change_again_and_again_is_not_taken_for_damaged()
     let (pieces, disk) = (2_000u32, MemoryDisk::new(7));
     let builder = InfoBuilder { name: b"top".into(), piece_length: 16_384, private: false, source: None };
     let info = builder.single_file(u64::from(pieces) * 16_384, &vec![0; 20 * pieces as usize]).unwrap();
-    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-    let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+    let storage = in_memory(&disk, &info);
     let journal = Journal::begin(&storage, &info, |_| true, |_| true).unwrap();
     let all: Vec<u32> = (0..pieces).collect();
     for time in 0..100 {
@@ -895,7 +853,7 @@ fn h74_a_journal_of_files_that_change_again_and_again_is_not_taken_for_damaged()
 
 #[test]
 fn h69_a_file_that_was_moved_away_before_the_sync_is_not_taken_for_a_disk_that_fails() {
-    let sample = Sample::new();
+    let sample = sample();
     let storage = sample.storage();
     storage.write(0, &[&sample.content]).unwrap();
     assert!(storage.sync_all().unwrap());

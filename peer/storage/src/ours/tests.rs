@@ -1,61 +1,24 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use metainfo::Info;
-use tempfile::TempDir;
-
-use crate::testing::{content, file, folder, writable};
-use crate::{
-    Access, Cancel, Change, Fault, FaultKind, Journal, MemoryDisk, Storage, StorageErrorKind, StorageOptions,
-};
+use crate::testing::{Placed, content, file, folder, in_memory, writable};
+use crate::{Cancel, Change, Fault, FaultKind, Journal, MemoryDisk, Storage, StorageErrorKind};
 
 const PIECE: u32 = 1000;
 
-/// Two files of 2,500 bytes in five pieces, of which the third lies in both; neither is there.
-struct Two {
-    root: TempDir,
-    info: Info,
-    bytes: Vec<u8>,
+/// One that has written so many pieces of two files.
+fn written(two: &Placed, pieces: usize) -> Storage {
+    let storage = two.watched();
+    (0..pieces).for_each(|piece| two.write(&storage, piece).unwrap());
+    storage
 }
 
-impl Two {
-    fn new() -> Self {
-        let (root, bytes) = (tempfile::tempdir().unwrap(), content(5000));
-        let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
-        Self { root, info, bytes }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join("top").join(name)
-    }
-
-    /// One that was told how the files are.
-    fn watched(&self) -> Storage {
-        let storage = writable(self.root.path(), &self.info);
-        storage.watch(&storage.files_now());
-        storage
-    }
-
-    fn write(&self, storage: &Storage, piece: usize) -> Result<(), StorageErrorKind> {
-        let at = piece * 1000;
-        storage.write(at as u64, &[&self.bytes[at..at + 1000]]).map_err(|error| error.kind)
-    }
-
-    /// One that has written so many pieces.
-    fn written(&self, pieces: usize) -> Storage {
-        let storage = self.watched();
-        (0..pieces).for_each(|piece| self.write(&storage, piece).unwrap());
-        storage
-    }
-
-    fn proof(&self) -> (Vec<bool>, u64) {
-        let next = writable(self.root.path(), &self.info);
-        let past = next.past(&self.info).0.unwrap();
-        let proof = past.prove(&next, &self.info, 1, &Cancel::new(), &|_| {}).unwrap();
-        (proof.pieces, proof.hashed)
-    }
+/// What is right by the journal, and what was hashed to know that.
+fn proof(two: &Placed) -> (Vec<bool>, u64) {
+    let proof = two.proof().0.unwrap();
+    (proof.pieces, proof.hashed)
 }
 
 /// Changes a byte where a file stands, and its times for certain.
@@ -73,10 +36,10 @@ fn put_another(path: &Path) {
 
 #[test]
 fn h70_a_file_that_is_edited_between_our_writes_is_not_called_complete_before_it_was_hashed() {
-    let two = Two::new();
-    let storage = two.written(5);
+    let two = Placed::two();
+    let storage = written(&two, 5);
     storage.watch_ours().unwrap();
-    let storage = two.written(5);
+    let storage = written(&two, 5);
     edit(&two.path("a"));
     let error = storage.watch_ours().unwrap_err();
     assert_eq!((error.kind, storage.changed_files()), (StorageErrorKind::NotWhatItWas, vec![0]));
@@ -90,8 +53,8 @@ fn h70_a_file_that_is_edited_between_our_writes_is_not_called_complete_before_it
 
 #[test]
 fn h70_an_edit_is_noticed_by_our_next_write_which_goes_where_it_belongs() {
-    let two = Two::new();
-    let storage = two.written(2);
+    let two = Placed::two();
+    let storage = written(&two, 2);
     let edits = storage.edits_of(1);
     edit(&two.path("a"));
     assert!(storage.changed_files().is_empty());
@@ -100,13 +63,13 @@ fn h70_an_edit_is_noticed_by_our_next_write_which_goes_where_it_belongs() {
     assert_ne!(storage.edits_of(1), edits);
     assert_eq!(storage.edits_of(4), 0, "the other file is as it was");
     let there = fs::read(two.path("a")).unwrap();
-    assert!(there[2000..] == two.bytes[2000..2500]);
+    assert!(there[2000..] == two.content[2000..2500]);
 }
 
 #[test]
 fn h70_a_resumed_file_that_was_edited_before_our_first_write_is_noticed_by_it() {
-    let two = Two::new();
-    drop(two.written(2));
+    let two = Placed::two();
+    drop(written(&two, 2));
     let storage = two.watched();
     edit(&two.path("a"));
     two.write(&storage, 2).unwrap();
@@ -115,31 +78,31 @@ fn h70_a_resumed_file_that_was_edited_before_our_first_write_is_noticed_by_it() 
 
 #[test]
 fn h70_the_end_of_a_run_does_not_take_an_edit_for_what_we_wrote() {
-    let two = Two::new();
+    let two = Placed::two();
     let storage = two.watched();
     let journal = Journal::begin(&storage, &two.info, |_| false, |_| false).unwrap();
     (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
     journal.written(&storage, &[0, 1, 2, 3, 4]);
     edit(&two.path("a"));
     journal.end(&storage).unwrap();
-    assert_eq!(two.proof(), (vec![false, true, true, true, true], 3000));
+    assert_eq!(proof(&two), (vec![false, true, true, true, true], 3000));
 }
 
 #[test]
 fn what_we_wrote_ourselves_need_not_be_hashed_after_an_end_in_order() {
-    let two = Two::new();
+    let two = Placed::two();
     let storage = two.watched();
     let journal = Journal::begin(&storage, &two.info, |_| false, |_| false).unwrap();
     (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
     journal.written(&storage, &[0, 1, 2, 3, 4]);
     journal.end(&storage).unwrap();
-    assert_eq!(two.proof(), (vec![true; 5], 0));
+    assert_eq!(proof(&two), (vec![true; 5], 0));
 }
 
 #[test]
 fn h72_what_is_put_in_the_place_of_a_file_that_we_write_is_not_written_to() {
-    let two = Two::new();
-    let storage = two.written(2);
+    let two = Placed::two();
+    let storage = written(&two, 2);
     put_another(&two.path("a"));
     assert_eq!(two.write(&storage, 2), Err(StorageErrorKind::NotOurs));
     assert_eq!(storage.changed_files(), [0]);
@@ -153,8 +116,8 @@ fn h72_what_is_put_in_the_place_of_a_file_that_we_write_is_not_written_to() {
 
 #[test]
 fn h72_what_is_put_where_no_file_was_is_not_written_to() {
-    let two = Two::new();
-    let storage = two.written(2);
+    let two = Placed::two();
+    let storage = written(&two, 2);
     fs::write(two.path("b"), [7; 3000]).unwrap();
     assert_eq!(two.write(&storage, 3), Err(StorageErrorKind::NotOurs));
     assert_eq!(storage.changed_files(), [1]);
@@ -177,8 +140,8 @@ fn h72_what_is_put_where_an_empty_file_must_be_is_not_cut() {
 
 #[test]
 fn h70_a_file_that_is_removed_while_we_write_it_is_made_again_and_what_it_had_is_in_question() {
-    let two = Two::new();
-    let storage = two.written(2);
+    let two = Placed::two();
+    let storage = written(&two, 2);
     fs::remove_file(two.path("a")).unwrap();
     two.write(&storage, 2).unwrap();
     assert_eq!(storage.changed_files(), [0]);
@@ -192,8 +155,8 @@ fn h70_a_file_that_is_removed_while_we_write_it_is_made_again_and_what_it_had_is
 
 #[test]
 fn h72_what_somebody_appends_to_a_file_that_we_wrote_is_not_cut() {
-    let two = Two::new();
-    let storage = two.written(5);
+    let two = Placed::two();
+    let storage = written(&two, 5);
     let file = File::options().append(true).open(two.path("b")).unwrap();
     file.write_all_at(b"mine", 2500).unwrap();
     drop(file);
@@ -203,27 +166,22 @@ fn h72_what_somebody_appends_to_a_file_that_we_wrote_is_not_cut() {
 
 #[test]
 fn h68_h72_what_the_disk_could_not_tell_of_or_failed_while_we_made_it_is_not_taken_for_somebodys() {
-    let bytes = content(5000);
-    let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
-    let mut failed = 0;
+    let (two, mut failed) = (Placed::two(), 0);
     for there in [false, true] {
         for after in 0..30 {
             let disk = MemoryDisk::new(7);
-            let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-            let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+            let storage = in_memory(&disk, &two.info);
             if there {
-                storage.write(0, &[&bytes[..2000]]).unwrap();
+                (0..2).for_each(|piece| two.write(&storage, piece).unwrap());
             }
-            let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
+            let storage = in_memory(&disk, &two.info);
             disk.plan(Some(Fault { kind: FaultKind::Io, after, lasting: false }));
             storage.watch(&storage.files_now());
             for piece in 0..5 {
-                let at = piece * 1000;
-                let write = || storage.write(at as u64, &[&bytes[at..at + 1000]]);
-                if let Err(error) = write() {
-                    assert_eq!(error.kind, StorageErrorKind::Io, "there: {there}, after {after}: {error}");
+                if let Err(kind) = two.write(&storage, piece) {
+                    assert_eq!(kind, StorageErrorKind::Io, "there: {there}, after {after}");
                     failed += 1;
-                    write().unwrap();
+                    two.write(&storage, piece).unwrap();
                 }
             }
             assert!(storage.new_strangers().is_empty());

@@ -1,52 +1,22 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-use metainfo::Info;
-use tempfile::TempDir;
+use std::path::Path;
+use std::time::SystemTime;
 
 use super::*;
-use crate::testing::{content, file, folder, writable};
-use crate::{Access, Cancel, Fault, FaultKind, Journal, MemoryDisk, StorageErrorKind, StorageOptions};
+use crate::testing::{Placed, age, in_memory};
+use crate::{Cancel, Fault, FaultKind, Journal, MemoryDisk, StorageErrorKind};
 
-const PIECE: u32 = 1000;
-
-/// Two files of 2,500 bytes in five pieces, of which the third lies in both.
-struct Two {
-    root: TempDir,
-    info: Info,
-    bytes: Vec<u8>,
+/// Two files, written long ago.
+fn two() -> Placed {
+    let two = Placed::two();
+    two.put(two.dir.path(), &two.content).unwrap();
+    ["a", "b"].iter().for_each(|name| long_ago(&two.path(name)));
+    two
 }
 
-impl Two {
-    /// They were written long ago, so that a clock that ticks slowly does not matter.
-    fn new() -> Self {
-        let (root, bytes) = (tempfile::tempdir().unwrap(), content(5000));
-        let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
-        let this = Self { root, info, bytes };
-        fs::create_dir(this.root.path().join("top")).unwrap();
-        for (name, part) in [("a", &this.bytes[..2500]), ("b", &this.bytes[2500..])] {
-            fs::write(this.path(name), part).unwrap();
-            age(&this.path(name));
-        }
-        this
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join("top").join(name)
-    }
-
-    fn watched(&self) -> Storage {
-        let storage = writable(self.root.path(), &self.info);
-        storage.watch(&storage.files_now());
-        storage
-    }
-}
-
-fn age(path: &Path) {
-    let long_ago = SystemTime::now() - Duration::from_secs(1000);
-    File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+fn long_ago(path: &Path) {
+    age(path, 1000);
 }
 
 fn read(storage: &Storage, offset: u64, length: usize) -> Result<Vec<u8>, StorageErrorKind> {
@@ -95,16 +65,16 @@ fn changes() -> [Done; 6] {
 #[test]
 fn h70_nothing_is_read_of_a_file_that_changed_while_it_was_open_until_it_is_accepted() {
     for (change, due) in changes() {
-        let two = Two::new();
+        let two = two();
         let storage = two.watched();
-        assert_eq!(read(&storage, 0, 3000).unwrap(), two.bytes[..3000], "both are open now");
+        assert_eq!(read(&storage, 0, 3000).unwrap(), two.content[..3000], "both are open now");
         change(&two.path("a"));
         let mut cached = vec![0; 100];
         assert!(!storage.read_cached(0, &mut cached), "{due:?}");
         assert_eq!(read(&storage, 0, 100), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
         assert_eq!(storage.changed_files(), [0], "{due:?}");
         assert_eq!(read(&storage, 2400, 200), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
-        assert_eq!(read(&storage, 2500, 2500).unwrap(), two.bytes[2500..], "the other is served");
+        assert_eq!(read(&storage, 2500, 2500).unwrap(), two.content[2500..], "the other is served");
         assert_eq!(storage.accept(0), due);
         assert!(storage.changed_files().is_empty() && storage.is_unchanged(0));
     }
@@ -113,7 +83,7 @@ fn h70_nothing_is_read_of_a_file_that_changed_while_it_was_open_until_it_is_acce
 #[test]
 fn h70_a_file_that_changed_while_it_was_not_open_is_noticed_when_it_is_opened() {
     for (change, due) in changes() {
-        let two = Two::new();
+        let two = two();
         let storage = two.watched();
         change(&two.path("a"));
         assert_eq!(read(&storage, 0, 5), Err(StorageErrorKind::NotWhatItWas), "{due:?}");
@@ -123,11 +93,11 @@ fn h70_a_file_that_changed_while_it_was_not_open_is_noticed_when_it_is_opened() 
 
 #[test]
 fn h70_a_look_notices_what_nobody_reads_and_what_came_back() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
     storage.look();
     assert!(storage.changed_files().is_empty());
-    let aside = two.root.path().join("aside");
+    let aside = two.dir.path().join("aside");
     fs::rename(two.path("b"), &aside).unwrap();
     storage.look();
     assert_eq!(storage.changed_files(), [1]);
@@ -137,12 +107,12 @@ fn h70_a_look_notices_what_nobody_reads_and_what_came_back() {
     fs::rename(&aside, two.path("b")).unwrap();
     storage.look();
     assert_eq!((storage.changed_files(), storage.accept(1)), (vec![1], Change::Returned));
-    assert_eq!(read(&storage, 2500, 2500).unwrap(), two.bytes[2500..]);
+    assert_eq!(read(&storage, 2500, 2500).unwrap(), two.content[2500..]);
 }
 
 #[test]
 fn h70_of_a_file_that_was_accepted_the_new_one_is_read() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
     assert!(read(&storage, 0, 10).is_ok());
     fs::write(two.path("new"), vec![9; 2500]).unwrap();
@@ -154,9 +124,9 @@ fn h70_of_a_file_that_was_accepted_the_new_one_is_read() {
 
 #[test]
 fn h70_a_file_that_changes_again_while_it_is_hashed_again_is_not_taken_for_right() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
-    age(&two.path("a"));
+    long_ago(&two.path("a"));
     storage.look();
     storage.accept(0);
     let right = storage.recheck(&two.info, storage.pieces_of(0), 1, &Cancel::new()).unwrap();
@@ -168,9 +138,9 @@ fn h70_a_file_that_changes_again_while_it_is_hashed_again_is_not_taken_for_right
 
 #[test]
 fn pieces_are_hashed_again_where_they_are_asked_for() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
-    fs::write(two.path("b"), [&two.bytes[2500..4500], &[0; 500]].concat()).unwrap();
+    fs::write(two.path("b"), [&two.content[2500..4500], &[0; 500]].concat()).unwrap();
     let right = |pieces| storage.recheck(&two.info, pieces, 2, &Cancel::new()).unwrap();
     assert_eq!((right(2..5), right(3..4), right(4..5)), (vec![2, 3], vec![3], vec![]));
     fs::remove_file(two.path("b")).unwrap();
@@ -179,24 +149,24 @@ fn pieces_are_hashed_again_where_they_are_asked_for() {
 
 #[test]
 fn what_we_write_ourselves_is_no_change_and_is_watched_again_when_all_is_done() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
-    let part = &two.bytes[2000..3000];
+    let part = &two.content[2000..3000];
     storage.write(2000, &[part]).unwrap();
-    assert_eq!(read(&storage, 0, 5000).unwrap(), two.bytes);
+    assert_eq!(read(&storage, 0, 5000).unwrap(), two.content);
     storage.look();
     assert!(storage.changed_files().is_empty());
     storage.finish().unwrap();
     storage.watch_ours().unwrap();
-    age(&two.path("b"));
+    long_ago(&two.path("b"));
     assert!(read(&storage, 4000, 10).is_err());
     assert_eq!(storage.changed_files(), [1]);
 }
 
 #[test]
 fn files_that_nobody_told_about_are_not_watched() {
-    let two = Two::new();
-    let storage = writable(two.root.path(), &two.info);
+    let two = two();
+    let storage = two.storage();
     assert!(read(&storage, 0, 10).is_ok());
     fs::write(two.path("a"), vec![9; 2500]).unwrap();
     storage.look();
@@ -206,14 +176,14 @@ fn files_that_nobody_told_about_are_not_watched() {
 
 #[test]
 fn h70_a_change_that_nobody_noticed_before_the_end_is_noticed_at_the_next_start() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
     let journal = Journal::begin(&storage, &two.info, |_| true, |_| true).unwrap();
     // With the time set back, and no look at it.
     fs::write(two.path("a"), vec![9; 2500]).unwrap();
-    age(&two.path("a"));
+    long_ago(&two.path("a"));
     journal.end(&storage).unwrap();
-    let next = writable(two.root.path(), &two.info);
+    let next = two.storage();
     let past = next.past(&two.info).0.unwrap();
     let proof = past.prove(&next, &two.info, 1, &Cancel::new(), &|_| {}).unwrap();
     assert_eq!((proof.pieces, proof.hashed), (vec![false, false, false, true, true], 3000));
@@ -221,7 +191,7 @@ fn h70_a_change_that_nobody_noticed_before_the_end_is_noticed_at_the_next_start(
 
 #[test]
 fn h70_a_download_that_is_incomplete_again_has_its_journal_again() {
-    let two = Two::new();
+    let two = two();
     let storage = two.watched();
     let journal = Journal::begin(&storage, &two.info, |_| true, |_| true).unwrap();
     journal.remove(&storage).unwrap();
@@ -240,11 +210,9 @@ fn h70_a_download_that_is_incomplete_again_has_its_journal_again() {
 
 #[test]
 fn h70_h76_a_file_that_nobody_can_look_at_is_not_taken_for_removed() {
-    let (disk, bytes) = (MemoryDisk::new(7), content(5000));
-    let info = folder(&[file("a", 2500), file("b", 2500)], PIECE, &bytes);
-    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-    let storage = Storage::among(&disk.roots(), Path::new("/data"), &info, options).unwrap();
-    storage.write(0, &[&bytes]).unwrap();
+    let (disk, two) = (MemoryDisk::new(7), Placed::two());
+    let storage = in_memory(&disk, &two.info);
+    storage.write(0, &[&two.content]).unwrap();
     storage.watch(&storage.files_now());
     for kind in [FaultKind::OpenFiles, FaultKind::Io] {
         disk.plan(Some(Fault { kind, after: 0, lasting: true }));
