@@ -38,7 +38,7 @@ use crate::logging::{self, LogFile};
 use crate::output::results::{ReaderGone, Results};
 use crate::output::screen::{Mode, Screen};
 use crate::output::style::Style;
-use crate::output::terminal::Terminal;
+use crate::output::terminal::{self, Terminal};
 use crate::signals::Interrupt;
 
 /// What a command works with.
@@ -80,7 +80,10 @@ impl<'a> Context<'a> {
         let mode = Mode::choose(global.progress, global.quiet, io.stderr_terminal);
         let log = global.log_file.as_ref().map(|path| open_log(io.cwd.join(path))).transpose()?;
         let stderr = std::mem::replace(&mut io.stderr, Box::new(std::io::sink()));
-        let screen = Screen::new(stderr, io.stderr_terminal, mode, global.quiet, style(io.stderr_terminal));
+        let style_of_screen = style(io.stderr_terminal);
+        let breaks_rows = terminal::breaks_rows(&io.env);
+        let screen =
+            Screen::new(stderr, io.stderr_terminal, mode, global.quiet, style_of_screen, breaks_rows);
         if io.owns_process {
             logging::install(&screen, log.clone(), global.json, logging::level(global.quiet, global.verbose));
         }

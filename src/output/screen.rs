@@ -61,18 +61,20 @@ struct Inner {
 pub(crate) struct Screen(Arc<Inner>);
 
 impl Screen {
-    /// A screen over this stream.
+    /// A screen over this stream. `breaks_rows` is whether its terminal breaks rows that no longer fit into more when it
+    /// becomes narrower.
     pub(crate) fn new(
         stderr: Box<dyn Write + Send>,
         terminal: Terminal,
         mode: Mode,
         quiet: bool,
         style: Style,
+        breaks_rows: bool,
     ) -> Self {
         let stderr: Shared = Arc::new(Mutex::new(stderr));
         let target = match mode {
             Mode::Bar => {
-                let canvas = Canvas::new(Arc::clone(&stderr), terminal);
+                let canvas = Canvas::new(Arc::clone(&stderr), terminal, breaks_rows);
                 ProgressDrawTarget::term_like_with_hz(Box::new(canvas), REDRAWS)
             }
             _ => ProgressDrawTarget::hidden(),

@@ -4,8 +4,17 @@
 
 use std::io::IsTerminal;
 
+use crate::io::Environment;
+
 /// The columns and rows of a terminal that does not say.
 const USUAL_SIZE: (usize, usize) = (80, 24);
+
+/// Whether the terminal breaks rows into more when it becomes narrower, as most do that are in use. xterm, screen and the
+/// console of Linux cut them.
+pub(crate) fn breaks_rows(env: &Environment) -> bool {
+    let is_console = env("TERM").is_some_and(|term| term == "linux");
+    !is_console && env("XTERM_VERSION").is_none() && env("STY").is_none()
+}
 
 /// What a stream is shown on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
