@@ -20,6 +20,8 @@ pub enum Exit {
     TimedOut,
     /// 5: the disk is full, broken, read-only or not ours; a name that leads nowhere is an error like others.
     Disk,
+    /// 129: work interrupted by SIGHUP.
+    HungUp,
     /// 130: work interrupted by SIGINT.
     Interrupted,
     /// 143: work interrupted by SIGTERM.
@@ -37,6 +39,7 @@ impl Exit {
             Self::Mismatch => 3,
             Self::TimedOut => 4,
             Self::Disk => 5,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

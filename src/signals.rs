@@ -1,8 +1,11 @@
-//! Ctrl-C and SIGTERM: the first ends work in order, the second ends the process at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first ends work in order, the second ends the process at once. SIGHUP never is the
+//! second: when a terminal is closed, shell and system both send it. What was started to outlive its terminal (`nohup`) is
+//! not ended by it, and a command may have another use for it.
 //!
 //! A thread of its own listens, so that a command that hashes on the main thread is reached as well as one that
 //! waits in a runtime. It does not decide what ending in order means: commands do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +20,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
 }
 
 impl Signal {
@@ -26,6 +31,7 @@ impl Signal {
         match self {
             Self::Interrupt => Exit::Interrupted,
             Self::Terminate => Exit::Terminated,
+            Self::HangUp => Exit::HungUp,
         }
     }
 }
@@ -35,6 +41,8 @@ type Hook = Box<dyn Fn() + Send>;
 struct Inner {
     first: watch::Sender<Option<Signal>>,
     hooks: Mutex<Vec<Hook>>,
+    /// Whether a SIGHUP means something else to the command.
+    keeps_hangups: AtomicBool,
 }
 
 /// Where a command learns that it is to end. Clones are the same.
@@ -43,7 +51,7 @@ pub struct Interrupt(Arc<Inner>);
 
 impl Default for Interrupt {
     fn default() -> Self {
-        Self(Arc::new(Inner { first: watch::Sender::new(None), hooks: Mutex::new(Vec::new()) }))
+        Self(Arc::new(Inner { first: watch::Sender::new(None), hooks: Mutex::default(), keeps_hangups: AtomicBool::new(false) }))
     }
 }
 
@@ -74,6 +82,11 @@ impl Interrupt {
             }
         }
         first
+    }
+
+    /// From now on a SIGHUP does not end this command: it listens for it itself.
+    pub(crate) fn keep_hangups(&self) {
+        self.0.keeps_hangups.store(true, Ordering::Relaxed);
     }
 
     /// The signal that came, if one did.
@@ -109,18 +122,43 @@ fn listen(interrupt: &Interrupt, listens: Sender<()>) {
         else {
             return;
         };
+        // A handler would undo what `nohup` has done.
+        let mut hangups = if ignores_hangups() { None } else { signal(SignalKind::hangup()).ok() };
         drop(listens);
         loop {
             let signal = tokio::select! {
                 _ = int.recv() => Signal::Interrupt,
                 _ = term.recv() => Signal::Terminate,
+                Some(()) = next(&mut hangups) => Signal::HangUp,
             };
-            if !interrupt.deliver(signal) {
+            if signal == Signal::HangUp && interrupt.0.keeps_hangups.load(Ordering::Relaxed) {
+                continue;
+            }
+            if !interrupt.deliver(signal) && signal != Signal::HangUp {
                 end_line();
                 std::process::exit(i32::from(signal.exit().code()));
             }
         }
     });
+}
+
+/// The next of these; never, where there are none.
+async fn next(signals: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signals {
+        Some(signals) => signals.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored.
+fn ignores_hangups() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_first_signal(&status))
+}
+
+/// Whether the signal of number 1, which SIGHUP is, is in the mask of ignored ones of such a file.
+fn ignores_first_signal(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Ends the line in which the terminal has shown `^C`, so that the next prompt has one of its own.
@@ -135,7 +173,7 @@ fn end_line() {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
@@ -151,6 +189,14 @@ mod tests {
         assert!(!interrupt.deliver(Signal::Interrupt));
         assert_eq!(interrupt.received(), Some(Signal::Terminate));
         assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_mask() {
+        let status = |mask| format!("Name:\tshoal\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+        assert!(ignores_first_signal(&status("0000000000001001")));
+        assert!(!ignores_first_signal(&status("0000000000001000")));
+        assert!(!ignores_first_signal(""));
     }
 
     #[test]

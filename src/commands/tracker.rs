@@ -43,6 +43,8 @@ pub(super) fn run(args: TrackerArgs, context: &mut Context<'_>) -> Result<Exit> 
             "--proxy-protocol needs the network that it is to be expected from: name it with --trust";
         return Err(failure(Exit::Usage, reason));
     }
+    // It is for the lists and the log, see below.
+    context.interrupt.keep_hangups();
     // Before there is another thread: it takes them out of the environment.
     let given = GivenSockets::from_service_manager().map_err(|error| anyhow!("{error}"))?;
     let config = config(args, given.is_empty(), context)?;
