@@ -119,6 +119,9 @@ pub(crate) struct ShareArgs {
     /// The host name or address that others reach this machine by [default: an address of this machine].
     #[arg(long, value_name = "HOST")]
     pub(crate) advertise: Option<String>,
+    /// The port of the tracker inside [default: the first free one from 6969 to 6979].
+    #[arg(long, value_name = "N")]
+    pub(crate) tracker_port: Option<u16>,
     /// Show the address as a QR code.
     #[arg(long)]
     pub(crate) qr: bool,

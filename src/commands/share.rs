@@ -42,7 +42,7 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
             Some(host) => resolve(host, context).await?,
             None => None,
         };
-        let tracker = bind_any(advertise, context).await?;
+        let tracker = bind_any(advertise, args.tracker_port, context).await?;
         let port = tracker.local_addrs().first().map_or(DEFAULT_PORT, SocketAddr::port);
         let host = named.unwrap_or_else(own_host);
         let base = format!("http://{host}:{port}");
@@ -97,15 +97,19 @@ async fn bind(advertise: Option<IpAddr>, ports: impl IntoIterator<Item = u16>) -
     None
 }
 
-/// Listens on one of the usual ports, else on any.
-async fn bind_any(advertise: Option<IpAddr>, context: &Context<'_>) -> Result<Tracker> {
+/// Listens on the port that was asked for, else on one of the usual ports, else on any.
+async fn bind_any(advertise: Option<IpAddr>, asked: Option<u16>, context: &Context<'_>) -> Result<Tracker> {
+    let config = |port| TrackerConfig { advertise, http: default_addresses(port), ..TrackerConfig::embedded() };
+    if let Some(port) = asked {
+        let bound = Tracker::bind(config(port)).await;
+        return bound.map_err(|error| anyhow!("--tracker-port {port}: {error}"));
+    }
     if let Some(tracker) = bind(advertise, PORTS).await {
         return Ok(tracker);
     }
     let (first, last) = (PORTS.start(), PORTS.end());
     context.screen.warn(&format!("no port from {first} to {last} is free: the link holds for this run only"));
-    let config = TrackerConfig { advertise, http: default_addresses(0), ..TrackerConfig::embedded() };
-    Tracker::bind(config).await.map_err(|error| anyhow!("{error}"))
+    Tracker::bind(config(0)).await.map_err(|error| anyhow!("{error}"))
 }
 
 /// Prints what others are to do: the line alone for a script, with words around it for people.
