@@ -374,7 +374,7 @@ fn why_a_tracker_refuses_is_what_a_download_waits_for() {
     assert_eq!(
         error["message"],
         "name: no progress for 1s: the tracker refused: this tracker needs a passkey: download the torrent again from \
-         where you got it; run the same command again to go on"
+         where you got it"
     );
 }
 

@@ -33,7 +33,7 @@ impl Progress {
     }
 }
 
-/// What to say when it was too long: which torrent, why, and what to do.
+/// What to say when it was too long: which torrent, and why. How to go on the summary says.
 pub(super) fn timed_out(views: &[View], timeout: Duration) -> String {
     let stuck = views.iter().find(|view| matches!(view.phase, Phase::Asking | Phase::Downloading));
     let (name, why) = match stuck {
@@ -41,7 +41,7 @@ pub(super) fn timed_out(views: &[View], timeout: Duration) -> String {
         None => ("download", "nobody sends anything"),
     };
     let timeout = duration(timeout);
-    format!("{name}: no progress for {timeout}: {why}; run the same command again to go on")
+    format!("{name}: no progress for {timeout}: {why}")
 }
 
 #[cfg(test)]

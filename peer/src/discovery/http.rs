@@ -32,9 +32,15 @@ pub enum FetchError {
     /// A redirect that leads nowhere.
     #[error("it redirects to something that is no URL")]
     BadRedirect,
-    /// A stranger's URL leads to this machine or this network.
-    #[error("it leads to an address of this machine or this network")]
+    /// A torrent names an address of this machine or this network, and not as a tracker's.
+    #[error(
+        "a torrent may name a tracker on this machine or this network only if its last part begins with 'announce'; to \
+         ask this one, name it with --tracker"
+    )]
     Inward,
+    /// A redirect leads there.
+    #[error("it redirects to an address of this machine or this network, which is not followed")]
+    RedirectInward,
     /// No answer in time.
     #[error("no answer within {} seconds", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -96,7 +102,10 @@ impl Http {
     async fn follow(&self, url: &str, mut reach: Reach, limit: usize) -> Result<Fetched, FetchError> {
         let mut url = Url::parse(url).map_err(|_| FetchError::Url)?;
         for followed in 0.. {
-            let response = self.ask(&url, reach).await?;
+            let response = self.ask(&url, reach).await.map_err(|error| match error {
+                FetchError::Inward if followed > 0 => FetchError::RedirectInward,
+                error => error,
+            })?;
             let status = response.status();
             let target = response.headers().get(LOCATION).filter(|_| status.is_redirection());
             let Some(target) = target else { return read(response, limit).await };
@@ -167,6 +176,10 @@ fn network(error: reqwest::Error) -> FetchError {
     let mut reason: &dyn std::error::Error = &error;
     while let Some(inner) = reason.source() {
         reason = inner;
+    }
+    // The resolver's, below.
+    if matches!(reason.downcast_ref(), Some(FetchError::Inward)) {
+        return FetchError::Inward;
     }
     FetchError::Network(metainfo::display_safe(metainfo::without_os_error(&reason.to_string())))
 }

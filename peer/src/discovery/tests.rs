@@ -145,7 +145,7 @@ async fn h52_what_must_be_public_is_not_asked_for_on_this_machine() {
     assert!(matches!(http.get(&url, Reach::Public, 100).await, Err(FetchError::Inward)));
     let named = format!("http://localhost:{}/", address.port());
     let error = http.get(&named, Reach::Public, 100).await.unwrap_err();
-    assert!(error.to_string().contains("an address of this machine"), "{error}");
+    assert!(matches!(error, FetchError::Inward), "{error}");
     // A torrent may name a tracker here only if it looks like one; a user may name anything.
     let client = TrackerClient::new("test", Duration::from_secs(20));
     let request = AnnounceRequest::new(InfoHash::new([1; 20]), tracker_proto::PeerId([2; 20]), 6881);
