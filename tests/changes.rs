@@ -123,7 +123,7 @@ fn h70_a_file_that_is_edited_under_a_download_is_not_offered_until_it_is_put_bac
 fn h70_a_file_that_is_cut_under_a_download_is_offered_as_far_as_it_goes() {
     let cut = |path: &Path| File::options().write(true).open(path).unwrap().set_len(5 * PIECE).unwrap();
     let said = changed_under_a_download(cut);
-    let due = "two: two/a.bin has another length now (327680 bytes); 35 of its 40 pieces are wrong and not \
+    let due = "two: two/a.bin has another length now (327,680 bytes); 35 of its 40 pieces are wrong and not \
                offered any more";
     assert_eq!(said, due);
 }
@@ -143,7 +143,7 @@ fn h70_a_file_that_is_replaced_under_a_download_is_offered_as_far_as_it_is_right
         fs::rename(new, path).unwrap();
     });
     let due =
-        "two: two/a.bin was replaced by another file; 1 of its 40 pieces are wrong and not offered any more";
+        "two: two/a.bin was replaced by another file; 1 of its 40 pieces is wrong and not offered any more";
     assert_eq!(said, due);
 }
 

@@ -42,6 +42,7 @@ mod piece_length;
 mod selection;
 mod torrent_file;
 mod url;
+mod words;
 
 pub use builder::{BuildFile, InfoBuilder, TorrentBuilder};
 pub use error::{Error, ErrorKind};
@@ -55,3 +56,4 @@ pub use piece_length::automatic_piece_length;
 pub use selection::Selection;
 pub use torrent_file::{MAX_NODES, MAX_TORRENT_BYTES, MAX_TRACKERS, MAX_WEB_SEEDS, TorrentFile};
 pub use url::{check_tracker_url, check_web_seed_url};
+pub use words::{count, is_or_are, plural};

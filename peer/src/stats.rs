@@ -18,8 +18,8 @@ pub struct TorrentStats {
     pub total_bytes: u64,
     /// Files that were chosen, and files in all, unless all are; padding is not counted.
     pub selected_files: Option<(usize, usize)>,
-    /// Bytes of wanted pieces that are right, and of blocks of pieces that are not complete. Of files that are only seeded
-    /// it is all of them, even if some cannot be read any more: a warning says so.
+    /// Bytes of wanted pieces that are right, and of blocks of pieces that are not complete. Files that changed while they
+    /// were seeded count as far as they are offered: it may become less.
     pub done_bytes: u64,
     /// How much has been hashed so far, while checking, as a share of `total_bytes`.
     pub checked_bytes: u64,
@@ -143,7 +143,7 @@ pub enum Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let people = |n: &usize| if *n == 1 { "1 peer".to_owned() } else { format!("{n} peers") };
+        let people = |n: &usize| metainfo::plural(*n as u64, "peer");
         match self {
             Self::NoTrackerAnswered => f.write_str("no tracker answered"),
             Self::TrackerRefused => f.write_str("the tracker refused"),

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+pub(crate) use metainfo::{count, plural};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -80,24 +81,6 @@ pub(crate) fn duration(duration: Duration) -> String {
 /// A duration at the end of work, with tenths while they matter: `0.8 s`, `12.4 s`, `3m12s`.
 pub(crate) fn elapsed(elapsed: Duration) -> String {
     if elapsed.as_secs() < 60 { format!("{:.1} s", elapsed.as_secs_f64()) } else { duration(elapsed) }
-}
-
-/// `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn plural(number: u64, one: &str) -> String {
-    format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Columns that a text takes on a terminal.
@@ -228,11 +211,5 @@ mod tests {
         assert_eq!(wrap("one two\u{a0}three", 8), ["one", "  two three"]);
         assert_eq!(wrap("\x1b[1mone\x1b[0m two three", 7), ["\x1b[1mone\x1b[0m two", "  three"]);
         assert_eq!(wrap("", 0), [""]);
-    }
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
     }
 }

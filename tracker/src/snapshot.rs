@@ -85,8 +85,11 @@ fn said(state: &State, path: &Path, saved: io::Result<()>) {
 /// Enters what the file holds. A file that is damaged is used as far as it is whole.
 fn load(state: &State, path: &Path) {
     match read(state, path) {
-        Ok(1) => tracing::info!(target: NEWS, "{}: 1 peer is known from before", path.display()),
-        Ok(peers) => tracing::info!(target: NEWS, "{}: {peers} peers are known from before", path.display()),
+        Ok(peers) => {
+            let peers = peers as u64;
+            let (known, are) = (metainfo::plural(peers, "peer"), metainfo::is_or_are(peers));
+            tracing::info!(target: NEWS, "{}: {known} {are} known from before", path.display());
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             let why = match error.kind() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use metainfo::{count, is_or_are, plural};
 use storage::Change;
 
 use crate::Purpose;
@@ -53,7 +54,7 @@ pub(super) fn what(change: Change) -> String {
         Change::Removed => "was removed".to_owned(),
         Change::Returned => "is there again".to_owned(),
         Change::Replaced => "was replaced by another file".to_owned(),
-        Change::Resized(length) => format!("has another length now ({length} bytes)"),
+        Change::Resized(length) => format!("has another length now ({})", plural(length, "byte")),
         Change::Edited => "was changed".to_owned(),
         Change::Nothing => "was hashed once more".to_owned(),
     }
@@ -67,8 +68,14 @@ fn result(outcome: Outcome, purpose: Purpose) -> String {
         (_, Purpose::Seed) if wrong == pieces => {
             "none of it is right, and it is not offered any more".to_owned()
         }
-        (_, Purpose::Seed) => format!("{wrong} of its {pieces} pieces are wrong and not offered any more"),
-        (_, Purpose::Download) => format!("fetching {wrong} of its {pieces} pieces again"),
+        (_, Purpose::Seed) => {
+            let (all, are) = (plural(pieces.into(), "piece"), is_or_are(wrong.into()));
+            format!("{} of its {all} {are} wrong and not offered any more", count(wrong.into()))
+        }
+        (_, Purpose::Download) if wrong == pieces => "fetching all of it again".to_owned(),
+        (_, Purpose::Download) => {
+            format!("fetching {} of its {} again", count(wrong.into()), plural(pieces.into(), "piece"))
+        }
     }
 }
 
@@ -91,7 +98,7 @@ mod tests {
         assert_eq!(say(gone, Purpose::Seed).as_deref(), Some("a/b was removed; it is not offered any more"));
         assert_eq!(
             say(Outcome { change: Change::Resized(9), ..gone }, Purpose::Download).as_deref(),
-            Some("a/b has another length now (9 bytes); fetching 4 of its 4 pieces again")
+            Some("a/b has another length now (9 bytes); fetching all of it again")
         );
     }
 
