@@ -171,12 +171,12 @@ async fn a_seed_whose_data_is_wrong_names_the_file_and_the_piece() {
     let id = session.add(sample.seed()).await.unwrap();
     let wrong = failure(&session, id).await;
     assert_eq!(wrong.kind, FailureKind::DataMismatch);
-    assert_eq!(wrong.message, "sample/b does not match the torrent: piece 4 is wrong");
+    assert_eq!(wrong.message, "sample/b does not match the torrent: piece 4 is wrong; 1 of 5 pieces is not right");
     session.remove(id).await;
 
     fs::write(&path, &good[..39_000]).unwrap();
     let id = session.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
-    assert_eq!(failure(&session, id).await.message, "sample/b has 39000 bytes instead of 40000");
+    assert_eq!(failure(&session, id).await.message, "sample/b has 39,000 bytes instead of 40,000");
     session.remove(id).await;
 
     fs::remove_file(&path).unwrap();

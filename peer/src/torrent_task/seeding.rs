@@ -5,8 +5,8 @@
 //! Invariant: nothing is changed, but the seal that keeps what is known of it (`storage::Seals`). Whatever a seal says,
 //! files whose sizes are wrong are looked into.
 
-use metainfo::Info;
-use storage::{FileReport, FilesThen, Found, Storage};
+use metainfo::{Info, count, is_or_are, plural};
+use storage::{CheckReport, FileReport, FilesThen, Found, Storage};
 
 use super::start::{Means, Unprepared, check, disk, mismatch, name, seal};
 use crate::{AddTorrent, Verify};
@@ -45,22 +45,69 @@ pub(super) fn to_seed(
         }
     }
     let report = check(storage, info, means)?;
-    let faults = || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, fault(report)?)));
-    // A file that only shares a piece with a wrong one is not the one to look at.
-    let unsure = |file: usize| matches!(report.files.get(file), Some(FileReport::Unsure(_)));
-    let wrong = faults().find(|(file, _)| !unsure(*file)).or_else(|| faults().next());
-    match wrong {
+    match wrong(info, &report) {
         None => {
             seal(storage, info, means, then);
             Ok((report.hashed, Some(then.clone())))
         }
         // A file that is too long, or an empty one that is missing: every byte that peers may ask for is there.
-        Some((file, what)) if report.pieces.iter().all(|good| *good) => {
-            (means.warn)(format!("{} {what}; it is seeded all the same", name(info, file)));
+        Some(what) if report.pieces.iter().all(|good| *good) => {
+            (means.warn)(format!("{what}; it is seeded all the same"));
             Ok((report.hashed, None))
         }
-        Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
+        Some(what) => Err(mismatch(format!("{what}; {}", wrong_pieces(&report.pieces)))),
     }
+}
+
+/// What is wrong, as far as it is known: a file and what is wrong with it, or a piece and whose parts it has. Nobody can tell
+/// which of its files a piece is wrong in.
+fn wrong(info: &Info, report: &CheckReport) -> Option<String> {
+    let of_file = |file: usize, what: &dyn std::fmt::Display| format!("{} {what}", name(info, file));
+    let plain = report.files.iter().enumerate().find_map(|(file, report)| Some((file, fault(report)?)));
+    if let Some((file, what)) = plain {
+        return Some(of_file(file, &what));
+    }
+    let bad = || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, bad_pieces(report)?)));
+    // One that is wrong by itself is the one to look at.
+    let own = bad().find_map(|(file, pieces)| {
+        let own = pieces.iter().find(|piece| parts(info, **piece).len() == 1)?;
+        Some(of_file(file, &format_args!("does not match the torrent: piece {own} is wrong")))
+    });
+    own.or_else(|| {
+        let (_, pieces) = bad().next()?;
+        let piece = *pieces.first()?;
+        Some(format!("piece {piece}, which has parts of {}, is wrong", listed(info, &parts(info, piece))))
+    })
+}
+
+/// The files that a piece has bytes of; padding is none of them.
+fn parts(info: &Info, piece: u32) -> Vec<usize> {
+    let geometry = info.geometry();
+    let start = geometry.piece_offset(piece);
+    let end = start.saturating_add(u64::from(geometry.piece_size(piece)));
+    let first = info.files().partition_point(|entry| entry.offset.saturating_add(entry.length) <= start);
+    let files = info.files().iter().enumerate().skip(first).take_while(|(_, entry)| entry.offset < end);
+    files.filter(|(_, entry)| entry.length > 0 && !entry.attributes.padding).map(|(file, _)| file).collect()
+}
+
+/// `a`, `a and b`, `a, b and 7 more files`.
+fn listed(info: &Info, files: &[usize]) -> String {
+    match files {
+        [] => "no file".to_owned(),
+        [one] => name(info, *one),
+        [one, other] => format!("{} and {}", name(info, *one), name(info, *other)),
+        [one, other, rest @ ..] => {
+            let more = plural(rest.len() as u64, "more file");
+            format!("{}, {} and {more}", name(info, *one), name(info, *other))
+        }
+    }
+}
+
+/// `1 of 100 pieces is not right`.
+fn wrong_pieces(pieces: &[bool]) -> String {
+    let wrong = pieces.iter().filter(|right| !**right).count() as u64;
+    let all = plural(pieces.len() as u64, "piece");
+    format!("{} of {all} {} not right", count(wrong), is_or_are(wrong))
 }
 
 /// The first file that is not there with its length, and what is wrong with it.
@@ -72,7 +119,7 @@ fn ill_sized(storage: &Storage, info: &Info) -> Result<Option<(usize, String)>, 
             Found::Padding => None,
             Found::Present { length: there, .. } if *there == length => None,
             Found::Present { length: there, .. } => {
-                Some((file, format!("has {there} bytes instead of {length}")))
+                Some((file, format!("has {} instead of {}", plural(*there, "byte"), count(length))))
             }
             Found::Missing => Some((file, "is missing".to_owned())),
             Found::InTheWay(obstacle) => Some((file, obstacle.to_string())),
@@ -80,17 +127,25 @@ fn ill_sized(storage: &Storage, info: &Info) -> Result<Option<(usize, String)>, 
     }))
 }
 
+/// What is wrong with a file itself, whatever its pieces are.
 fn fault(report: &FileReport) -> Option<String> {
     match report {
-        FileReport::Ok => None,
+        FileReport::Ok | FileReport::BadPieces(_) | FileReport::Unsure(_) => None,
         FileReport::Missing => Some("is missing".to_owned()),
         FileReport::InTheWay(obstacle) => Some(obstacle.to_string()),
-        FileReport::WrongLength { found } => Some(format!("has the wrong length ({found} bytes)")),
-        FileReport::Unreadable(why) => Some(format!("cannot be read: {why}")),
-        FileReport::BadPieces(pieces) => {
-            let first = pieces.first().copied().unwrap_or_default();
-            Some(format!("does not match the torrent: piece {first} is wrong"))
+        FileReport::WrongLength { found } => {
+            Some(format!("has the wrong length ({})", plural(*found, "byte")))
         }
-        FileReport::Unsure(_) => Some("shares a piece with a file that is wrong".to_owned()),
+        FileReport::Unreadable(why) => Some(format!("cannot be read: {why}")),
     }
 }
+
+fn bad_pieces(report: &FileReport) -> Option<&[u32]> {
+    match report {
+        FileReport::BadPieces(pieces) => Some(pieces),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
