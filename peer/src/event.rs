@@ -43,6 +43,13 @@ pub enum Event {
         /// One line.
         message: String,
     },
+    /// Something a user may like to know, and no trouble: what was amiss is mended.
+    News {
+        /// Which torrent.
+        id: TorrentId,
+        /// One line.
+        message: String,
+    },
     /// It cannot go on.
     Failed {
         /// Which torrent.

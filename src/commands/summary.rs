@@ -25,6 +25,8 @@ pub(super) struct Record {
     /// Whether something is to come: before that, and again if a part of it is lost.
     lacks: bool,
     failed: bool,
+    /// Whether it was brought to be seeded, and nothing is fetched.
+    is_seed: bool,
     /// Where it is before it has begun.
     before: Before,
 }
@@ -40,6 +42,11 @@ enum Before {
 }
 
 impl Record {
+    /// Of one that is to be fetched, or else is only seeded.
+    pub(super) fn new(fetches: bool) -> Self {
+        Self { is_seed: !fetches, ..Self::default() }
+    }
+
     /// Remembers what will be gone later.
     pub(super) fn look(&mut self, stats: &TorrentStats) {
         self.most_peers = self.most_peers.max(stats.most_peers);
@@ -177,10 +184,17 @@ fn line(view: &View, record: &Record, columns: usize, style: Style) -> Option<St
         let (down, up) = (average(view.downloaded), average(view.uploaded));
         let (size, time) = (tied(&size(view.total)), tied(&elapsed(time)));
         format!("{mark} {name}: {size} in {time}, average ↓{down} ↑{up}, {ratio}, {peers}")
-    } else if view.done == view.total {
+    } else if view.done == view.total || record.is_seed {
         let (sent, time) = (tied(&size(view.uploaded)), tied(&elapsed(time)));
         let up = average(view.uploaded);
-        format!("{mark} {name}: seeded for {time}, sent {sent}, average ↑{up}, {ratio}, {peers}")
+        let rest = format!("for {time}, sent {sent}, average ↑{up}, {ratio}, {peers}");
+        if view.done == view.total {
+            format!("{mark} {name}: seeded {rest}")
+        } else {
+            // What was lost of it was told when it was.
+            let (share, sizes) = (percent(view.done, view.total), tied(&size_of(view.done, view.total)));
+            format!("{name}: seeded {rest}; {share}% of it ({sizes}) was offered at the end")
+        }
     } else {
         let (share, sizes) = (percent(view.done, view.total), size_of(view.done, view.total));
         format!("{name}: stopped at {share}% ({sizes}); {again}")
@@ -210,6 +224,7 @@ mod tests {
             completed: completed.map(Duration::from_secs),
             lacks: completed.is_none(),
             failed: false,
+            is_seed: false,
             before: Before::Checked,
         }
     }
@@ -231,6 +246,15 @@ mod tests {
         assert!(!lacking.is_over());
         let drawn = drawn(&[download("a.bin")], &[&lacking]);
         assert_eq!(drawn, ["a.bin: stopped at 63% (1.2/1.9 GiB); run the same command again to go on"]);
+    }
+
+    #[test]
+    fn a_seed_that_has_lost_a_part_says_what_it_had_at_the_end() {
+        let seed = Record { is_seed: true, ..record(None) };
+        let drawn = drawn(&[download("a.bin")], &[&seed]);
+        let due = "a.bin: seeded for 48.0 s, sent 95.4 MiB, average ↑2.0 MiB/s, ratio 0.05, 9 peers; 63% of it \
+                   (1.2/1.9 GiB) was offered at the end";
+        assert_eq!(drawn, [due]);
     }
 
     #[test]

@@ -30,6 +30,9 @@ const SHUTDOWN: Duration = Duration::from_secs(4);
 /// How long nobody has come to a seed before it is said: whoever learns of it now needs some seconds to connect.
 const LONELY: Duration = Duration::from_secs(10);
 
+/// What to do when data that is to be seeded is not right.
+const SEED_HINT: &str = "; shoal verify names all of them, shoal download fetches them again";
+
 /// Ending that takes longer than this is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -161,7 +164,7 @@ impl Transfers {
             fetches,
             awaits_others: !fetches || self.rules.seed,
             milestones: Milestones::new(course),
-            record: Record::default(),
+            record: Record::new(fetches),
             seeding_since: None,
             over: false,
         });
@@ -261,10 +264,17 @@ impl Transfers {
 
     /// Says what an event says that is in no view.
     fn tell(&self, event: &Event) {
-        if let Event::Warning { id, message } = event {
-            let name = id.and_then(|id| self.watched.iter().find(|one| one.id == id));
-            let name = name.map(|one| format!("{}: ", display_safe(&one.stats.borrow().name)));
-            self.screen.warn(&format!("{}{}", name.unwrap_or_default(), display_safe(message)));
+        let (id, message) = match event {
+            Event::Warning { id, message } => (*id, message),
+            Event::News { id, message } => (Some(*id), message),
+            _ => return,
+        };
+        let name = id.and_then(|id| self.watched.iter().find(|one| one.id == id));
+        let name = name.map(|one| format!("{}: ", display_safe(&one.stats.borrow().name)));
+        let text = format!("{}{}", name.unwrap_or_default(), display_safe(message));
+        match event {
+            Event::News { .. } => self.screen.say(&text),
+            _ => self.screen.warn(&text),
         }
     }
 
@@ -309,7 +319,11 @@ impl Transfers {
                         FailureKind::InUse | FailureKind::Other => Exit::Error,
                     };
                     self.worst.get_or_insert(exit);
-                    self.screen.error(&display_safe(&failure.message));
+                    let hint = match failure.kind {
+                        FailureKind::DataMismatch if !one.fetches => SEED_HINT,
+                        _ => "",
+                    };
+                    self.screen.error(&format!("{}{hint}", display_safe(&failure.message)));
                 }
                 State::Stopped => one.over = true,
                 _ => {}

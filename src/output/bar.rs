@@ -78,6 +78,7 @@ impl Layout {
         let mut used = self.name;
         if self.bar > 0 {
             let paint = match view.phase {
+                Phase::Seeding if view.has_lost_some() => Style::yellow,
                 Phase::Seeding => Style::green,
                 Phase::Failed => Style::red,
                 Phase::Making | Phase::Asking | Phase::Checking => Style::yellow,
@@ -178,13 +179,16 @@ fn parts(view: &View) -> Vec<Part> {
                     Part::sentence(1, note, Style::yellow),
                 ]
             }
-            None => vec![
-                Part::painted(2, "seeding".to_owned(), Style::green),
-                up(1),
-                Part::new(4, format!("sent {}", size(view.uploaded))),
-                Part::new(5, format!("ratio {}", view.ratio())),
-                peers(3),
-            ],
+            None => {
+                let sent = Part::new(4, format!("sent {}", size(view.uploaded)));
+                let ratio = Part::new(5, format!("ratio {}", view.ratio()));
+                let seeding = Part::painted(2, "seeding".to_owned(), Style::green);
+                let has = view.has_lost_some().then_some(sizes);
+                [Some(seeding), has, Some(up(1)), Some(sent), Some(ratio), Some(peers(3))]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
         },
         Phase::Stopped => vec![Part::new(1, "stopped".to_owned()), sizes],
         Phase::Failed => {
@@ -346,6 +350,11 @@ mod tests {
         let phase = |phase| View { phase, ..download("a.bin") };
         assert!(drawn(80, &phase(Phase::Checking)).contains("63% checking 1.2/1.9 GiB"));
         assert!(drawn(80, &phase(Phase::Making)).contains("63% making 1.2/1.9 GiB"));
+        assert_eq!(
+            drawn(100, &phase(Phase::Seeding)),
+            "a.bin ▕██████▍   ▏ 63% seeding 1.2/1.9 GiB ↑1.1 MiB/s sent 95.4 MiB ratio 0.05 peers 9",
+            "a part of it was lost"
+        );
         let seeding = View { done: 2_040_109_466, ..phase(Phase::Seeding) };
         assert_eq!(
             drawn(90, &seeding),

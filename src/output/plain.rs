@@ -12,6 +12,7 @@ pub(crate) fn line(view: &View) -> String {
     let eta = view.eta.map(|eta| format!(" ETA {}", duration(eta))).unwrap_or_default();
     let why = view.note.as_deref().filter(|_| !view.moves());
     let up = rate(view.up);
+    let has = if view.has_lost_some() { format!(" {share}") } else { String::new() };
     match (view.phase, why) {
         (Phase::Asking, why) => format!("{name}: {}", why.unwrap_or("looking for the torrent")),
         (Phase::Making, _) => format!("{name}: making {share}{eta}"),
@@ -24,10 +25,10 @@ pub(crate) fn line(view: &View) -> String {
                 plural(*seeds as u64, "seed")
             )
         }
-        (Phase::Seeding, Some(why)) if *peers == 0 => format!("{name}: seeding, {why}"),
+        (Phase::Seeding, Some(why)) if *peers == 0 => format!("{name}: seeding{has}, {why}"),
         (Phase::Seeding, _) => {
             let (sent, ratio) = (size(view.uploaded), view.ratio());
-            format!("{name}: seeding ↑{up} sent {sent} ratio {ratio} peers {peers}")
+            format!("{name}: seeding{has} ↑{up} sent {sent} ratio {ratio} peers {peers}")
         }
         (Phase::Stopped, _) => format!("{name}: stopped at {share}"),
         (Phase::Failed, _) => format!("{name}: {}", view.note.as_deref().unwrap_or("failed")),
@@ -48,5 +49,15 @@ mod tests {
         let still =
             View { down: 0, up: 0, note: Some("no tracker answered".to_owned()), ..download("a.bin") };
         assert_eq!(line(&still), "a.bin: 63% 1.2/1.9 GiB no tracker answered");
+    }
+
+    #[test]
+    fn a_seed_that_has_lost_a_part_says_what_it_has() {
+        let whole = View { phase: Phase::Seeding, done: 2_040_109_466, uploaded: 0, ..download("a.bin") };
+        assert_eq!(line(&whole), "a.bin: seeding ↑1.1 MiB/s sent 0 B ratio 0.00 peers 9");
+        let part = View { phase: Phase::Seeding, uploaded: 0, ..download("a.bin") };
+        assert_eq!(line(&part), "a.bin: seeding 63% 1.2/1.9 GiB ↑1.1 MiB/s sent 0 B ratio 0.00 peers 9");
+        let lonely = View { up: 0, down: 0, peers: 0, note: Some("why".to_owned()), ..part };
+        assert_eq!(line(&lonely), "a.bin: seeding 63% 1.2/1.9 GiB, why");
     }
 }

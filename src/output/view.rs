@@ -159,6 +159,11 @@ impl View {
         self.down > 0 || self.up > 0
     }
 
+    /// Whether it is seeded without a part that was lost since, or is being hashed again.
+    pub(crate) fn has_lost_some(&self) -> bool {
+        self.phase == Phase::Seeding && self.done < self.total
+    }
+
     /// Uploaded bytes over the size, for people: `1.50`.
     pub(crate) fn ratio(&self) -> String {
         if self.total == 0 {

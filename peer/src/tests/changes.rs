@@ -112,7 +112,7 @@ async fn h70_of_a_seeded_file_that_is_edited_in_place_only_the_wrong_piece_is_lo
     assert_eq!(
         said,
         [
-            "sample/a was changed; 1 of its 13 pieces are wrong and not offered any more",
+            "sample/a was changed; 1 of its 13 pieces is wrong and not offered any more",
             "sample/a was changed; all of it is right and is offered again"
         ]
     );
@@ -124,8 +124,8 @@ async fn h70_of_a_seeded_file_that_is_cut_what_is_left_is_seeded() {
     assert_eq!(
         said,
         [
-            "sample/a has another length now (32768 bytes); 11 of its 13 pieces are wrong and not offered any more",
-            "sample/a has another length now (212992 bytes); all of it is right and is offered again"
+            "sample/a has another length now (32,768 bytes); 11 of its 13 pieces is wrong and not offered any more",
+            "sample/a has another length now (212,992 bytes); all of it is right and is offered again"
         ]
     );
 }
@@ -147,7 +147,7 @@ async fn h70_of_a_seeded_file_that_is_replaced_the_new_one_is_seeded_as_far_as_i
     let said = seeding(|path| replace(path, edit), TOTAL - 16_384).await;
     assert_eq!(
         said[0],
-        "sample/a was replaced by another file; 1 of its 13 pieces are wrong and not offered any more"
+        "sample/a was replaced by another file; 1 of its 13 pieces is wrong and not offered any more"
     );
 }
 
@@ -256,7 +256,7 @@ async fn h70_what_is_wrong_in_a_file_of_a_complete_download_is_fetched_again_wit
     let said = Complete::new().await.lose(edit, TOTAL - 16_384).await;
     assert_eq!(said, "sample/a was changed; fetching 1 of its 13 pieces again");
     let said = Complete::new().await.lose(cut, TOTAL - 11 * 16_384).await;
-    assert_eq!(said, "sample/a has another length now (32768 bytes); fetching 11 of its 13 pieces again");
+    assert_eq!(said, "sample/a has another length now (32,768 bytes); fetching 11 of its 13 pieces again");
     let all_but_one = |path: &Path| {
         File::options().write(true).open(path).unwrap().write_all_at(&[7; 12 * 16_384], 16_384).unwrap();
     };
@@ -267,7 +267,7 @@ async fn h70_what_is_wrong_in_a_file_of_a_complete_download_is_fetched_again_wit
 #[tokio::test]
 async fn h70_a_file_of_a_complete_download_that_is_removed_or_replaced_is_fetched_again() {
     let said = Complete::new().await.lose(|path| fs::remove_file(path).unwrap(), 4 * 16_384).await;
-    assert_eq!(said, "sample/a was removed; fetching 13 of its 13 pieces again");
+    assert_eq!(said, "sample/a was removed; fetching all of it again");
     let said = Complete::new().await.lose(|path| replace(path, edit), TOTAL - 16_384).await;
     assert_eq!(said, "sample/a was replaced by another file; fetching 1 of its 13 pieces again");
 }

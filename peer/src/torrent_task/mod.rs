@@ -317,6 +317,10 @@ impl Context {
     fn warn(&self, message: String) {
         self.shared.tell(Event::Warning { id: Some(self.id), message });
     }
+
+    fn tell_news(&self, message: String) {
+        self.shared.tell(Event::News { id: self.id, message });
+    }
 }
 
 #[cfg(test)]

@@ -96,8 +96,7 @@ impl Active<'_> {
 
     fn current_stats(&self, now: Time) -> TorrentStats {
         let total_bytes = self.context.stats.borrow().total_bytes;
-        // A seed that has lost a part of its files has nothing to fetch: it is no download that goes on.
-        let left = if self.context.add.purpose == Purpose::Seed { 0 } else { self.engine.left() };
+        let left = self.engine.left();
         // What came of pieces that the disk refused is not there.
         let partial = if self.failure.is_some() { 0 } else { self.engine.partial_bytes() };
         let done_bytes = (total_bytes - left.min(total_bytes)).saturating_add(partial);
@@ -105,6 +104,7 @@ impl Active<'_> {
         let totals = self.engine.totals();
         let (peers, seeds) = self.engine.peer_counts();
         let missing = total_bytes.saturating_sub(done_bytes);
+        let fetches = self.context.add.purpose == Purpose::Download;
         let state = self.state();
         TorrentStats {
             name: self.disk.info().name().to_owned(),
@@ -124,7 +124,8 @@ impl Active<'_> {
             // A run before this one may have had more.
             most_peers: self.publisher.most_peers.max(self.context.stats.borrow().most_peers),
             owes_uploads: self.engine.owes_uploads(),
-            eta: (left > 0).then(|| missing.checked_div(down_rate)).flatten().map(Duration::from_secs),
+            // A seed that has lost a part of its files fetches nothing.
+            eta: (left > 0 && fetches).then(|| missing.checked_div(down_rate)).flatten().map(Duration::from_secs),
             note: self.note(now, &state, peers),
             tracker: self.announces.status.clone(),
             active: self.context.added.elapsed(),

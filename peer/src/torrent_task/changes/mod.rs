@@ -334,6 +334,8 @@ impl Active<'_> {
         let news = self.changes.told.news(file, &name, outcome, purpose).filter(|_| asked > 0);
         if purpose == Purpose::Download && wrong > 0 {
             self.changes.announced.extend(news.map(|news| (file, news)));
+        } else if wrong == 0 {
+            news.into_iter().for_each(|news| self.context.tell_news(news));
         } else {
             news.into_iter().for_each(|news| self.context.warn(news));
         }
