@@ -211,6 +211,29 @@ fn h67_a_read_only_disk_is_told_before_anything_is_fetched() {
 
 #[test]
 #[ignore = "interop: mounts filesystems: be root, and run with --ignored"]
+fn a_download_of_what_is_complete_on_a_read_only_disk_is_complete() {
+    let source = Source::new();
+    let disk = Mounted::tmpfs(&source.disk(), &format!("size={DISK}"));
+    fs::copy(source.folder.path().join("one"), disk.0.join("one")).expect("it can be copied");
+    disk.remount("ro");
+    let complete = || {
+        let mut running = source.download(&["one"], &source.all());
+        let hashed = number(&running.event("started"), "hashed_bytes");
+        let (code, last) = running.finish();
+        assert_eq!((code, number(&last, "done_bytes")), (Some(0), SIZE as u64), "{last}");
+        hashed
+    };
+    assert_eq!(complete(), SIZE as u64);
+    assert_eq!(complete(), 0, "it is known the second time");
+    disk.remount("rw");
+    fs::write(disk.0.join("one"), b"less").expect("it can be written");
+    disk.remount("ro");
+    let (error, _) = refused(source.download(&["one"], &source.all()));
+    assert_eq!(error, format!("cannot write in {}: Read-only file system", disk.0.display()));
+}
+
+#[test]
+#[ignore = "interop: mounts filesystems: be root, and run with --ignored"]
 fn h67_a_disk_that_becomes_read_only_is_told_and_what_is_there_is_found_again() {
     let source = Source::new();
     let image = source.folder.path().join("image");

@@ -17,6 +17,7 @@ mod faults;
 mod finishing;
 mod intake;
 mod links;
+mod read_only;
 mod report;
 mod seeding;
 mod start;

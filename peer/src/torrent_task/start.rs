@@ -18,6 +18,7 @@ use storage::{
 use super::choice::{selection, wanted};
 use super::claim::{Strange, keep_only, strange_file};
 use super::finishing::complete_files;
+use super::read_only::{all_there, is_read_only};
 use super::seeding::to_seed;
 use crate::resume::{Marker, MarkerError};
 use crate::{AddTorrent, Failure, FailureKind, Purpose, SessionConfig};
@@ -73,7 +74,18 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
             let have = Bitfield::full(info.geometry().piece_count());
             Ok(Prepared { storage: Arc::new(storage), have, marker: None, journal: None, hashed, unsynced })
         }
-        Purpose::Download => to_download(storage(Access::ReadWrite)?, add, means),
+        Purpose::Download => {
+            let storage_to_write = storage(Access::ReadWrite)?;
+            // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
+            match Marker::take(&storage_to_write, info) {
+                Ok(marker) => to_download(storage_to_write, marker, add, means),
+                Err(error) if is_read_only(&error) => {
+                    let there = all_there(storage(Access::ReadOnly)?, add, means)?;
+                    there.ok_or_else(|| in_use(info, error))
+                }
+                Err(error) => Err(in_use(info, error)),
+            }
+        }
     }
 }
 
@@ -85,10 +97,13 @@ pub(super) fn seal(storage: &Storage, info: &Info, means: &Means<'_>, then: &Fil
 }
 
 /// What is there is kept where it is right.
-fn to_download(mut storage: Storage, add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, Unprepared> {
+fn to_download(
+    mut storage: Storage,
+    mut marker: Marker,
+    add: &AddTorrent,
+    means: &Means<'_>,
+) -> Result<Prepared, Unprepared> {
     let info = &add.torrent.info;
-    // First of all: what another shoal is at work on is not touched, nor read and then taken for how it is.
-    let mut marker = Marker::take(&storage, info).map_err(|error| in_use(info, error))?;
     if let Some(warning) = marker.warning.take() {
         (means.warn)(warning);
     }
