@@ -1,5 +1,6 @@
 //! Taking what happened: to the engine what it must know, to the user what he should.
 
+use metainfo::{Info, display_safe, without_os_error};
 use peer_proto::candidates::Source;
 use peer_proto::canonical::Witness;
 use peer_proto::{BlockVerdict, Time};
@@ -91,15 +92,17 @@ impl Active<'_> {
         if self.failure.is_some() {
             return;
         }
-        let advice = match error.io_kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => self.room_advice(),
-            _ => String::new(),
+        let message = match error.io_kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                format!("{}{}", no_room(self.disk.info(), error), self.room_advice())
+            }
+            _ => error.to_string(),
         };
         let kind = match error.kind {
             StorageErrorKind::TooLong | StorageErrorKind::NotOurs => FailureKind::DataMismatch,
             _ => FailureKind::Disk,
         };
-        self.fail_as(Failure { kind, message: format!("{error}{advice}") });
+        self.fail_as(Failure { kind, message });
     }
 
     /// Nothing more is fetched, for this reason; what is there is served on.
@@ -185,5 +188,38 @@ impl Active<'_> {
         let id = self.context.id;
         self.context.shared.tell(Event::Complete { id });
         self.context.shared.tell(Event::Seeding { id });
+    }
+}
+
+/// That there is no room left, as one who knows no more than what is downloaded understands it: nobody else knows the names
+/// of our own files beside it.
+fn no_room(info: &Info, error: &StorageError) -> String {
+    let file = error.path.file_name().unwrap_or_default().to_string_lossy();
+    if !file.starts_with(&storage::name_beside(info, "")) {
+        return error.to_string();
+    }
+    let reason = error.source.to_string();
+    format!("{}: {}", display_safe(info.name()), without_os_error(&reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn h67_that_there_is_no_room_is_said_of_the_download_and_not_of_our_own_files() {
+        let builder =
+            metainfo::InfoBuilder { name: b"a".into(), piece_length: 16_384, private: false, source: None };
+        let info = builder.single_file(1, &[0; 20]).unwrap();
+        let said = |file: &str| {
+            let (path, source) = (PathBuf::from("/disk").join(file), std::io::ErrorKind::StorageFull.into());
+            let (kind, operation) = (StorageErrorKind::Io, "write");
+            no_room(&info, &StorageError { path, operation, kind, source })
+        };
+        assert_eq!(said(&storage::name_beside(&info, "journal.new")), "a: no storage space");
+        assert_eq!(said("a"), "cannot write /disk/a: no storage space");
+        assert_eq!(said(".a.other"), "cannot write /disk/.a.other: no storage space");
     }
 }
