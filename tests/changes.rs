@@ -59,6 +59,12 @@ fn warning(running: &mut Running) -> String {
     running.event("warning")["message"].as_str().unwrap().to_owned()
 }
 
+/// The next thing that is said of a file, as a warning or not.
+fn news(running: &mut Running) -> Value {
+    running
+        .object(|object| object["message"].as_str().is_some_and(|message| message.starts_with("two: two/")))
+}
+
 fn done(object: &Value) -> u64 {
     if object["event"] == "progress" { object["done_bytes"].as_u64().unwrap() } else { 0 }
 }
@@ -85,11 +91,16 @@ fn changed_under_a_download(change: impl Fn(&Path)) -> String {
     let mut running = download(source.path(), target.path(), &peer, &["--limit-down", "2MiB/s"]);
     running.object(|object| done(object) > SIZE / 10);
     change(&path);
-    let said = warning(&mut seed);
-    if !said.contains("all of it is right") {
+    let news_of_it = news(&mut seed);
+    let said = news_of_it["message"].as_str().unwrap().to_owned();
+    let is_right = said.contains("all of it is right");
+    assert_eq!(news_of_it["event"], if is_right { "log" } else { "warning" }, "good news is no warning");
+    if !is_right {
         fs::copy(copy.join("a.bin"), path.with_extension("back")).unwrap();
         fs::rename(path.with_extension("back"), &path).unwrap();
-        let back = warning(&mut seed);
+        let back = news(&mut seed);
+        assert_eq!(back["event"], "log", "{back}");
+        let back = back["message"].as_str().unwrap();
         assert!(back.ends_with("all of it is right and is offered again"), "{back}");
     }
     running.event("complete");
@@ -151,6 +162,26 @@ fn h70_a_file_that_is_replaced_under_a_download_is_offered_as_far_as_it_is_right
 fn h70_a_file_that_is_only_touched_under_a_download_goes_on_after_one_hash() {
     let due = "two: two/a.bin was changed; all of it is right and is offered again";
     assert_eq!(changed_under_a_download(touch), due);
+}
+
+#[test]
+fn h70_a_seed_that_has_lost_a_file_shows_what_it_has() {
+    let (source, target) = (source(), tempdir().unwrap());
+    let (mut seed, port) = seed(source.path());
+    seed.object(|object| done(object) == SIZE);
+    let peer = format!("127.0.0.1:{port}");
+    // While somebody is there the files are looked at.
+    let _download = download(source.path(), target.path(), &peer, &["--limit-down", "100KiB/s"]);
+    seed.object(|object| object["peers"] == 1);
+    fs::remove_file(source.path().join("two/a.bin")).unwrap();
+    assert_eq!(warning(&mut seed), "two: two/a.bin was removed; it is not offered any more");
+    let shown = seed.object(|object| object["event"] == "progress" && done(object) < SIZE);
+    assert_eq!((done(&shown), &shown["eta_seconds"]), (60 * PIECE, &Value::Null), "{shown}");
+    seed.signal("TERM");
+    let summary = seed.event("log");
+    let summary = summary["message"].as_str().unwrap();
+    assert!(summary.ends_with("; 60% of it (3.8/6.3 MiB) was offered at the end"), "{summary}");
+    assert_eq!(seed.finish().0, Some(0));
 }
 
 /// A download that is complete and goes on seeding, and where its data is.

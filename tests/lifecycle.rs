@@ -3,7 +3,9 @@
 //! A relay with a gate stands between downloader and seeder, so that "about half" is a number of bytes and not a
 //! race.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use shoal::Exit;
@@ -11,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::support::data::{assert_same, noise, photos, write};
 use crate::support::inside::inside;
-use crate::support::process::{Running, shoal, start};
+use crate::support::process::{Running, shoal, spawn, start};
 use crate::support::relay::Relay;
 
 /// Bytes of the folder that is shared, about.
@@ -50,6 +52,16 @@ impl Source {
     fn top(&self) -> PathBuf {
         self.folder.path().join("photos")
     }
+}
+
+/// With a tracker that takes connections and never answers: ending in order waits for it a while.
+fn source_with_a_stalled_tracker() -> (Source, (TcpListener, TcpStream)) {
+    let stalled = TcpListener::bind("127.0.0.1:0").unwrap();
+    let announce = format!("http://{}/announce", stalled.local_addr().unwrap());
+    let source = Source::new(&["-a", &announce]);
+    // It has connected, so it may have been heard, and must be told that the peer leaves.
+    let (held, _) = stalled.accept().unwrap();
+    (source, (stalled, held))
 }
 
 fn download(folder: &Path, torrent: &str, relay: &Relay) -> Running {
@@ -105,6 +117,45 @@ fn a_download_that_is_terminated_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_download_whose_terminal_is_closed_goes_on_where_it_was() {
+    interrupted_and_resumed("HUP", Some(129));
+}
+
+#[test]
+fn a_seed_whose_terminal_is_closed_ends_in_order_though_it_is_told_twice() {
+    let (source, _held) = source_with_a_stalled_tracker();
+    let mut seed = source.seed.unwrap();
+    seed.signal("HUP");
+    seed.object(|object| {
+        object["event"] == "log" && object["message"].as_str().unwrap().contains("Ctrl-C again")
+    });
+    // Both the shell and the system send it.
+    seed.signal("HUP");
+    let summary = seed.event("log");
+    assert!(summary["message"].as_str().unwrap().contains("photos: seeded for "), "{summary}");
+    assert_eq!(seed.finish().0, Some(0));
+}
+
+#[test]
+fn what_is_started_to_outlive_its_terminal_does() {
+    let (mut source, target) = (Source::new(&[]), tempdir().unwrap());
+    source.seed.take().unwrap().signal("KILL");
+    let program = shoal(source.folder.path());
+    let mut command = Command::new("nohup");
+    command.arg(program.get_program()).current_dir(source.folder.path());
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(["seed", "photos.torrent", "--port", "0", "--bind", "127.0.0.1", "--progress", "json"]);
+    let mut seed = spawn(command);
+    let seeding = seed.event("seeding");
+    let port = seeding["message"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    seed.signal("HUP");
+    let relay = Relay::start(port, u64::MAX);
+    assert_eq!(download(target.path(), &source.torrent(), &relay).finish().0, Some(0));
+    seed.signal("TERM");
+    assert_eq!(seed.finish().0, Some(0));
+}
+
+#[test]
 fn h73_a_download_that_is_killed_goes_on_where_it_was() {
     interrupted_and_resumed("KILL", None);
 }
@@ -157,12 +208,7 @@ fn a_download_finishes_when_its_only_seeder_comes_back() {
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_what_the_first_ends_in_order() {
-    // A tracker that takes connections and never answers: ending in order waits for it a while.
-    let stalled = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let announce = format!("http://{}/announce", stalled.local_addr().unwrap());
-    let source = Source::new(&["-a", &announce]);
-    // It has connected, so it may have been heard, and must be told that the peer leaves.
-    let _held = stalled.accept().unwrap();
+    let (source, _held) = source_with_a_stalled_tracker();
     let mut seed = source.seed.unwrap();
     seed.signal("INT");
     seed.object(|object| {

@@ -144,6 +144,25 @@ fn a_link_and_the_tracker_of_a_share_are_enough() {
 }
 
 #[test]
+fn a_share_has_its_tracker_on_the_port_that_was_asked_for_or_none() {
+    let folder = tempdir().unwrap();
+    write(&folder.path().join("it/it.bin"), &noise(1, 1000));
+    let held = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = held.local_addr().unwrap().port().to_string();
+    let args = ["share", "it", "--json", "--port", "0", "--bind", "127.0.0.1", "--tracker-port"];
+    let mut refused = start(folder.path(), &[&args[..], &[&port]].concat());
+    let error = refused.event("error")["message"].as_str().unwrap().to_owned();
+    assert!(error.starts_with(&format!("--tracker-port {port}: ")) && error.contains("in use"), "{error}");
+    assert_eq!(refused.finish().0, Some(1));
+    // Any but the usual ones.
+    let mut share = start(folder.path(), &[&args[..], &["0"]].concat());
+    let said: Value = serde_json::from_str(&share.line()).unwrap();
+    let url = said["url"].as_str().unwrap();
+    let port: u16 = url.split(['/', ':']).nth(4).unwrap().parse().unwrap();
+    assert!(port >= 1024 && !(6969..=6979).contains(&port), "{url}");
+}
+
+#[test]
 fn the_files_of_a_link_are_listed_and_nothing_is_made() {
     let (source, target) = (source(), tempdir().unwrap());
     let list = download(target.path(), &[&source.link_with_address(), "--list", "-d", "x"]).done();

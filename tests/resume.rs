@@ -252,7 +252,10 @@ fn h70_a_seed_hashes_a_file_that_is_not_what_it_was_and_names_it_if_it_is_wrong(
     fs::write(&path, &wrong).unwrap();
     let mut refused = start(folder.path(), &["seed", "three.torrent", "--port", "0", "--bind", "127.0.0.1"]);
     let error = refused.event("error");
-    assert!(error["message"].as_str().unwrap().contains("b.bin"), "{error}");
+    let message = error["message"].as_str().unwrap();
+    let (start, hint) = ("three/b.bin does not match the torrent: piece ", "shoal download fetches it again");
+    assert!(message.starts_with(start) && message.contains(" pieces is not right; "), "{error}");
+    assert!(message.ends_with(hint), "{error}");
     assert_eq!(refused.finish().0, Some(3));
 }
 

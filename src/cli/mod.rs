@@ -34,7 +34,7 @@ use crate::io::Io;
 #[command(after_help = "Each option has a variable (--max-peers is SHOAL_MAX_PEERS) and a key in \
     $XDG_CONFIG_HOME/shoal/config.toml. An option goes before its variable, that before the file.\n\
     \n\
-    Exit codes: 0 done, 1 error, 2 usage, 3 data does not match, 4 timed out, 5 disk, 130/143 interrupted.")]
+    Exit codes: 0 done, 1 error, 2 usage, 3 data does not match, 4 timed out, 5 disk, 129/130/143 interrupted.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,

@@ -31,7 +31,7 @@ const SHUTDOWN: Duration = Duration::from_secs(4);
 const LONELY: Duration = Duration::from_secs(10);
 
 /// What to do when data that is to be seeded is not right.
-const SEED_HINT: &str = "; shoal verify names all of them, shoal download fetches them again";
+const SEED_HINT: &str = "; shoal verify says what is wrong, shoal download fetches it again";
 
 /// Ending that takes longer than this is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -50,7 +50,7 @@ fn spoil(path: &Path) {
 /// The next warning.
 async fn warning(events: &mut EventStream) -> String {
     loop {
-        if let Event::Warning { message, .. } = events.next().await.unwrap() {
+        if let Event::Warning { message, .. } | Event::News { message, .. } = events.next().await.unwrap() {
             return message;
         }
     }
@@ -59,8 +59,11 @@ async fn warning(events: &mut EventStream) -> String {
 /// Warnings that are there.
 fn warnings(events: &mut EventStream) -> Vec<String> {
     let all = std::iter::from_fn(|| events.ready());
-    all.filter_map(|event| if let Event::Warning { message, .. } = event { Some(message) } else { None })
-        .collect()
+    all.filter_map(|event| match event {
+        Event::Warning { message, .. } | Event::News { message, .. } => Some(message),
+        _ => None,
+    })
+    .collect()
 }
 
 /// One that downloads from this port only.
@@ -124,7 +127,7 @@ async fn h70_of_a_seeded_file_that_is_cut_what_is_left_is_seeded() {
     assert_eq!(
         said,
         [
-            "sample/a has another length now (32,768 bytes); 11 of its 13 pieces is wrong and not offered any more",
+            "sample/a has another length now (32,768 bytes); 11 of its 13 pieces are wrong and not offered any more",
             "sample/a has another length now (212,992 bytes); all of it is right and is offered again"
         ]
     );
