@@ -51,7 +51,11 @@ pub struct Interrupt(Arc<Inner>);
 
 impl Default for Interrupt {
     fn default() -> Self {
-        Self(Arc::new(Inner { first: watch::Sender::new(None), hooks: Mutex::default(), keeps_hangups: AtomicBool::new(false) }))
+        Self(Arc::new(Inner {
+            first: watch::Sender::new(None),
+            hooks: Mutex::default(),
+            keeps_hangups: AtomicBool::new(false),
+        }))
     }
 }
 

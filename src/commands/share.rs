@@ -99,7 +99,8 @@ async fn bind(advertise: Option<IpAddr>, ports: impl IntoIterator<Item = u16>) -
 
 /// Listens on the port that was asked for, else on one of the usual ports, else on any.
 async fn bind_any(advertise: Option<IpAddr>, asked: Option<u16>, context: &Context<'_>) -> Result<Tracker> {
-    let config = |port| TrackerConfig { advertise, http: default_addresses(port), ..TrackerConfig::embedded() };
+    let config =
+        |port| TrackerConfig { advertise, http: default_addresses(port), ..TrackerConfig::embedded() };
     if let Some(port) = asked {
         let bound = Tracker::bind(config(port)).await;
         return bound.map_err(|error| anyhow!("--tracker-port {port}: {error}"));

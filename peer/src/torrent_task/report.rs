@@ -125,7 +125,10 @@ impl Active<'_> {
             most_peers: self.publisher.most_peers.max(self.context.stats.borrow().most_peers),
             owes_uploads: self.engine.owes_uploads(),
             // A seed that has lost a part of its files fetches nothing.
-            eta: (left > 0 && fetches).then(|| missing.checked_div(down_rate)).flatten().map(Duration::from_secs),
+            eta: (left > 0 && fetches)
+                .then(|| missing.checked_div(down_rate))
+                .flatten()
+                .map(Duration::from_secs),
             note: self.note(now, &state, peers),
             tracker: self.announces.status.clone(),
             active: self.context.added.elapsed(),

@@ -67,7 +67,8 @@ fn wrong(info: &Info, report: &CheckReport) -> Option<String> {
     if let Some((file, what)) = plain {
         return Some(of_file(file, &what));
     }
-    let bad = || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, bad_pieces(report)?)));
+    let bad =
+        || report.files.iter().enumerate().filter_map(|(file, report)| Some((file, bad_pieces(report)?)));
     // One that is wrong by itself is the one to look at.
     let own = bad().find_map(|(file, pieces)| {
         let own = pieces.iter().find(|piece| parts(info, **piece).len() == 1)?;
