@@ -1,7 +1,7 @@
 //! Who connects to whom, how many, and for how long: the options that say so, in the whole program.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use tempfile::{TempDir, tempdir};
 
@@ -192,4 +192,21 @@ fn a_peer_that_the_user_named_is_tried_until_it_is_there() {
     relay.lead_to(port);
     assert_eq!(running.finish().0, Some(0));
     assert_same(&folder.path().join("photos"), &target.path().join("photos"));
+}
+
+#[test]
+fn a_seed_connects_to_the_peers_and_asks_the_trackers_that_it_was_told_of() {
+    let folder = shared();
+    let hash = info_hash(&folder);
+    // The torrent names neither; and a torrent could not name such a tracker.
+    let [peer, tracker] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = peer.local_addr().unwrap().to_string();
+    let url = format!("http://{}/odd", tracker.local_addr().unwrap());
+    let (_seed, _) = seed(&folder, &["--peer", &address, "--tracker", &url]);
+    let mut asked = [0; 15];
+    tracker.accept().unwrap().0.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"GET /odd?info_h");
+    let mut hello = [0; 68];
+    peer.accept().unwrap().0.read_exact(&mut hello).unwrap();
+    assert_eq!((&hello[..20], &hello[28..48]), (&b"\x13BitTorrent protocol"[..], &hash[..]));
 }

@@ -13,7 +13,7 @@ use super::{MakeArgs, values};
 #[command(next_help_heading = "Network")]
 pub(crate) struct NetworkArgs {
     /// Listen on this port; 0 is any [default: the first free one of 6881 to 6968].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::port)]
     pub(crate) port: Option<u16>,
     /// Listen on this address, or on those of this network interface, only [default: every one].
     #[arg(long, value_name = "ADDR|INTERFACE")]
@@ -66,6 +66,12 @@ pub(crate) struct SeedArgs {
     /// Take what symbolic links point to.
     #[arg(short = 'F', long)]
     pub(crate) follow_symlinks: bool,
+    /// A peer to connect to; give it again for more.
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::host_and_port)]
+    pub(crate) peer: Vec<String>,
+    /// A tracker to ask before the torrent's own; give it again for more.
+    #[arg(long, value_name = "URL", value_parser = values::tracker_url)]
+    pub(crate) tracker: Vec<String>,
     #[command(flatten)]
     pub(crate) stop: StopArgs,
     #[command(flatten)]
@@ -119,8 +125,8 @@ pub(crate) struct ShareArgs {
     /// The host name or address that others reach this machine by [default: an address of this machine].
     #[arg(long, value_name = "HOST")]
     pub(crate) advertise: Option<String>,
-    /// The port of the tracker inside [default: the first free one from 6969 to 6979].
-    #[arg(long, value_name = "N")]
+    /// The port of the tracker inside; 0 is any [default: the first free one of 6969 to 6979].
+    #[arg(long, value_name = "N", value_parser = values::port)]
     pub(crate) tracker_port: Option<u16>,
     /// Show the address as a QR code.
     #[arg(long)]

@@ -107,6 +107,12 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A port, as `6881`.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| format!("'{}' is no port; it is a number from 0 to 65535", metainfo::display_safe(text)))
+}
+
 /// A host and a port, as `10.0.0.7:6881`, `[::1]:6881` or `example.org:6881`; the name is looked up later.
 pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
     let wrong = || format!("'{text}' is no HOST:PORT; write it like 10.0.0.7:6881 or example.org:6881");
@@ -256,6 +262,15 @@ mod tests {
         }
         for bad in ["", "s", "1y", "-5s", "1..5s", "99999999999999d", "1h-3m"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_of_16_bits() {
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65_535)));
+        for bad in ["65536", "-1", "1x", ""] {
+            let due = format!("'{bad}' is no port; it is a number from 0 to 65535");
+            assert_eq!(port(bad), Err(due));
         }
     }
 

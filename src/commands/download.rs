@@ -1,7 +1,6 @@
 //! `shoal download`: fetches torrents, uploading at the same time.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, anyhow, bail};
@@ -9,17 +8,14 @@ use metainfo::{InfoHash, Magnet, TorrentFile, display_safe};
 use peer::{AddMagnet, AddTorrent, Next, OnFound};
 
 use super::add::Add;
-use super::network::start;
+use super::network::{peers, start};
 use super::several::Several;
 use super::show::is_magnet;
 use super::transfer::{Rules, Transfers};
 use super::{Context, block_on, files, load, path_error, shown};
 use crate::cli::DownloadArgs;
 use crate::cli::values::FileNumbers;
-use crate::exit::{Exit, failure, reason};
-
-/// Addresses of one host name that are tried: more than a peer at home has, and no flood.
-const MAX_ADDRESSES: usize = 8;
+use crate::exit::{Exit, failure};
 
 /// What an argument names.
 enum Named {
@@ -172,22 +168,6 @@ impl Choice {
     fn taken(&self) -> Result<()> {
         self.mistake.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
-}
-
-/// The addresses of peers that were named by address or by host name.
-async fn peers(named: &[String], context: &Context<'_>) -> Result<Vec<SocketAddr>> {
-    let mut peers = Vec::with_capacity(named.len());
-    for name in named {
-        let found = tokio::select! {
-            found = tokio::net::lookup_host(name) => found,
-            signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
-        };
-        match found {
-            Ok(addresses) => peers.extend(addresses.take(MAX_ADDRESSES)),
-            Err(error) => bail!("--peer {}: {}", display_safe(name), reason(&error)),
-        }
-    }
-    Ok(peers)
 }
 
 /// What an argument names: a torrent file, the http(s) address of one, or a magnet link.

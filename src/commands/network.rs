@@ -1,15 +1,18 @@
 //! The session that the options about the network ask for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use metainfo::display_safe;
 use peer::{Limits, Listen, PortChoice, Session, SessionConfig, SessionError};
 
 use super::Context;
 use crate::cli::NetworkArgs;
 use crate::exit::{Exit, failure, reason};
+
+/// Addresses of one host name that are tried: more than a peer at home has, and no flood.
+const MAX_ADDRESSES: usize = 8;
 
 /// The session that these options ask for.
 pub(super) fn start(args: &NetworkArgs, context: &Context<'_>) -> Result<Session> {
@@ -42,6 +45,22 @@ pub(super) fn start(args: &NetworkArgs, context: &Context<'_>) -> Result<Session
         }
         other => anyhow!("{other}"),
     })
+}
+
+/// The addresses of peers that were named by address or by host name.
+pub(super) async fn peers(named: &[String], context: &Context<'_>) -> Result<Vec<SocketAddr>> {
+    let mut peers = Vec::with_capacity(named.len());
+    for name in named {
+        let found = tokio::select! {
+            found = tokio::net::lookup_host(name) => found,
+            signal = context.interrupt.wait() => return Err(failure(signal.exit(), "interrupted")),
+        };
+        match found {
+            Ok(addresses) => peers.extend(addresses.take(MAX_ADDRESSES)),
+            Err(error) => bail!("--peer {}: {}", display_safe(name), reason(&error)),
+        }
+    }
+    Ok(peers)
 }
 
 /// `$XDG_STATE_HOME/shoal`, or that below `~/.local/state`; none for a user without a home.

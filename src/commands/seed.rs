@@ -7,7 +7,7 @@ use anyhow::Result;
 use metainfo::{TorrentFile, display_safe};
 use peer::{AddTorrent, Verify};
 
-use super::network::start;
+use super::network::{peers, start};
 use super::several::Several;
 use super::show::is_magnet;
 use super::transfer::{Rules, Transfers};
@@ -19,12 +19,17 @@ pub(super) fn run(args: &SeedArgs, context: &mut Context<'_>) -> Result<Exit> {
     block_on(async {
         // Before an hour of hashing, not after it: the port may be taken.
         let session = start(&args.network, context)?;
+        let peers = peers(&args.peer, context).await?;
         let mut several = Several::new(args.torrents.len(), |add: &AddTorrent| add.torrent.info_hash());
         for argument in &args.torrents {
             let named = match is_torrent(argument, context) {
                 true => existing(argument, args, context),
                 false => made(argument, args, context),
             };
+            let named = named.map(|add| {
+                let trackers = args.tracker.iter().cloned().chain(add.trackers).collect();
+                AddTorrent { trackers, peers: peers.clone(), ..add }
+            });
             several.take(named, context)?;
         }
         let (adds, worst) = several.into_found();
@@ -101,7 +106,8 @@ fn made(argument: &OsString, args: &SeedArgs, context: &mut Context<'_>) -> Resu
             Err(error) => context.screen.warn(&format!("the torrent file is not written: {error:#}")),
         },
     }
-    if torrent.announce.is_empty() && trackers.is_empty() {
+    let finds_nobody = torrent.announce.is_empty() && trackers.is_empty() && args.tracker.is_empty();
+    if finds_nobody && args.peer.is_empty() {
         let name = display_safe(torrent.info.name());
         context.screen.warn(&format!("{name}: no tracker; others must name this machine with --peer"));
     }

@@ -352,7 +352,7 @@ mod tests {
         assert!(drawn(80, &phase(Phase::Making)).contains("63% making 1.2/1.9 GiB"));
         assert_eq!(
             drawn(100, &phase(Phase::Seeding)),
-            "a.bin ▕██████▍   ▏ 63% seeding 1.2/1.9 GiB ↑1.1 MiB/s sent 95.4 MiB ratio 0.05 peers 9",
+            "a.bin ▕████▍  ▏ 63% seeding 1.2/1.9 GiB ↑1.1 MiB/s sent 95.4 MiB ratio 0.05 peers 9",
             "a part of it was lost"
         );
         let seeding = View { done: 2_040_109_466, ..phase(Phase::Seeding) };
