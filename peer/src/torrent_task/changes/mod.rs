@@ -192,6 +192,10 @@ impl Active<'_> {
         for file in news {
             self.changes.current.take_if(|again| again.file == file);
             self.take_back(now, file);
+            let wait = self.changes.turns.wait(now, file).unwrap_or_default();
+            if let Some(news) = self.changes.told.restless(file, &name(self.disk.info(), file), wait) {
+                self.context.tell_news(news);
+            }
         }
         self.publisher.at_once();
     }

@@ -3,7 +3,8 @@
 //! Invariant: no more than [`FILES`] of them are named, each again only when there is other news, and then there is one
 //! last line, whatever happens to the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use metainfo::{count, is_or_are, plural};
 use storage::Change;
@@ -12,6 +13,9 @@ use crate::Purpose;
 
 /// Files that are named: a user who has read of so many looks at the whole folder.
 const FILES: usize = 20;
+
+/// A file that waits no longer than this to be hashed is soon heard of anyhow.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of a file that was hashed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +28,11 @@ pub(super) struct Outcome {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<usize, Outcome>);
+pub(super) struct Told {
+    outcomes: BTreeMap<usize, Outcome>,
+    /// Files of which it was said that they keep changing.
+    restless: BTreeSet<usize>,
+}
 
 impl Told {
     /// What to say, if it is news: the outcome for a file of this name.
@@ -35,16 +43,29 @@ impl Told {
         outcome: Outcome,
         purpose: Purpose,
     ) -> Option<String> {
-        let (known, is_known) = (self.0.len(), self.0.get(&file));
+        let (known, is_known) = (self.outcomes.len(), self.outcomes.get(&file));
         if known > FILES || is_known == Some(&outcome) {
             return None;
         }
         let is_named = is_known.is_some();
-        self.0.insert(file, outcome);
+        self.outcomes.insert(file, outcome);
         if known == FILES && !is_named {
             return Some("more files have changed; of each what is right is offered".to_owned());
         }
         Some(format!("{name} {}; {}", what(outcome.change), result(outcome, purpose)))
+    }
+}
+
+impl Told {
+    /// What to say of a file of this name that waits so long to be hashed, because it has changed again and again: once.
+    pub(super) fn restless(&mut self, file: usize, name: &str, wait: Duration) -> Option<String> {
+        if wait < PATIENCE || self.restless.len() >= FILES || !self.restless.insert(file) {
+            return None;
+        }
+        let seconds = plural(wait.as_secs(), "second");
+        Some(format!(
+            "{name} keeps changing; it is hashed again in {seconds}, then ever more rarely until it rests"
+        ))
     }
 }
 
@@ -110,6 +131,18 @@ mod tests {
             (0..1000).filter_map(|file| told.news(file, "name", gone, Purpose::Seed)).collect();
         assert_eq!(news.len(), FILES + 1);
         assert!(news[FILES].starts_with("more files"), "{}", news[FILES]);
-        assert_eq!(told.0.len(), FILES + 1);
+        assert_eq!(told.outcomes.len(), FILES + 1);
+    }
+
+    #[test]
+    fn of_a_file_that_keeps_changing_it_is_said_once_when_it_has_to_wait() {
+        let mut told = Told::default();
+        let mut say = |file, wait| told.restless(file, "a/b", Duration::from_secs(wait));
+        let due =
+            "a/b keeps changing; it is hashed again in 16 seconds, then ever more rarely until it rests";
+        assert_eq!([say(1, 1), say(1, 8)], [None, None]);
+        assert_eq!(say(1, 16).as_deref(), Some(due));
+        assert_eq!(say(1, 32), None);
+        assert_eq!((0..1000).filter_map(|file| say(file, 16)).count(), FILES - 1);
     }
 }

@@ -68,6 +68,11 @@ impl Turns {
         Some(file)
     }
 
+    /// How long this file waits still; `None` if it does not.
+    pub(super) fn wait(&self, now: Time, file: usize) -> Option<Duration> {
+        self.waiting.get(&file).map(|due| due.saturating_since(now))
+    }
+
     /// It was hashed.
     pub(super) fn done(&mut self, now: Time, file: usize) {
         if let Some(past) = self.past.get_mut(&file) {
@@ -119,6 +124,7 @@ mod tests {
         turns.add(now, 1);
         turns.add(now, 2);
         assert_eq!(turns.next(now + SETTLE), Some(2));
+        assert_eq!([1, 2].map(|file| turns.wait(now + SETTLE, file)), [Some(LAST - SETTLE), None]);
     }
 
     #[test]
