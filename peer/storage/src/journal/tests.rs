@@ -693,6 +693,8 @@ fn h73_a_piece_that_was_lost_and_settled_is_not_claimed_after_a_power_cut_whatev
             ends.insert((settled.is_ok(), journal.is_kept()));
             disk.cut_power();
             assert!(!claimed(&sample, &disk).contains(&1), "{kind:?} after {after}, lasting: {lasting}");
+            let names = disk.names(Path::new("/data"));
+            assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".old")), "it claims it too");
         }
     }
     let all = [(true, true), (true, false), (false, false)];
