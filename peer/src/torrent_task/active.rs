@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::announces::{Announces, Answer, Standing, Trackers};
-use super::changes::{Changes, Done, save_seal};
+use super::changes::{Done, Rechecks, save_seal};
 use super::choice::wanted;
 use super::finishing::{Finished, finish};
 use super::links::Links;
@@ -93,7 +93,7 @@ pub(super) struct Active<'a> {
     /// Blocks that the disk threads have.
     pub(super) unwritten: u32,
     pub(super) unreadable: Unreadable,
-    pub(super) changes: Changes,
+    pub(super) rechecks: Rechecks,
     /// Cutting the files to their lengths and so on, once the last piece is there.
     pub(super) finishing: JoinSet<Finished>,
 }
@@ -159,7 +159,7 @@ impl<'a> Active<'a> {
         if let Some(note) = note {
             context.warn(note);
         }
-        let changes = Changes::new(disk, held, shared.now());
+        let rechecks = Rechecks::new(disk, held, shared.now());
         Self {
             part: shared.part(),
             links: Links::new(Arc::clone(shared), to_inputs),
@@ -177,7 +177,7 @@ impl<'a> Active<'a> {
             to_write: Vec::new(),
             unwritten: 0,
             unreadable: Unreadable::default(),
-            changes,
+            rechecks,
             finishing: JoinSet::new(),
         }
     }
@@ -210,7 +210,7 @@ impl<'a> Active<'a> {
                 Some(dialled) = self.dials.join_next() => Woken::Dialled(dialled),
                 Some(answer) = self.announces.answer() => Woken::Answer(answer),
                 Some(finished) = self.finishing.join_next() => Woken::Finished(finished),
-                Some(done) = self.changes.done() => Woken::Done(done),
+                Some(done) = self.rechecks.done() => Woken::Done(done),
                 command = self.context.commands.recv() => Woken::Command(command),
                 () = &mut sleep, if !sleep.is_elapsed() => Woken::Time,
             };
@@ -233,7 +233,7 @@ impl<'a> Active<'a> {
             }
         };
         self.wind_down().await;
-        let held = self.changes.held().clone();
+        let held = self.rechecks.held().clone();
         Left { exit, have: self.engine.have().clone(), held, marker: self.marker }
     }
 

@@ -59,7 +59,7 @@ impl Active<'_> {
             self.take_finished(finished);
         }
         // It may be about to have a marker again, which then goes with the torrent.
-        while let Some(done) = self.changes.done().await {
+        while let Some(done) = self.rechecks.done().await {
             self.take_done(done);
         }
     }

@@ -98,11 +98,7 @@ impl Active<'_> {
             }
             _ => error.to_string(),
         };
-        let kind = match error.kind {
-            StorageErrorKind::TooLong | StorageErrorKind::NotOurs => FailureKind::DataMismatch,
-            _ => FailureKind::Disk,
-        };
-        self.fail_as(Failure { kind, message });
+        self.fail_as(Failure { kind: failure_kind(error), message });
     }
 
     /// Nothing more is fetched, for this reason; what is there is served on.
@@ -188,6 +184,14 @@ impl Active<'_> {
         let id = self.context.id;
         self.context.shared.tell(Event::Complete { id });
         self.context.shared.tell(Event::Seeding { id });
+    }
+}
+
+/// What a download has failed of.
+pub(super) fn failure_kind(error: &StorageError) -> FailureKind {
+    match error.kind {
+        StorageErrorKind::TooLong | StorageErrorKind::NotOurs => FailureKind::DataMismatch,
+        _ => FailureKind::Disk,
     }
 }
 

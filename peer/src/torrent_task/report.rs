@@ -139,7 +139,7 @@ impl Active<'_> {
     /// Why nothing moves, if nothing does.
     fn note(&self, now: Time, state: &State, peers: usize) -> Option<Note> {
         let tracker = &self.announces.status;
-        if self.changes.is_hashing() {
+        if self.rechecks.is_hashing() {
             return Some(Note::HashingAgain);
         }
         if *state == State::Seeding && peers == 0 && self.engine.totals().uploaded == 0 {

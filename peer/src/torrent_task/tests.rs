@@ -155,7 +155,7 @@ async fn h70_h73_a_download_that_lacks_pieces_asks_for_none_before_its_marker_st
     active.engine.handle_message(now, link, Message::Bitfield(Bitfield::full(7).to_bytes()));
     active.engine.handle_message(now, link, Message::Unchoke);
     assert!(!asks(&mut active));
-    let done = active.changes.done().await.unwrap();
+    let done = active.rechecks.done().await.unwrap();
     active.take_done(done);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the marker is there");
     active.mind_changes(now);

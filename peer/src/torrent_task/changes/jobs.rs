@@ -1,4 +1,4 @@
-//! What is done about changed files on other threads.
+//! What is done about changed files on other threads: it blocks.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use peer_proto::Bitfield;
 use storage::{Cancel, Change};
 
+use super::Job;
 use crate::disk::TorrentDisk;
 use crate::resume::Marker;
 use crate::torrent_task::claim::{keep_only, strange_file};
@@ -40,14 +41,30 @@ pub(in crate::torrent_task) struct Accepted {
 }
 
 /// Files that somebody has changed since they were ours, and the pieces that are right in them and elsewhere.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::torrent_task) struct Strangers {
     pub(super) files: BTreeSet<usize>,
     pub(super) right: BTreeSet<u32>,
 }
 
+/// Does it. `marker` is that of a download that was complete before.
+pub(in crate::torrent_task) fn run(
+    job: Job,
+    disk: &TorrentDisk,
+    marker: Option<&Marker>,
+    cancel: &Cancel,
+) -> Done {
+    match job {
+        Job::Accept(file) => accept(disk, file, cancel),
+        Job::Hash { file, pieces, held } => hash(disk, file, pieces, &held, cancel),
+        Job::Claim { have, strangers } => Done::Reclaimed(claim(disk, &have, &strangers).map_err(failure)),
+        Job::Judge(strangers) => Done::Judged(judge(disk, &strangers, marker).map_err(failure)),
+        Job::Look => look(disk),
+    }
+}
+
 /// Takes a file for what it is now.
-pub(in crate::torrent_task) fn accept(disk: &TorrentDisk, file: usize, cancel: &Cancel) -> Done {
+fn accept(disk: &TorrentDisk, file: usize, cancel: &Cancel) -> Done {
     let change = disk.storage.accept(file);
     if cancel.is_cancelled() {
         // Nobody will hash it in this run.
@@ -57,7 +74,7 @@ pub(in crate::torrent_task) fn accept(disk: &TorrentDisk, file: usize, cancel: &
 }
 
 /// Looks at all files.
-pub(in crate::torrent_task) fn look(disk: &TorrentDisk) -> Done {
+fn look(disk: &TorrentDisk) -> Done {
     let begun = Instant::now();
     disk.storage.look();
     Done::Looked(begun.elapsed())
@@ -65,13 +82,7 @@ pub(in crate::torrent_task) fn look(disk: &TorrentDisk) -> Done {
 
 /// Hashes pieces of a file, on this thread alone: it serves others meanwhile. The journal is told of those that were
 /// `held` only: others that are right may be fetched all the same, and written to by whoever sends them.
-pub(in crate::torrent_task) fn hash(
-    disk: &TorrentDisk,
-    file: usize,
-    pieces: Range<u32>,
-    held: &Bitfield,
-    cancel: &Cancel,
-) -> Done {
+fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, held: &Bitfield, cancel: &Cancel) -> Done {
     let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
     // What was hashed is what is there, if it was the same before and after.
     let right = right.filter(|_| disk.storage.is_unchanged(file));
@@ -110,19 +121,9 @@ fn in_files_unchanged(disk: &TorrentDisk, pieces: &Range<u32>, mut right: Vec<u3
     right
 }
 
-/// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written.
-/// Files that were changed are written to only if they are still ours.
-pub(in crate::torrent_task) fn reclaim(disk: &TorrentDisk, have: &Bitfield, strangers: &Strangers) -> Done {
-    Done::Reclaimed(claim(disk, have, strangers).map_err(failure))
-}
-
-/// The same question, of a download that has its marker. If the answer is no it gives this one up, or else has its marker say
+/// Files that were changed are written to only if they are still ours. If they are not, a marker is given up, or else it says
 /// so: the next start asks too.
-pub(in crate::torrent_task) fn judge(
-    disk: &TorrentDisk,
-    strangers: &Strangers,
-    marker: Option<&Marker>,
-) -> Done {
+fn judge(disk: &TorrentDisk, strangers: &Strangers, marker: Option<&Marker>) -> Result<(), Unprepared> {
     let judged = refuse_strangers(disk, strangers);
     match (&judged, marker) {
         (Ok(()), _) => {}
@@ -135,7 +136,7 @@ pub(in crate::torrent_task) fn judge(
         }
         (Err(_), None) => disown_for_good(disk, &strangers.files),
     }
-    Done::Judged(judged.map_err(failure))
+    judged
 }
 
 fn failure(error: Unprepared) -> Failure {
@@ -160,6 +161,8 @@ fn refuse_strangers(disk: &TorrentDisk, strangers: &Strangers) -> Result<(), Unp
     }
 }
 
+/// A download that was complete lacks pieces: its marker and its journal must stand beside it before anything is written. The
+/// question of changed files is the same.
 fn claim(
     disk: &TorrentDisk,
     have: &Bitfield,

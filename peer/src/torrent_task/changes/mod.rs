@@ -7,30 +7,40 @@
 //! Invariants: a piece of a changed file is offered only after it was hashed in a file that was the same before and after.
 //! While anything waits to be hashed nothing is fetched, so that what is only in doubt is not fetched. Nothing is ever
 //! fetched without a marker beside the data: whenever the process is killed, the next start knows whose the data is.
+//! One thing is done at a time.
+//!
+//! [`Changes`] decides and does nothing: it is pure. `driver` does what it asks for in a torrent that runs, by the means of
+//! `jobs`; the stories of `faults` do so on a disk in memory.
+//!
+//! 1. When storage has noticed more changes: [`Changes::handle_changed`]. Before each turn's work: [`Changes::plan`].
+//! 2. When a [`Job`] is done, the `handle_` of its kind.
+//! 3. After each of these: [`Changes::poll_action`] until there is none. What the actions change in the engine must be
+//!    so before anything else is asked.
 
-mod claims;
+mod action;
+mod again;
+mod driver;
 pub(super) mod jobs;
 mod told;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
+use metainfo::Info;
 use peer_proto::{Bitfield, Time};
-use storage::{Cancel, Change, Seals};
-use tokio::task::{JoinError, JoinSet};
+use storage::Change;
 
-use self::jobs::Accepted;
+pub(super) use self::action::{Action, Facts, Job};
+use self::again::Again;
+pub(super) use self::driver::{Rechecks, save_seal};
 pub(super) use self::jobs::Done;
+use self::jobs::{Accepted, Strangers};
 use self::told::{Outcome, Told, what};
 use self::turns::Turns;
-use super::active::Active;
 use super::start::name;
-use crate::disk::TorrentDisk;
-use crate::shared::Shared;
-use crate::{Purpose, Verify};
+use crate::Purpose;
 
 /// Between two looks at all files by their names, while peers are there or something is amiss: what was removed or put back
 /// is noticed in that time even if nobody reads it.
@@ -39,28 +49,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Looks take one part in so many of the time.
 const LOOK_SHARE: u32 = 100;
 
-/// Bytes that are hashed before those that are right are offered: a fraction of a second's work.
-const CHUNK: u64 = 256 * 1024 * 1024;
-
-/// A file that is being hashed again.
-#[derive(Debug)]
-struct Again {
-    file: usize,
-    change: Change,
-    /// Whether it has more bytes than the torrent's.
-    is_longer: bool,
-    /// Pieces that are still to be hashed.
-    rest: Range<u32>,
-    /// Pieces that are in question, and those that are wrong.
-    asked: u32,
-    wrong: u32,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// How many changes storage had noticed when it was asked last.
-    noticed: u64,
+    info: Info,
+    purpose: Purpose,
     turns: Turns,
     current: Option<Again>,
     /// Pieces that were ours and wait to be hashed.
@@ -75,35 +68,39 @@ pub(super) struct Changes {
     announced: BTreeMap<usize, String>,
     /// The file that is being accepted.
     accepting: Option<usize>,
-    jobs: JoinSet<Done>,
-    cancel: Cancel,
+    /// Whether a job is under way.
+    is_busy: bool,
     next_look: Time,
     told: Told,
-    /// Whether it was said that nothing is left.
+    /// Whether a file was hashed since it was asked whether anything is left, and whether it was said that nothing is.
+    ask_if_empty: bool,
     told_empty: bool,
     /// Whether the engine may fetch.
     fetching: bool,
+    actions: VecDeque<Action>,
 }
 
 impl Changes {
     /// Nothing has changed, but what has before a rest: these pieces were ours and wait to be hashed.
-    pub(super) fn new(disk: &TorrentDisk, held: Bitfield, now: Time) -> Self {
+    pub(super) fn new(info: &Info, purpose: Purpose, held: Bitfield, now: Time) -> Self {
         Self {
-            noticed: 0,
+            info: info.clone(),
+            purpose,
             turns: Turns::default(),
             current: None,
             held,
             strangers: BTreeSet::new(),
             found: BTreeSet::new(),
-            claimed: Bitfield::new(disk.info().geometry().piece_count()),
+            claimed: Bitfield::new(info.geometry().piece_count()),
             announced: BTreeMap::new(),
             accepting: None,
-            jobs: JoinSet::new(),
-            cancel: Cancel::new(),
+            is_busy: false,
             next_look: now + LOOK_EVERY,
             told: Told::default(),
+            ask_if_empty: false,
             told_empty: false,
-            fetching: disk.add.purpose == Purpose::Download,
+            fetching: purpose == Purpose::Download,
+            actions: VecDeque::new(),
         }
     }
 
@@ -114,280 +111,274 @@ impl Changes {
 
     /// Whether any file waits to be hashed, or is being hashed.
     pub(super) fn is_hashing(&self) -> bool {
-        !self.turns.is_empty() || self.current.is_some()
+        !self.turns.is_empty() || self.accepting.is_some() || self.current.is_some()
     }
 
-    /// The next thing that was done.
-    pub(super) async fn done(&mut self) -> Option<Result<Done, JoinError>> {
-        self.jobs.join_next().await
+    /// What is to be done next.
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
     }
-}
 
-impl Active<'_> {
-    /// Does what is due about files that have changed. Answers when to look again.
-    pub(super) fn mind_changes(&mut self, now: Time) -> Option<Time> {
-        self.notice_changes(now);
-        let must_claim = self.context.add.purpose == Purpose::Download
-            && self.failure.is_none()
-            && !self.engine.is_finished()
-            && (self.marker.is_none() || !self.changes.strangers.is_empty());
-        self.steer_fetching(must_claim);
+    /// Decides what is due. Answers when to ask again, if nothing happens meanwhile.
+    pub(super) fn plan(&mut self, now: Time, facts: &Facts<'_>) -> Option<Time> {
+        let must_claim = self.purpose == Purpose::Download
+            && !facts.has_failed
+            && !facts.is_finished
+            && (!facts.has_marker || !self.strangers.is_empty());
+        self.steer_fetching(facts, must_claim);
         if !must_claim {
-            self.announce();
+            // Now it may be written to.
+            let announced = std::mem::take(&mut self.announced).into_values();
+            self.actions.extend(announced.filter(|_| !facts.has_failed).map(Action::Warn));
         }
-        if !self.changes.jobs.is_empty() {
+        self.say_if_empty(facts);
+        if self.is_busy {
             return None;
         }
-        if let Some(again) = &mut self.changes.current {
-            let pieces = chunk(&mut again.rest, self.disk.info().geometry().piece_length());
-            let (disk, file, cancel) = (Arc::clone(self.disk), again.file, self.changes.cancel.clone());
-            let (turn, held) = (Arc::clone(&self.context.shared.checks), self.changes.held.clone());
-            self.changes.jobs.spawn(async move {
-                // Never closed.
-                let _turn = turn.acquire_owned().await;
-                let work =
-                    tokio::task::spawn_blocking(move || jobs::hash(&disk, file, pieces, &held, &cancel));
-                work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-            });
+        if let Some(again) = &mut self.current {
+            let pieces = again.next(self.info.geometry().piece_length());
+            let job = Job::Hash { file: again.file, pieces, held: self.held.clone() };
+            self.start(job);
             return None;
         }
-        let disk = Arc::clone(self.disk);
-        if let Some(file) = self.changes.turns.next(now) {
+        if let Some(file) = self.turns.next(now) {
             // From when it is accepted it can be read again.
-            self.take_back(now, file);
-            self.changes.accepting = Some(file);
-            let cancel = self.changes.cancel.clone();
-            self.changes.jobs.spawn_blocking(move || jobs::accept(&disk, file, &cancel));
+            self.take_back(facts.have, file);
+            self.accepting = Some(file);
+            self.start(Job::Accept(file));
             return None;
         }
-        if must_claim && self.changes.turns.is_empty() && self.finishing.is_empty() {
-            self.claim(disk);
+        if must_claim && self.turns.is_empty() && !facts.is_finishing {
+            self.start_claiming(facts);
             return None;
         }
-        match self.next_look() {
+        match self.next_look(facts) {
             Some(due) if due <= now => {
-                self.changes.jobs.spawn_blocking(move || jobs::look(&disk));
+                self.start(Job::Look);
                 None
             }
-            look => [look, self.changes.turns.poll_timeout()].into_iter().flatten().min(),
+            look => [look, self.turns.poll_timeout()].into_iter().flatten().min(),
         }
     }
 
-    /// When the files are looked at next: never, where nobody would be served from them and nothing is amiss.
-    fn next_look(&self) -> Option<Time> {
-        let is_amiss = !self.engine.is_complete() && self.context.add.purpose == Purpose::Seed;
-        let is_worth_it = is_amiss || self.engine.peer_counts().0 > 0;
-        (is_worth_it && self.disk.storage.is_watching()).then_some(self.changes.next_look)
-    }
-
-    /// Takes the pieces of files that have changed out of the offer.
-    fn notice_changes(&mut self, now: Time) {
-        let noticed = self.disk.storage.changes_noticed();
-        if std::mem::replace(&mut self.changes.noticed, noticed) == noticed {
-            return;
-        }
-        let changed = self.disk.storage.changed_files();
-        let news: Vec<usize> =
-            changed.into_iter().filter(|file| self.changes.turns.add(now, *file)).collect();
-        for file in news {
-            self.changes.current.take_if(|again| again.file == file);
-            self.take_back(now, file);
-            let wait = self.changes.turns.wait(now, file).unwrap_or_default();
-            if let Some(news) = self.changes.told.restless(file, &name(self.disk.info(), file), wait) {
-                self.context.tell_news(news);
-            }
-        }
-        self.publisher.at_once();
-    }
-
-    /// Takes all pieces of a file out of the offer that are in it; they wait to be hashed.
-    fn take_back(&mut self, now: Time, file: usize) {
-        let pieces = self.disk.storage.pieces_of(file);
-        let lost: Vec<u32> = pieces.filter(|piece| self.engine.have().get(*piece)).collect();
-        lost.iter().for_each(|piece| {
-            self.changes.held.set(*piece);
-        });
-        self.lose(now, lost);
-    }
-
-    /// These are not ours any more.
-    fn lose(&mut self, now: Time, lost: Vec<u32>) {
-        if lost.is_empty() {
-            return;
-        }
-        self.engine.handle_pieces_lost(now, &lost);
-        if self.disk.journal.is_some() {
-            self.context.shared.disk.lost(self.disk, lost);
-        }
+    fn start(&mut self, job: Job) {
+        self.is_busy = true;
+        self.actions.push_back(Action::Do(job));
     }
 
     /// Has the engine fetch only what is known to be missing, and may be written.
-    fn steer_fetching(&mut self, must_claim: bool) {
-        let may = self.context.add.purpose == Purpose::Download
-            && self.failure.is_none()
-            && !self.changes.is_hashing()
-            && !must_claim;
-        if std::mem::replace(&mut self.changes.fetching, may) != may {
-            self.engine.set_downloading(may);
-            if may {
-                // The tracker has us for a seed, which needs nobody.
-                let now = self.now();
-                self.announces.request_more(now);
+    fn steer_fetching(&mut self, facts: &Facts<'_>, must_claim: bool) {
+        let may = self.purpose == Purpose::Download && !facts.has_failed && !self.is_hashing() && !must_claim;
+        if std::mem::replace(&mut self.fetching, may) != may {
+            self.actions.push_back(Action::Fetch(may));
+        }
+    }
+
+    /// Has it made sure that what is missing may be written: by a marker, and by a look at what was changed.
+    fn start_claiming(&mut self, facts: &Facts<'_>) {
+        let right = facts.have.iter_ones().chain(self.found.iter().copied()).collect();
+        let strangers = Strangers { files: self.strangers.clone(), right };
+        if facts.has_marker {
+            return self.start(Job::Judge(strangers));
+        }
+        self.claimed.clone_from(facts.have);
+        self.start(Job::Claim { have: facts.have.clone(), strangers });
+    }
+
+    /// When the files are looked at next: never, where nobody would be served from them and nothing is amiss.
+    fn next_look(&self, facts: &Facts<'_>) -> Option<Time> {
+        let is_amiss = !facts.is_complete && self.purpose == Purpose::Seed;
+        ((is_amiss || facts.has_peers) && facts.is_watching).then_some(self.next_look)
+    }
+
+    fn say_if_empty(&mut self, facts: &Facts<'_>) {
+        if !std::mem::take(&mut self.ask_if_empty) {
+            return;
+        }
+        let is_empty = self.purpose == Purpose::Seed && facts.have.iter_ones().next().is_none();
+        if is_empty && !self.is_hashing() && !std::mem::replace(&mut self.told_empty, true) {
+            self.actions.push_back(Action::Warn("nothing of it is left to be seeded".to_owned()));
+        }
+        self.told_empty &= is_empty;
+    }
+
+    /// These files are not what they were; `have` is ours. Their pieces are taken out of the offer.
+    pub(super) fn handle_changed(&mut self, now: Time, have: &Bitfield, files: &[usize]) {
+        for file in files {
+            if self.turns.add(now, *file) {
+                self.current.take_if(|again| again.file == *file);
+                let wait = self.turns.wait(now, *file).unwrap_or_default();
+                let news = self.told.restless(*file, &name(&self.info, *file), wait);
+                self.actions.extend(news.map(Action::Tell));
             }
+            self.take_back(have, *file);
         }
     }
 
-    /// Takes what was done on another thread.
-    pub(super) fn take_done(&mut self, done: Result<Done, JoinError>) {
-        let now = self.now();
-        match done {
-            Ok(Done::Looked(took)) => self.changes.next_look = now + LOOK_EVERY.max(took * LOOK_SHARE),
-            Ok(Done::Accepted(accepted)) => self.take_accepted(now, accepted),
-            Ok(Done::Hashed { pieces, right }) => self.take_hashed(now, &pieces, right),
-            Ok(Done::Reclaimed(reclaimed)) => self.take_reclaimed(reclaimed),
-            Ok(Done::Judged(judged)) => self.take_judged(judged),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => {}
-        }
-        self.publisher.changed();
+    /// Takes all pieces of a file out of the offer that are in it; they wait to be hashed.
+    fn take_back(&mut self, have: &Bitfield, file: usize) {
+        let lost: Vec<u32> = self.pieces_of(file).filter(|piece| have.get(*piece)).collect();
+        lost.iter().for_each(|piece| {
+            self.held.set(*piece);
+        });
+        self.lose(lost);
     }
 
-    fn take_accepted(&mut self, now: Time, accepted: Accepted) {
+    fn lose(&mut self, lost: Vec<u32>) {
+        if !lost.is_empty() {
+            self.actions.push_back(Action::TakeBack(lost));
+        }
+    }
+
+    /// The pieces that have bytes of a file; none of one that is never on disk.
+    fn pieces_of(&self, file: usize) -> Range<u32> {
+        let entry = self
+            .info
+            .files()
+            .get(file)
+            .filter(|entry| entry.length > 0 && !entry.attributes.padding && !entry.attributes.symlink);
+        entry.map_or(0..0, |entry| self.info.geometry().pieces_of(entry.offset, entry.length))
+    }
+
+    /// Nobody can say what came of a job.
+    pub(super) fn handle_nothing(&mut self) {
+        self.is_busy = false;
+    }
+
+    /// The files were looked at, which took so long.
+    pub(super) fn handle_looked(&mut self, now: Time, took: Duration) {
+        self.is_busy = false;
+        self.next_look = now + LOOK_EVERY.max(took * LOOK_SHARE);
+    }
+
+    /// It has its marker, and these pieces.
+    pub(super) fn handle_claimed(&mut self, have: &Bitfield) {
+        self.is_busy = false;
+        self.strangers.clear();
+        // What was lost meanwhile had no journal that could be told of it.
+        let lost: Vec<u32> = self.claimed.iter_ones().filter(|piece| !have.get(*piece)).collect();
+        if !lost.is_empty() {
+            self.actions.push_back(Action::Disclaim(lost));
+        }
+    }
+
+    /// What was changed may be written to.
+    pub(super) fn handle_judged(&mut self) {
+        self.is_busy = false;
+        self.strangers.clear();
+    }
+
+    /// A file is taken for what it is now; `have` is ours, and of the files these are `changed` as far as storage knows by
+    /// now.
+    pub(super) fn handle_accepted(
+        &mut self,
+        now: Time,
+        have: &Bitfield,
+        changed: &[usize],
+        accepted: Accepted,
+    ) {
         let Accepted { file, change, is_longer } = accepted;
-        self.changes.accepting = None;
+        self.is_busy = false;
+        self.accepting = None;
+        if !changed.contains(&file) {
+            // That it had changed was heard once more before it was accepted.
+            self.turns.forget(file);
+        }
         // What came in the meantime was perhaps written before the file changed.
-        self.take_back(now, file);
-        let pieces = self.disk.storage.pieces_of(file);
+        self.take_back(have, file);
+        let pieces = self.pieces_of(file);
         let asked = pieces.clone().filter(|piece| self.is_asked(*piece)).count();
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         for piece in pieces.clone() {
-            self.changes.found.remove(&piece);
+            self.found.remove(&piece);
         }
         // One of which nothing was ours, and that is where it was, is as good as it was.
         if change != Change::Removed
             && (asked > 0 || is_longer || matches!(change, Change::Replaced | Change::Returned))
         {
-            self.changes.strangers.insert(file);
+            self.strangers.insert(file);
         }
         let again = Again { file, change, is_longer, rest: pieces.clone(), asked, wrong: 0 };
         if change == Change::Removed {
             pieces.for_each(|piece| {
-                self.changes.held.clear(piece);
+                self.held.clear(piece);
             });
             return self.hashed(now, &Again { wrong: asked, ..again });
         }
-        let mut rest = again.rest.clone();
-        chunk(&mut rest, self.disk.info().geometry().piece_length());
-        if !rest.is_empty() {
+        if again.takes_long(self.info.geometry().piece_length()) {
             // It will take some time until there is more to say.
-            let (name, what) = (name(self.disk.info(), file), what(change));
-            self.context.warn(format!("{name} {what}; it is hashed again before it is offered"));
+            let (name, what) = (name(&self.info, file), what(change));
+            let news = format!("{name} {what}; it is hashed again before it is offered");
+            self.actions.push_back(Action::Warn(news));
         }
-        self.changes.current = Some(again);
+        self.current = Some(again);
     }
 
     /// Whether what comes of hashing this piece again matters. What a download fetches is hashed when it is there.
     fn is_asked(&self, piece: u32) -> bool {
-        self.context.add.purpose == Purpose::Seed || self.changes.held.get(piece)
+        self.purpose == Purpose::Seed || self.held.get(piece)
     }
 
-    fn take_hashed(&mut self, now: Time, pieces: &Range<u32>, right: Option<Vec<u32>>) {
+    /// These pieces were hashed, of which those are `right`; `None` if that says nothing, because the file has changed.
+    /// `have` is ours, and of the files these are `changed` as far as storage knows by now.
+    pub(super) fn handle_hashed(
+        &mut self,
+        now: Time,
+        have: &Bitfield,
+        changed: &[usize],
+        (pieces, right): (Range<u32>, Option<Vec<u32>>),
+    ) {
+        self.is_busy = false;
         // If it has changed again, it waits for its turn, and so do its pieces.
-        let (Some(mut again), Some(right)) = (self.changes.current.take(), right) else { return };
+        let (Some(mut again), Some(right)) = (self.current.take(), right) else { return };
         let right: BTreeSet<u32> = right.into_iter().collect();
         // What two files have waits for both.
-        let waiting: Vec<Range<u32>> = self
-            .disk
-            .storage
-            .changed_files()
-            .into_iter()
-            .map(|file| self.disk.storage.pieces_of(file))
-            .collect();
+        let waiting: Vec<Range<u32>> = changed.iter().map(|file| self.pieces_of(*file)).collect();
         let mut lost = Vec::new();
-        for piece in pieces.clone().filter(|piece| !waiting.iter().any(|pieces| pieces.contains(piece))) {
+        for piece in pieces.filter(|piece| !waiting.iter().any(|pieces| pieces.contains(piece))) {
             match (right.contains(&piece), self.is_asked(piece)) {
-                (true, true) => self.engine.handle_piece_result(now, piece, true),
+                (true, true) => self.actions.push_back(Action::Offer(piece)),
                 (false, true) => again.wrong += 1,
                 (true, false) => {
-                    self.changes.found.insert(piece);
+                    self.found.insert(piece);
                 }
                 (false, false) => {}
             }
-            if !right.contains(&piece) && self.engine.have().get(piece) {
+            if !right.contains(&piece) && have.get(piece) {
                 lost.push(piece);
             }
-            self.changes.held.clear(piece);
+            self.held.clear(piece);
         }
-        self.lose(now, lost);
+        self.lose(lost);
         match again.rest.is_empty() {
             true => self.hashed(now, &again),
-            false => self.changes.current = Some(again),
+            false => self.current = Some(again),
         }
     }
 
     /// A file was hashed from end to end, or is gone.
     fn hashed(&mut self, now: Time, again: &Again) {
         let Again { file, change, asked, wrong, .. } = *again;
-        self.changes.turns.done(now, file);
+        self.turns.done(now, file);
         if wrong == 0 && asked > 0 && !again.is_longer {
-            self.changes.strangers.remove(&file);
+            self.strangers.remove(&file);
         }
-        let (name, purpose) = (name(self.disk.info(), file), self.context.add.purpose);
         let outcome = Outcome { change, wrong, pieces: asked };
         // Of what was not there before nobody needs to know.
-        let news = self.changes.told.news(file, &name, outcome, purpose).filter(|_| asked > 0);
-        if purpose == Purpose::Download && wrong > 0 {
-            self.changes.announced.extend(news.map(|news| (file, news)));
-        } else if wrong == 0 {
-            news.into_iter().for_each(|news| self.context.tell_news(news));
+        let news = self.told.news(file, &name(&self.info, file), outcome, self.purpose).filter(|_| asked > 0);
+        if self.purpose == Purpose::Download && wrong > 0 {
+            self.announced.extend(news.map(|news| (file, news)));
         } else {
-            news.into_iter().for_each(|news| self.context.warn(news));
+            self.actions.extend(news.map(if wrong == 0 { Action::Tell } else { Action::Warn }));
         }
-        let is_empty = purpose == Purpose::Seed && self.engine.have().iter_ones().next().is_none();
-        if is_empty && !self.changes.is_hashing() && !std::mem::replace(&mut self.changes.told_empty, true) {
-            self.context.warn("nothing of it is left to be seeded".to_owned());
-        }
-        self.changes.told_empty &= is_empty;
-        self.publisher.at_once();
+        self.ask_if_empty = true;
     }
 
-    /// All is right again, and nothing was written: so it need not be hashed at the next start.
-    pub(super) fn seal_again(&mut self) {
-        let seals = self.context.shared.seals.clone().filter(|_| self.context.add.verify == Verify::Full);
-        let Some(seals) = seals.filter(|_| self.engine.is_complete()) else { return };
-        let (disk, shared) = (Arc::clone(self.disk), Arc::clone(&self.context.shared));
-        self.finishing.spawn_blocking(move || {
-            save_seal(&shared, &disk, seals);
-            Ok(None)
-        });
-    }
-
-    /// What was hashed in part is hashed anew after a rest.
-    pub(super) fn leave_changes(&mut self) {
-        self.changes.cancel.cancel();
-        if let Some(again) = self.changes.current.take() {
-            self.disk.storage.doubt(again.file);
-        }
-        if let Some(file) = self.changes.accepting {
-            self.disk.storage.doubt(file);
-        }
+    /// The run ends: these files were in hand, and must be hashed anew after a rest.
+    pub(super) fn leave(&mut self) -> Vec<usize> {
+        self.current.take().map(|again| again.file).into_iter().chain(self.accepting).collect()
     }
 }
 
-/// All is right and the files are as known: that is kept, and brought to the disk later.
-pub(super) fn save_seal(shared: &Shared, disk: &Arc<TorrentDisk>, seals: Arc<Seals>) {
-    let then = disk.storage.files_known();
-    match seals.save(&disk.storage, disk.info(), &then, false) {
-        Ok(()) => shared.disk.seal(disk, seals, then),
-        Err(error) => tracing::warn!("what is complete will be hashed again: {error}"),
-    }
-}
-
-/// Takes the first of these pieces that are hashed at once.
-fn chunk(rest: &mut Range<u32>, piece_length: u32) -> Range<u32> {
-    let most = u32::try_from((CHUNK / u64::from(piece_length)).max(1)).unwrap_or(u32::MAX);
-    let end = rest.start.saturating_add(most).min(rest.end);
-    let first = rest.start..end;
-    rest.start = end;
-    first
-}
+#[cfg(test)]
+mod tests;

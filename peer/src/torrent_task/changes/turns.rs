@@ -73,6 +73,13 @@ impl Turns {
         self.waiting.get(&file).map(|due| due.saturating_since(now))
     }
 
+    /// It need not be hashed after all.
+    pub(super) fn forget(&mut self, file: usize) {
+        if let Some(due) = self.waiting.remove(&file) {
+            self.order.remove(&(due, file));
+        }
+    }
+
     /// It was hashed.
     pub(super) fn done(&mut self, now: Time, file: usize) {
         if let Some(past) = self.past.get_mut(&file) {

@@ -1,171 +1,52 @@
 //! One process at work on a torrent, on one thread and in virtual time.
 //!
-//! Everything is real but the threads, the sockets and the disk: how it starts, the engine, the writer, the syncer and the
-//! journal.
+//! Everything is real but the threads, the sockets and the disk: how it starts, the engine, the writer, the syncer, the
+//! journal, and what is decided about files that change.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use peer_proto::torrent::About;
-use peer_proto::{Action, Bitfield, Block, BlockVerdict, LinkId, PeerId, Time, Torrent, TorrentConfig};
+use peer_proto::{Action, Block, BlockVerdict, LinkId, PeerId, Torrent, TorrentConfig};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use storage::{Cancel, MemoryDisk, Seals, StorageErrorKind};
+use storage::{Seals, StorageErrorKind};
 
-use super::shape::Shape;
+use super::minding::Rechecks;
 use super::swarm::Swarm;
-use crate::disk::stepped::Stepped;
-use crate::disk::{BlockPool, BlockShare, Inbox, TorrentDisk};
+use super::world::{End, Task, World};
+use crate::disk::{Inbox, TorrentDisk};
 use crate::resume::Marker;
-use crate::torrent_task::changes::{Done, jobs};
 use crate::torrent_task::choice::wanted;
 use crate::torrent_task::finishing::finish;
-use crate::torrent_task::start::{Means, Prepared, Unprepared, prepare};
-use crate::{AddTorrent, Failure, Purpose, SessionConfig};
-
-/// The folder of the download, and that of the state.
-pub(super) const DATA: &str = "/data";
-pub(super) const STATE: &str = "/state";
+use crate::torrent_task::intake::failure_kind;
+use crate::torrent_task::start::Prepared;
+use crate::{AddTorrent, Failure};
 
 /// Turns after which a life that has come to no end is stuck.
 const MANY: usize = 3_000;
 
+/// And those that somebody waits for a disk that fails.
+const SOME: usize = 300;
+
 /// Turns that a seed is there: longer than what is complete waits to be synced.
 const TURNS_OF_A_SEED: usize = 24;
 
-/// What a process is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
-    /// To end in order once it has so many pieces.
-    Fetch(usize),
-    /// To complete the download, and to seed it for a while.
-    Complete,
-    /// To seed what is there.
-    Seed,
-}
-
-/// How it ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It did what it was to do.
-    Done,
-    /// It could not begin.
-    Refused(Failure),
-    /// It began, and the disk failed.
-    Failed(String),
-    /// It was killed, or the power failed.
-    Dead,
-}
-
-/// The machine, and what outlives a process.
-pub(super) struct World<'s> {
-    pub(super) shape: &'s Shape,
-    pub(super) disk: MemoryDisk,
-    pub(super) rng: ChaCha8Rng,
-    /// The user says that what is there may be replaced.
-    pub(super) overwrite: bool,
-    clock: Rc<Cell<Instant>>,
-    time: Time,
-    threads: Stepped,
-    buffers: Arc<BlockShare>,
-    keys: u32,
-    swarm: Swarm,
-    /// Pieces that come wrong the next time.
-    wrong: BTreeSet<u32>,
-}
-
-impl<'s> World<'s> {
-    pub(super) fn new(shape: &'s Shape, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let clock = Rc::new(Cell::new(Instant::now()));
-        let wrong = rng.random_range(0..shape.torrent.info.geometry().piece_count());
-        Self {
-            shape,
-            disk: MemoryDisk::new(seed),
-            rng,
-            overwrite: false,
-            threads: Stepped::new(&clock),
-            clock,
-            time: Time::ZERO,
-            buffers: BlockPool::new(64, 64).share(),
-            keys: 0,
-            swarm: Swarm::default(),
-            wrong: BTreeSet::from([wrong]),
-        }
-    }
-
-    /// The process is over, with all its threads.
-    pub(super) fn bury(&mut self) {
-        self.threads = Stepped::new(&self.clock);
-    }
-
-    /// What the user asks for.
-    pub(super) fn add(&self, task: Task) -> AddTorrent {
-        let mut add = AddTorrent::download(self.shape.torrent.clone(), DATA);
-        add.select.clone_from(&self.shape.select);
-        add.overwrite = self.overwrite;
-        if task == Task::Seed {
-            add.purpose = Purpose::Seed;
-        }
-        add
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.clock.set(self.clock.get() + time);
-        self.time += time;
-        self.disk.pass(time);
-    }
-
-    /// A process from its start to its end. `wrong` is asked of the pieces that it says are there.
-    pub(super) fn live(&mut self, task: Task, wrong: impl Fn(&Self, &[u32]) -> Vec<u32>) -> End {
-        let add = Arc::new(self.add(task));
-        let roots = self.disk.roots();
-        let seals = Seals::among(&roots, Path::new(STATE)).ok().map(Arc::new);
-        let config = SessionConfig { state_dir: Some(PathBuf::from(STATE)), ..SessionConfig::default() };
-        let means = Means {
-            config: &config,
-            roots: &roots,
-            seals: seals.as_deref(),
-            threads: 1,
-            cancel: &Cancel::new(),
-            progress: &|_| (),
-            warn: &|_| (),
-        };
-        let prepared = prepare(&add, &means);
-        if !self.disk.is_alive() {
-            return End::Dead;
-        }
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(Unprepared::Failed(failure)) => return End::Refused(failure),
-            Err(Unprepared::Cancelled) => panic!("nobody has cancelled it"),
-        };
-        let there: Vec<u32> = prepared.have.iter_ones().collect();
-        assert_eq!(wrong(self, &there), [], "what {task:?} begins with is there");
-        let mut life = Life::new(self, &add, prepared, seals, task);
-        let end = life.run(task);
-        life.wind_down();
-        if self.disk.is_alive() { end } else { End::Dead }
-    }
-}
-
-struct Life<'w, 's> {
-    world: &'w mut World<'s>,
-    disk: Arc<TorrentDisk>,
-    engine: Torrent,
-    marker: Option<Arc<Marker>>,
+pub(super) struct Life<'w, 's> {
+    pub(super) world: &'w mut World<'s>,
+    pub(super) disk: Arc<TorrentDisk>,
+    pub(super) engine: Torrent,
+    pub(super) marker: Option<Arc<Marker>>,
     seals: Option<Arc<Seals>>,
-    failure: Option<String>,
-    complete: bool,
+    pub(super) failure: Option<Failure>,
+    /// Whether all was there once in this life.
+    pub(super) told: bool,
+    pub(super) rechecks: Rechecks,
 }
 
 impl<'w, 's> Life<'w, 's> {
-    fn new(
+    pub(super) fn new(
         world: &'w mut World<'s>,
         add: &Arc<AddTorrent>,
         prepared: Prepared,
@@ -206,32 +87,38 @@ impl<'w, 's> Life<'w, 's> {
         engine.set_wanted(&wanted(add));
         engine.set_downloading(task != Task::Seed);
         world.swarm = Swarm::default();
-        let complete = engine.is_finished();
-        Self { world, disk, engine, marker, seals, failure: None, complete }
+        let told = engine.is_finished();
+        let rechecks = Rechecks::new(&disk, world.time);
+        Self { world, disk, engine, marker, seals, failure: None, told, rechecks }
     }
 
-    fn run(&mut self, task: Task) -> End {
+    pub(super) fn run(&mut self, task: Task) -> End {
         let mut seeded = 0;
         // It is there for a while after it has failed: blocks come that were asked for, and what was written is synced.
         let mut failed_for = self.world.rng.random_range(0..12);
+        let mut failing_for = 0;
         for _ in 0..MANY {
             self.turn();
             if !self.world.disk.is_alive() {
                 return End::Dead;
             }
-            if let Some(error) = &self.failure {
+            if let Some(failure) = &self.failure {
                 if failed_for == 0 {
-                    return End::Failed(error.clone());
+                    return End::Failed(failure.clone());
                 }
                 failed_for -= 1;
                 continue;
+            }
+            failing_for += usize::from(self.world.is_impatient && self.world.disk.has_struck());
+            if failing_for > SOME {
+                return End::Waited;
             }
             let there = self.engine.have().iter_ones().count();
             if matches!(task, Task::Fetch(pieces) if pieces <= there) {
                 return End::Done;
             }
             // What a seed has lost it does not fetch again.
-            seeded += usize::from(task == Task::Seed || (self.complete && self.engine.is_finished()));
+            seeded += usize::from(task == Task::Seed || (self.told && self.engine.is_finished()));
             if seeded > TURNS_OF_A_SEED {
                 return End::Done;
             }
@@ -247,6 +134,7 @@ impl<'w, 's> Life<'w, 's> {
             self.engine.handle_timeout(now);
         }
         self.mind_changes();
+        self.mind_for_a_moment();
         self.world.swarm.open(now, &mut self.engine);
         for _ in 0..self.world.rng.random_range(0..3) {
             if let Some((link, block)) = self.world.swarm.give(&mut self.world.rng) {
@@ -289,7 +177,8 @@ impl<'w, 's> Life<'w, 's> {
                 Action::Close(link, _) => self.world.swarm.closed(link),
                 Action::DigestBlocks(piece) => self.world.threads.digest(&self.disk, piece),
                 Action::Complete if self.marker.is_some() => self.finish(),
-                Action::Complete => self.complete = true,
+                // Nothing was written: what was in doubt is right after all.
+                Action::Complete => self.seal(),
                 _ => {}
             }
         }
@@ -312,65 +201,31 @@ impl<'w, 's> Life<'w, 's> {
         self.engine.handle_upload_sent(self.world.time, link, block.length, true);
     }
 
+    /// It is kept that all is there.
+    fn seal(&mut self) {
+        let Some(seals) = self.seals.as_ref().filter(|_| self.engine.is_complete()) else { return };
+        let then = self.disk.storage.files_known();
+        if seals.save(&self.disk.storage, self.disk.info(), &then, false).is_ok() {
+            self.world.threads.seal(&self.disk, Arc::clone(seals), then);
+        }
+    }
+
     fn finish(&mut self) {
-        let seals = self.seals.as_ref().filter(|_| self.engine.is_complete());
-        let (threads, disk) = (&mut self.world.threads, &self.disk);
-        let seal = || {
-            let Some(seals) = seals else { return };
-            let then = disk.storage.files_known();
-            if seals.save(&disk.storage, disk.info(), &then, false).is_ok() {
-                threads.seal(disk, Arc::clone(seals), then);
-            }
-        };
-        match finish(disk, self.marker.as_deref(), seal) {
+        let (disk, marker) = (Arc::clone(&self.disk), self.marker.clone());
+        match finish(&disk, marker.as_deref(), || self.seal()) {
             Ok(_) => {
                 self.marker = None;
-                self.complete = self.engine.is_finished();
+                self.told |= self.engine.is_finished();
             }
             Err(error) if error.kind == StorageErrorKind::NotWhatItWas => {}
-            Err(error) => self.fail(error.to_string()),
+            Err(error) => self.fail(Failure { kind: failure_kind(&error), message: error.to_string() }),
         }
     }
 
-    /// Files that are not what they were known to be are hashed again.
-    fn mind_changes(&mut self) {
-        let now = self.world.time;
-        for file in self.disk.storage.changed_files() {
-            let pieces = self.disk.storage.pieces_of(file);
-            let lost: Vec<u32> = pieces.clone().filter(|piece| self.engine.have().get(*piece)).collect();
-            self.engine.handle_pieces_lost(now, &lost);
-            self.world.threads.lost(&self.disk, lost.clone());
-            self.disk.storage.accept(file);
-            let mut held = Bitfield::new(self.engine.have().len());
-            lost.iter().for_each(|piece| {
-                held.set(*piece);
-            });
-            let right = match jobs::hash(&self.disk, file, pieces, &held, &Cancel::new()) {
-                Done::Hashed { right, .. } => right.unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            for piece in right.into_iter().filter(|piece| lost.contains(piece)) {
-                self.engine.handle_piece_result(now, piece, true);
-            }
-        }
-        let downloads = self.disk.add.purpose == Purpose::Download;
-        if downloads && self.failure.is_none() && !self.engine.is_finished() && self.marker.is_none() {
-            self.engine.set_downloading(false);
-            match jobs::reclaim(&self.disk, self.engine.have(), &jobs::Strangers::default()) {
-                Done::Reclaimed(Ok((marker, _))) => {
-                    self.marker = Some(Arc::new(marker));
-                    self.world.threads.sync_marker(&self.disk.storage, &self.disk.add);
-                    self.engine.set_downloading(true);
-                }
-                Done::Reclaimed(Err(failure)) => self.fail(failure.message),
-                _ => {}
-            }
-        }
-    }
-
-    fn fail(&mut self, error: String) {
+    /// Nothing more is fetched.
+    pub(super) fn fail(&mut self, failure: Failure) {
         self.engine.set_downloading(false);
-        self.failure.get_or_insert(error);
+        self.failure.get_or_insert(failure);
     }
 
     fn take_results(&mut self) {
@@ -384,7 +239,7 @@ impl<'w, 's> Life<'w, 's> {
             self.engine.handle_block_digests(now, piece, digests);
         }
         if let Some(error) = results.failed {
-            self.fail(error.to_string());
+            self.fail(Failure { kind: failure_kind(&error), message: error.to_string() });
         }
         for read in results.reads {
             let block = read.blocks[0];
@@ -405,7 +260,8 @@ impl<'w, 's> Life<'w, 's> {
     }
 
     /// Ends in order.
-    fn wind_down(&mut self) {
+    pub(super) fn wind_down(&mut self) {
+        self.leave_changes();
         self.world.threads.end(&self.disk);
         self.engine.handle_shutdown(self.world.time);
         self.world.threads.turn();

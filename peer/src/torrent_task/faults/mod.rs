@@ -5,9 +5,11 @@
 //! `SHOAL_FAULT_SEEDS=50` tells as many times the stories.
 
 mod life;
+mod minding;
 mod shape;
 mod story;
 mod swarm;
+mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

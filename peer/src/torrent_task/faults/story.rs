@@ -5,8 +5,8 @@ use std::path::Path;
 use rand::RngExt;
 use storage::{Access, Fault, FaultKind, MemoryDisk, Storage, StorageOptions};
 
-use super::life::{DATA, End, Task, World};
 use super::shape::Shape;
+use super::world::{DATA, End, Task, World};
 use crate::FailureKind;
 use crate::torrent_task::choice::{selection, wanted};
 
@@ -41,6 +41,7 @@ pub(super) fn tell(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk
         untold: false,
     };
     story.world.disk.plan(fault);
+    story.world.is_impatient = fault.is_some_and(|fault| fault.lasting);
     let half = story.wanted().len() / 2;
     let mut task = Task::Fetch(half);
     for _ in 0..LIVES {
@@ -91,7 +92,8 @@ impl Story<'_> {
                 self.world.overwrite = true;
             }
             End::Refused(failure) => assert!(struck, "it begins unless the disk fails: {failure:?}"),
-            End::Failed(error) => assert!(struck, "it fails only if the disk does: {error}"),
+            End::Waited => assert!(struck, "it waits for the disk only"),
+            End::Failed(failure) => assert!(struck, "it fails only if the disk does: {failure:?}"),
         }
         if struck {
             // What was wrong with the disk is mended.

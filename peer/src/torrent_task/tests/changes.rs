@@ -37,7 +37,7 @@ fn edit(path: &Path, offset: u64) {
 /// What is due at `now`, and what comes of it. Whether there was anything.
 async fn step(active: &mut Active<'_>, now: Time) -> bool {
     active.mind_changes(now);
-    let done = active.changes.done().await;
+    let done = active.rechecks.done().await;
     let any = done.is_some();
     done.into_iter().for_each(|done| active.take_done(done));
     any
@@ -100,7 +100,7 @@ async fn h70_h73_what_is_lost_while_a_journal_is_made_anew_is_not_claimed_by_it(
     assert_eq!(have(&active), [1, 2, 3, 4, 5, 6]);
     // While it is claimed again, the other file changes.
     active.mind_changes(now);
-    let done = active.changes.done().await.unwrap();
+    let done = active.rechecks.done().await.unwrap();
     edit(&b, 3 * 16_384);
     disk.storage.look();
     active.mind_changes(now);
@@ -126,11 +126,11 @@ async fn h70_a_file_in_hand_when_a_run_ends_is_hashed_by_the_next_as_far_as_it_w
     active.mind_changes(now);
     // It is accepted, and the run ends before anybody hears of it.
     active.mind_changes(now + Duration::from_secs(2));
-    let done = active.changes.done().await;
+    let done = active.rechecks.done().await;
     active.leave_changes();
     drop(done);
     assert_eq!(disk.storage.changed_files(), [0]);
-    let (had, held) = (active.engine.have().clone(), active.changes.held().clone());
+    let (had, held) = (active.engine.have().clone(), active.rechecks.held().clone());
     assert_eq!(held.iter_ones().collect::<Vec<_>>(), [0, 2, 3]);
     drop(active);
     let mut active = Active::new(&mut context, &disk, (had, held), None);
