@@ -54,7 +54,7 @@ pub use roots::Roots;
 pub use sample::Sample;
 pub use survey::{Found, Survey};
 #[cfg(any(test, feature = "testing"))]
-pub use system::memory::{Fault, FaultKind, MemoryDisk};
+pub use system::memory::{Belief, Edit, Fault, FaultKind, MemoryDisk};
 pub use walk::{WalkOptions, Walked, WalkedFile, walk};
 pub use watch::Change;
 

@@ -1,14 +1,17 @@
 //! A disk in memory that fails when it is told to: for tests.
 //!
 //! Purpose: whatever a disk may do to a download happens here in microseconds, and again from the same seed: the n-th
-//! operation fails ([`Fault`]), the process is killed, the power fails. `node` has the model of what is lost then.
+//! operation fails ([`Fault`]), the process is killed, the power fails, somebody edits a file ([`Edit`]). `node` has the
+//! model of what is lost when.
 //!
 //! Invariant: an operation of a process that is over changes nothing, however long its handles live.
 //!
 //! It has files and folders; there are no links and nothing special, and nobody may not do anything.
 
+mod belief;
 mod chance;
 mod fault;
+mod hand;
 mod node;
 mod open;
 #[cfg(test)]
@@ -26,9 +29,12 @@ use rustix::io::Errno;
 use super::{Kind, Status};
 use crate::journal::{Identity, Moment};
 use crate::roots::Roots;
+pub use belief::Belief;
 use chance::Chance;
 pub use fault::{Fault, FaultKind};
 use fault::{Faults, Operation};
+pub use hand::Edit;
+use hand::Hand;
 use node::{Bytes, Names};
 use open::Process;
 
@@ -58,6 +64,7 @@ struct Disk {
     handles: u64,
     alive: bool,
     faults: Faults,
+    hand: Hand,
     chance: Chance,
 }
 
@@ -89,6 +96,7 @@ impl MemoryDisk {
             handles: 0,
             alive: true,
             faults: Faults::default(),
+            hand: Hand::default(),
             chance: Chance::new(seed),
         };
         disk.add(TOP, Content::Folder(Names::default()));
@@ -202,10 +210,14 @@ impl Disk {
             return Err(Errno::IO.into());
         }
         self.clock += TIME_OF_ONE;
+        self.hand_moves();
         match self.faults.next(operation) {
             None => Ok(None),
             Some((kind, error)) => {
                 self.alive = kind != FaultKind::Death;
+                if !self.alive {
+                    self.hand_is_hidden();
+                }
                 let in_part = match operation {
                     Operation::Write => {
                         matches!(kind, FaultKind::Short | FaultKind::Torn | FaultKind::Death)

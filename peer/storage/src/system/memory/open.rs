@@ -105,7 +105,9 @@ impl Folder for Open {
             Ok(_) if purpose == Purpose::CreateNew => return Err(Errno::EXIST.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && creates => {
                 let (folder, name) = disk.place(self.node, path)?;
-                disk.make(folder, name, Content::File(Bytes::default()))?
+                let made = disk.make(folder, name, Content::File(Bytes::default()))?;
+                disk.has_changed(self.process, made);
+                made
             }
             found => found?,
         };
@@ -118,12 +120,16 @@ impl Folder for Open {
     }
 
     fn look(&self, path: &Path, _links: Links) -> io::Result<Status> {
-        let (disk, _) = self.begin(Operation::Look)?;
-        disk.status(disk.find(self.node, path)?)
+        let (mut disk, _) = self.begin(Operation::Look)?;
+        let node = disk.find(self.node, path);
+        disk.has_looked(self.process, node.as_ref().ok().copied(), Some(path));
+        disk.status(node?)
     }
 
     fn status(&self) -> io::Result<Status> {
-        self.begin(Operation::Read)?.0.status(self.node)
+        let (mut disk, _) = self.begin(Operation::Read)?;
+        disk.has_looked(self.process, Some(self.node), None);
+        disk.status(self.node)
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
@@ -199,6 +205,7 @@ impl OpenFile for Open {
                 bytes.truncate(disk.chance.up_to(most));
             }
         }
+        disk.has_changed(self.process, self.node);
         disk.change(self.node, |file| file.write(at, &bytes))?;
         match in_part {
             None | Some(FaultKind::Short) => Ok(bytes.len()),
@@ -210,11 +217,13 @@ impl OpenFile for Open {
         let cuts = length < self.disk.lock().status(self.node)?.identity.length;
         let (mut disk, _) = self.begin(if cuts { Operation::Remove } else { Operation::Change })?;
         let length = length_of(length)?;
+        disk.has_changed(self.process, self.node);
         disk.change(self.node, |file| file.set_length(length))
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        self.set_length(length)
+        let there = self.disk.lock().status(self.node)?.identity.length;
+        self.set_length(length.max(there))
     }
 
     fn free(&self) -> io::Result<u64> {
@@ -223,6 +232,7 @@ impl OpenFile for Open {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         let (mut disk, _) = self.begin(Operation::Change)?;
+        disk.has_changed(self.process, self.node);
         let clock = disk.clock;
         let node = disk.node_mut(self.node)?;
         (node.mode, node.changed) = (mode, clock);

@@ -137,3 +137,58 @@ fn a_short_write_goes_on_and_a_torn_one_leaves_its_front() {
         assert!(b"shoal".starts_with(&there));
     }
 }
+
+#[test]
+fn an_edit_comes_between_two_operations_and_its_time_tells() {
+    let disk = MemoryDisk::new(0);
+    let root = root(&disk);
+    let file = make(&root, "file", b"mine");
+    let path = Path::new("/data/file");
+    let before = file.status().unwrap().identity;
+    disk.plan_edit(disk.operations() + 1, path, Edit::Byte(1));
+    assert_eq!(file.status().unwrap().identity, before);
+    assert!(!disk.is_edited(path) && !disk.is_left_alone());
+    assert_eq!(file.read_at(&mut [0; 4], 0).unwrap(), 4);
+    assert!(disk.is_edited(path) && disk.is_left_alone());
+    assert_eq!(seen(&disk, "file").unwrap(), [b'm', b'i' ^ 0x2a, b'n', b'e']);
+    let after = file.status().unwrap().identity;
+    assert!(after.changed > before.changed && !disk.is_edit_hidden(path));
+}
+
+#[test]
+fn an_edit_between_a_write_and_the_looks_around_it_is_hidden() {
+    let path = Path::new("/data/file");
+    for after in 0..4 {
+        let disk = MemoryDisk::new(0);
+        let root = root(&disk);
+        let file = make(&root, "file", b"mine");
+        file.status().unwrap();
+        disk.plan_edit(disk.operations() + after, path, Edit::Byte(0));
+        file.status().unwrap();
+        file.write_at(&[std::io::IoSlice::new(b"x")], 3).unwrap();
+        file.status().unwrap();
+        file.status().unwrap();
+        assert_eq!(disk.is_edit_hidden(path), after == 1 || after == 2, "{after}");
+    }
+}
+
+#[test]
+fn what_somebody_keeps_is_spoiled_by_a_write_to_it_and_by_nothing_else() {
+    let disk = MemoryDisk::new(0);
+    let root = root(&disk);
+    let old = make(&root, "file", b"old");
+    disk.edit(Path::new("/data/file"), &Edit::PutOwn(b"mine".to_vec()));
+    old.write_all_at(b"new", 0).unwrap();
+    assert_eq!((disk.spoiled(), seen(&disk, "file").unwrap()), (vec![], b"mine".to_vec()));
+    let (own, _) = root.file(Path::new("file"), Purpose::Write, Links::Refuse).unwrap();
+    own.write_all_at(b"t", 0).unwrap();
+    assert_eq!(disk.spoiled(), [Path::new("/data/file")]);
+    own.status().unwrap();
+    // Who appends keeps only that.
+    disk.edit(Path::new("/data/file"), &Edit::Append(b" and more".to_vec(), 6));
+    own.status().unwrap();
+    own.write_all_at(b"m", 0).unwrap();
+    assert_eq!(disk.spoiled(), Vec::<std::path::PathBuf>::new());
+    own.set_length(4).unwrap();
+    assert_eq!(disk.spoiled().len(), 1);
+}
