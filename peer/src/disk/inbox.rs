@@ -4,6 +4,7 @@
 //!
 //! Invariant: it holds no more than the work that was queued, which the engine's budgets bound.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use peer_proto::{Block, LinkId, PieceDigests};
@@ -19,6 +20,8 @@ pub(crate) struct Results {
     pub(crate) written: u32,
     /// Pieces all of whose blocks are on disk, and whether they hash right.
     pub(crate) pieces: Vec<(u32, bool)>,
+    /// [`storage::Storage::edits_of`] each of them when it was found to be so.
+    pub(crate) edits: BTreeMap<u32, u64>,
     /// Pieces whose blocks were to be hashed, and what they hash to, if they could be read.
     pub(crate) digests: Vec<(u32, Option<PieceDigests>)>,
     /// Blocks that were read, or could not be.

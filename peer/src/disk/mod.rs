@@ -65,6 +65,18 @@ impl TorrentDisk {
     pub(crate) fn info(&self) -> &Info {
         &self.add.torrent.info
     }
+
+    /// What became of the work since the last look. A piece that was right before a file of it was found to be edited, and of
+    /// which the task hears only now, is hashed again with that file: it is in no other way known that it is in question.
+    pub(crate) fn take_results(&self) -> Option<Results> {
+        let results = self.inbox.take()?;
+        for (piece, edits) in &results.edits {
+            if !self.storage.is_piece_as_then(*piece, *edits) {
+                self.storage.doubt_piece(*piece);
+            }
+        }
+        Some(results)
+    }
 }
 
 /// Work for a writer.

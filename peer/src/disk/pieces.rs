@@ -274,6 +274,7 @@ impl Piece {
             disk.inbox.add(|results| {
                 results.written += 1;
                 results.pieces.push((index, true));
+                results.edits.insert(index, edits);
             });
             return false;
         }
@@ -288,6 +289,7 @@ impl Piece {
         disk.inbox.add(|results| {
             results.written += 1;
             results.pieces.push((index, good));
+            results.edits.insert(index, edits);
         });
         good
     }

@@ -240,7 +240,7 @@ impl<'a> Active<'a> {
     /// Decides and acts on all that has been taken. Answers when to look again.
     fn turn(&mut self) -> Option<Time> {
         let now = self.now();
-        if let Some(results) = self.disk.inbox.take() {
+        if let Some(results) = self.disk.take_results() {
             self.take_results(now, results);
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= now) {

@@ -39,6 +39,7 @@ impl Active<'_> {
         let _ = tokio::time::timeout(LAST_WRITES, self.last_writes()).await;
         // What is still being done about a file comes to nothing.
         self.leave_changes();
+        self.leave_strangers().await;
         // A disk that takes longer is synced later or never: the next run then hashes what was written last.
         let _ = tokio::time::timeout(LAST_SYNC, ended).await;
         self.publish_totals();
@@ -47,7 +48,7 @@ impl Active<'_> {
     async fn last_writes(&mut self) {
         loop {
             let now = self.now();
-            if let Some(results) = self.disk.inbox.take() {
+            if let Some(results) = self.disk.take_results() {
                 self.take_results(now, results);
             }
             if self.unwritten == 0 {

@@ -94,8 +94,12 @@ impl Storage {
             // Somebody may have appended to it: that is not ours to cut.
             self.refuse_changed(file)?;
             let there = handle.length().map_err(|e| StorageError::io("look at", &path(), e))?;
-            let cut = if there > wanted { handle.set_length(wanted) } else { Ok(()) };
-            cut.map_err(|e| StorageError::io("cut", &path(), e))
+            match longer {
+                _ if there <= wanted => Ok(()),
+                // Put into it since we have looked.
+                Longer::Refuse => Err(StorageError::too_long(&path(), wanted)),
+                Longer::Cut => handle.set_length(wanted).map_err(|e| StorageError::io("cut", &path(), e)),
+            }
         })?;
         self.unsynced().written.insert(file);
         cut

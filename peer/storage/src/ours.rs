@@ -91,9 +91,38 @@ impl Storage {
         *self.claims().files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
-    /// This file was put there by somebody, and may be written to from now on: it was found to be ours, or the user said so.
+    /// This file was put there by somebody, and may be written to from now on: it was found to be ours, or the user said so. Only
+    /// this one, as it was accepted: what is put in its place since is not it.
     pub fn take_over(&self, file: usize) {
-        self.claims().set(file, Claim::Any);
+        match self.watched().seen(file) {
+            Seen::Untold => self.claims().set(file, Claim::Any),
+            Seen::So(Some(there)) | Seen::Ours(there) => self.claims().set(file, Claim::One(there)),
+            Seen::So(None) => self.claims().set(file, Claim::New),
+            // It is hashed and asked of again.
+            Seen::Changed(_) => {}
+        }
+    }
+
+    /// All files of which [`Storage::is_strangers`] is true. They are looked at one by one.
+    #[must_use]
+    pub fn strangers(&self) -> BTreeSet<usize> {
+        (0..self.file_count()).filter(|file| self.is_strangers(*file)).collect()
+    }
+
+    /// Whether another file stands there than the one that may be written to, as far as anybody can tell.
+    #[must_use]
+    pub fn is_strangers(&self, file: usize) -> bool {
+        let claim = self.claims().with(file, |file| file.claim.clone()).unwrap_or_default();
+        if matches!(claim, Claim::Any) {
+            return false;
+        }
+        let Ok(Some(now)) = self.identify(file) else { return false };
+        match claim {
+            Claim::Any => false,
+            Claim::New => true,
+            Claim::One(ours) => !ours.is_same_file(&now),
+            Claim::Made(made) => made.status().is_ok_and(|made| !made.identity.is_same_file(&now)),
+        }
     }
 
     /// The files that somebody has put where we were about to write, which was refused
@@ -113,9 +142,18 @@ impl Storage {
         self.files_of(piece).fold(0, |sum, file| sum.wrapping_add(edits(file)))
     }
 
-    /// All files of this piece must be hashed before anything is read of them.
+    /// Whether nobody is known to have edited a file of this piece since that number was such.
+    #[must_use]
+    pub fn is_piece_as_then(&self, piece: u32, edits: u64) -> bool {
+        let is_changed = |file| matches!(self.watched().seen(file), Seen::Changed(_));
+        self.edits_of(piece) == edits && !self.files_of(piece).any(is_changed)
+    }
+
+    /// All files of this piece must be hashed before anything is read of them. It counts as noticed even of those of which
+    /// that is known: whoever has taken back their pieces does not know of this one.
     pub fn doubt_piece(&self, piece: u32) {
         self.files_of(piece).for_each(|file| self.doubt(file));
+        self.watched().notice();
     }
 
     fn files_of(&self, piece: u32) -> impl Iterator<Item = usize> + '_ {

@@ -106,6 +106,11 @@ impl Watch {
         }
     }
 
+    /// Something was noticed.
+    pub(crate) fn notice(&self) {
+        self.noticed.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Sets what is known of a file, if it is still known as `then`. Whether it was.
     fn turn(&self, file: usize, then: Seen, now: Seen) -> bool {
         let mut files = self.lock();
@@ -118,7 +123,7 @@ impl Watch {
             }
             (_, Seen::Changed(_)) => {
                 self.changed.fetch_add(1, Ordering::AcqRel);
-                self.noticed.fetch_add(1, Ordering::AcqRel);
+                self.notice();
             }
             _ => {}
         }
@@ -131,11 +136,20 @@ impl Storage {
     /// there are bytes to read count. No others are written to than those that were there then, or are made.
     pub fn watch(&self, then: &FilesThen) {
         let files = (0..self.file_count()).zip(then.files());
-        let seen = |(file, then)| if self.is_watchable(file) { Seen::So(then) } else { Seen::Untold };
+        let seen = |(file, known): (usize, Option<Identity>)| match known {
+            _ if !self.is_watchable(file) => Seen::Untold,
+            // Nobody could look at it: what was found right in it is hashed once more.
+            None if !then.was_missing(file) => Seen::Changed(self.identity(file)),
+            _ => Seen::So(known),
+        };
+        let seen: Vec<Seen> = files.map(seen).collect();
         self.claim_files(then);
-        let mut slot = self.watched().lock();
-        *slot = files.map(seen).collect();
-        self.watched().changed.store(0, Ordering::Release);
+        let changed = seen.iter().filter(|seen| matches!(seen, Seen::Changed(_))).count();
+        *self.watched().lock() = seen;
+        self.watched().changed.store(changed, Ordering::Release);
+        if changed > 0 {
+            self.watched().notice();
+        }
     }
 
     /// The same for those that were written to since: all is written, and they must stay as our last write left them.
@@ -240,7 +254,7 @@ impl Storage {
         drop(self.lock_pool().forget(file));
         let seen = self.watched().seen(file);
         let Ok(now) = self.identify(file) else {
-            self.watched().noticed.fetch_add(1, Ordering::AcqRel);
+            self.watched().notice();
             return Change::Edited;
         };
         match seen {

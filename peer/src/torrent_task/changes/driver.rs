@@ -191,6 +191,15 @@ impl Active<'_> {
         self.rechecks.cancel.cancel();
         self.rechecks.changes.leave().into_iter().for_each(|file| self.disk.storage.doubt(file));
     }
+
+    /// What is somebody's by now is not taken for ours by the next start.
+    pub(in crate::torrent_task) async fn leave_strangers(&mut self) {
+        if self.marker.is_some() {
+            let disk = Arc::clone(self.disk);
+            let work = tokio::task::spawn_blocking(move || jobs::leave(&disk));
+            work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        }
+    }
 }
 
 /// All is right and the files are as known: that is kept, and brought to the disk later.

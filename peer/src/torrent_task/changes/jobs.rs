@@ -38,6 +38,8 @@ pub(in crate::torrent_task) struct Accepted {
     pub(super) change: Change,
     /// Whether it has more bytes than the torrent's.
     pub(super) is_longer: bool,
+    /// Whether it is another file than the one that was written to.
+    pub(super) is_another: bool,
 }
 
 /// Files that somebody has changed since they were ours, and the pieces that are right in them and elsewhere.
@@ -70,7 +72,8 @@ fn accept(disk: &TorrentDisk, file: usize, cancel: &Cancel) -> Done {
         // Nobody will hash it in this run.
         disk.storage.doubt(file);
     }
-    Done::Accepted(Accepted { file, change, is_longer: disk.storage.is_longer(file) })
+    let (is_longer, is_another) = (disk.storage.is_longer(file), disk.storage.is_strangers(file));
+    Done::Accepted(Accepted { file, change, is_longer, is_another })
 }
 
 /// Looks at all files.
@@ -91,7 +94,7 @@ fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, held: &Bitfield, ca
     {
         // They were taken back when the file had changed.
         let right: Vec<u32> = right.iter().copied().filter(|piece| held.get(*piece)).collect();
-        journal.written(&disk.storage, &right);
+        journal.found(&disk.storage, &right);
         // One that has changed meanwhile was perhaps claimed as it is now.
         let still: BTreeSet<u32> = in_files_unchanged(disk, &pieces, right.clone()).into_iter().collect();
         let lost: Vec<u32> = right.into_iter().filter(|piece| !still.contains(piece)).collect();
@@ -121,12 +124,21 @@ fn in_files_unchanged(disk: &TorrentDisk, pieces: &Range<u32>, mut right: Vec<u3
     right
 }
 
+/// A download that has its marker ends: of what somebody has put in the place of its files meanwhile the next start must ask,
+/// whether that was noticed or not. What was only edited where it stands is ours, as it is when no run was there.
+pub(in crate::torrent_task) fn leave(disk: &TorrentDisk) {
+    if !disk.add.overwrite {
+        disown_for_good(disk, &disk.storage.strangers());
+    }
+}
+
 /// Files that were changed are written to only if they are still ours. If they are not, a marker is given up, or else it says
 /// so: the next start asks too.
 fn judge(disk: &TorrentDisk, strangers: &Strangers, marker: Option<&Marker>) -> Result<(), Unprepared> {
     let judged = refuse_strangers(disk, strangers);
     match (&judged, marker) {
-        (Ok(()), _) => {}
+        (Ok(()), None) => {}
+        (Ok(()), Some(_)) => strangers.files.iter().for_each(|file| disk.storage.take_over(*file)),
         (Err(_), Some(marker)) => {
             // Without its marker nobody believes the journal.
             marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));

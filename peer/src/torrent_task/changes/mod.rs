@@ -277,7 +277,7 @@ impl Changes {
         changed: &[usize],
         accepted: Accepted,
     ) {
-        let Accepted { file, change, is_longer } = accepted;
+        let Accepted { file, change, is_longer, is_another } = accepted;
         self.is_busy = false;
         self.accepting = None;
         if !changed.contains(&file) {
@@ -293,9 +293,7 @@ impl Changes {
             self.found.remove(&piece);
         }
         // One of which nothing was ours, and that is where it was, is as good as it was.
-        if change != Change::Removed
-            && (asked > 0 || is_longer || matches!(change, Change::Replaced | Change::Returned))
-        {
+        if change != Change::Removed && (asked > 0 || is_longer || is_another) {
             self.strangers.insert(file);
         }
         let again = Again { file, change, is_longer, rest: pieces.clone(), asked, wrong: 0 };

@@ -19,6 +19,10 @@ fn at(seconds: u64) -> Time {
     Time::ZERO + Duration::from_secs(seconds)
 }
 
+fn is_another(change: Change) -> bool {
+    matches!(change, Change::Replaced | Change::Returned)
+}
+
 /// The torrent around the decisions: what it does for them, and what it was told.
 struct Torrent {
     changes: Changes,
@@ -122,7 +126,7 @@ impl Torrent {
     fn accepted(&mut self, now: Time, change: Change, is_longer: bool) -> usize {
         let Some(Job::Accept(file)) = self.job.take() else { panic!("{:?}", self.job) };
         self.changed.retain(|changed| *changed != file);
-        self.handle_accepted(now, Accepted { file, change, is_longer });
+        self.handle_accepted(now, Accepted { file, change, is_longer, is_another: is_another(change) });
         file
     }
 
@@ -163,7 +167,7 @@ fn h70_pieces_of_a_changed_file_are_taken_back_at_once_and_offered_when_they_wer
     assert_eq!(seed.accept(at(4), Change::Edited, false), 0);
     assert_eq!(seed.hash(at(4), Some(&[0, 2, 3])), 0..4);
     assert_eq!(seed.have(), [0, 2, 3, 4, 5, 6]);
-    assert_eq!(seed.said, ["top/a was changed; 1 of its 4 pieces are wrong and not offered any more"]);
+    assert_eq!(seed.said, ["top/a was changed; 1 of its 4 pieces is wrong and not offered any more"]);
     assert!(!seed.changes.is_hashing() && !seed.may_fetch);
 }
 
@@ -176,7 +180,7 @@ fn h70_what_came_right_while_a_file_was_being_accepted_is_hashed_with_the_rest()
     assert_eq!(seed.have(), [4, 5, 6]);
     seed.have.set(2);
     let Some(Job::Accept(0)) = seed.job.take() else { panic!("{:?}", seed.job) };
-    let accepted = Accepted { file: 0, change: Change::Edited, is_longer: false };
+    let accepted = Accepted { file: 0, change: Change::Edited, is_longer: false, is_another: false };
     seed.changed.clear();
     seed.handle_accepted(at(1), accepted);
     assert_eq!(seed.have(), [4, 5, 6]);
@@ -246,7 +250,7 @@ fn h70_a_download_fetches_nothing_while_a_file_waits_is_accepted_or_hashed() {
     download.plan(at(1));
     download.plan(at(1));
     assert!(download.job == Some(Job::Accept(0)) && !download.may_fetch, "it is being accepted");
-    let accepted = Accepted { file: 0, change: Change::Edited, is_longer: false };
+    let accepted = Accepted { file: 0, change: Change::Edited, is_longer: false, is_another: false };
     download.job = None;
     download.changed.clear();
     download.handle_accepted(at(1), accepted);
@@ -307,6 +311,19 @@ fn h72_a_file_of_which_nothing_was_ours_is_judged_only_if_it_was_put_there() {
 }
 
 #[test]
+fn a_file_that_we_have_made_and_could_not_look_at_is_not_taken_for_somebodys() {
+    let mut download = Torrent::new(Purpose::Download, &[4]);
+    download.change(at(0), 0);
+    download.plan(at(1));
+    (download.job, download.changed) = (None, Vec::new());
+    let (change, is_longer, is_another) = (Change::Returned, false, false);
+    download.handle_accepted(at(1), Accepted { file: 0, change, is_longer, is_another });
+    download.hash(at(1), Some(&[]));
+    download.plan(at(1));
+    assert!(download.job.is_none() && download.may_fetch);
+}
+
+#[test]
 fn h70_h73_a_complete_download_that_lacks_pieces_claims_its_data_before_it_fetches() {
     let mut download = Torrent::complete();
     download.edited(at(0), 0, &[0, 1, 3]);
@@ -362,7 +379,10 @@ fn h70_a_file_in_hand_when_a_run_ends_is_left_to_the_next() {
     assert_eq!(seed.changes.leave(), [0]);
     assert_eq!(seed.changes.held().iter_ones().collect::<Vec<_>>(), [0, 1, 2, 3]);
     seed.changed.clear();
-    seed.handle_accepted(at(1), Accepted { file: 0, change: Change::Edited, is_longer: false });
+    seed.handle_accepted(
+        at(1),
+        Accepted { file: 0, change: Change::Edited, is_longer: false, is_another: false },
+    );
     assert_eq!(seed.changes.leave(), [0]);
 }
 
@@ -384,7 +404,10 @@ fn h70_a_file_that_is_noticed_once_more_while_it_is_being_accepted_is_hashed_onc
     seed.plan(at(12));
     seed.change(at(12), 0);
     assert_eq!(seed.job.take(), Some(Job::Accept(0)));
-    seed.handle_accepted(at(12), Accepted { file: 0, change: Change::Edited, is_longer: false });
+    seed.handle_accepted(
+        at(12),
+        Accepted { file: 0, change: Change::Edited, is_longer: false, is_another: false },
+    );
     seed.hash(at(12), None);
     assert!(seed.changes.is_hashing());
 }
@@ -456,7 +479,12 @@ impl Torrent {
             Some(Job::Accept(file)) => {
                 self.changed.retain(|changed| *changed != file);
                 let change = changes.get(usize::from(change)).copied().unwrap_or(Change::Resized(9));
-                let accepted = Accepted { file, change, is_longer: change == Change::Resized(9) };
+                let accepted = Accepted {
+                    file,
+                    change,
+                    is_longer: change == Change::Resized(9),
+                    is_another: is_another(change),
+                };
                 self.changes.handle_accepted(now, &have, &self.changed, accepted);
             }
             Some(Job::Hash { file, pieces, .. }) => {

@@ -161,6 +161,13 @@ impl Journal {
         inner.append(&bytes, named);
     }
 
+    /// These pieces were hashed right, and somebody else may have written them: before they count as synced, their files are
+    /// brought to the disk.
+    pub fn found(&self, storage: &Storage, pieces: &[u32]) {
+        storage.must_sync(pieces.iter().copied());
+        self.written(storage, pieces);
+    }
+
     /// Whether the download goes on, as far as it knows.
     pub fn is_kept(&self) -> bool {
         !self.lock().removed
@@ -304,7 +311,8 @@ impl Storage {
     }
 }
 
-/// The files of these pieces that the journal does not know yet.
+/// The files of these pieces that the journal does not know yet, as they were when the pieces were right: one that has been
+/// edited since stays unknown, and what is claimed of it is hashed.
 fn new_files(storage: &Storage, ledger: &Ledger, pieces: &[u32]) -> Vec<(u32, Identity)> {
     let geometry = storage.geometry();
     let mut files = BTreeSet::new();
@@ -318,6 +326,6 @@ fn new_files(storage: &Storage, ledger: &Ledger, pieces: &[u32]) -> Vec<(u32, Id
             }
         }
     }
-    let known = files.into_iter().filter_map(|file| Some((file, storage.identity(file as usize)?)));
+    let known = files.into_iter().filter_map(|file| Some((file, storage.known(file as usize)?)));
     known.collect()
 }

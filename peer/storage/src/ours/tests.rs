@@ -189,3 +189,47 @@ fn h68_h72_what_the_disk_could_not_tell_of_or_failed_while_we_made_it_is_not_tak
     }
     assert!(failed > 10);
 }
+
+#[test]
+fn h72_what_is_put_in_the_place_of_a_file_that_was_taken_over_is_not_it() {
+    let two = Placed::two();
+    let storage = written(&two, 2);
+    put_another(&two.path("a"));
+    storage.look();
+    assert_eq!(two.write(&storage, 2), Err(StorageErrorKind::NotOurs));
+    assert_eq!(storage.strangers(), [0].into());
+    storage.accept(0);
+    storage.take_over(0);
+    assert!(storage.strangers().is_empty());
+    put_another(&two.path("a"));
+    assert_eq!(two.write(&storage, 1), Err(StorageErrorKind::NotOurs));
+    assert_eq!(fs::read(two.path("a")).unwrap(), [7; 3000]);
+}
+
+#[test]
+fn h70_what_is_claimed_first_of_a_file_after_it_was_edited_is_hashed_at_the_next_start() {
+    let two = Placed::two();
+    let storage = two.watched();
+    let journal = Journal::begin(&storage, &two.info, |_| false, |_| false).unwrap();
+    two.write(&storage, 0).unwrap();
+    fs::remove_file(two.path("a")).unwrap();
+    // It is made again, and nobody has had the time to hear of that.
+    two.write(&storage, 1).unwrap();
+    journal.written(&storage, &[0, 1]);
+    journal.end(&storage).unwrap();
+    drop(storage);
+    assert_eq!(proof(&two), (vec![false, true, false, false, false], 2000));
+}
+
+#[test]
+fn h70_a_piece_that_is_in_question_counts_as_noticed_also_in_a_file_that_is() {
+    let two = Placed::two();
+    let storage = written(&two, 2);
+    let edits = storage.edits_of(1);
+    assert!(storage.is_piece_as_then(1, edits));
+    storage.doubt(0);
+    assert!(!storage.is_piece_as_then(1, edits) && storage.is_piece_as_then(4, storage.edits_of(4)));
+    let noticed = storage.changes_noticed();
+    storage.doubt_piece(1);
+    assert!(storage.changes_noticed() > noticed);
+}
