@@ -135,5 +135,8 @@ impl Life<'_, '_> {
         self.do_job();
         self.take_done();
         self.rechecks.changes.leave().into_iter().for_each(|file| self.disk.storage.doubt(file));
+        if self.marker.is_some() {
+            jobs::leave(&self.disk);
+        }
     }
 }

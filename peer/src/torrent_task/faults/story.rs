@@ -1,14 +1,12 @@
 //! What becomes of a download whose disk fails once, from its first byte to the last, over as many processes as it takes.
 
-use std::path::Path;
-
 use rand::RngExt;
-use storage::{Access, Fault, FaultKind, MemoryDisk, Storage, StorageOptions};
+use storage::{Edit, Fault, FaultKind, MemoryDisk};
 
 use super::shape::Shape;
-use super::world::{DATA, End, Task, World};
-use crate::FailureKind;
-use crate::torrent_task::choice::{selection, wanted};
+use super::world::{End, Task, World};
+use crate::torrent_task::choice::wanted;
+use crate::{Failure, FailureKind};
 
 /// Processes that a story takes at most.
 const LIVES: usize = 8;
@@ -26,11 +24,14 @@ enum Between {
     Cut,
 }
 
-/// A download with this fault, which in the end is complete and right. Answers the disk, which has counted.
+/// What somebody does to a file of the torrent, after so many operations of the download.
+pub(super) type Planned = (u64, usize, Edit);
+
+/// A download with this fault and these edits, which in the end is complete and right. Answers the disk, which has counted.
 ///
 /// # Panics
-/// Whenever anything is claimed that is not there.
-pub(super) fn tell(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk {
+/// Whenever anything is claimed that is not there, or a file is written to that is somebody's.
+pub(super) fn tell(shape: &Shape, fault: Option<Fault>, edits: &[Planned], seed: u64) -> MemoryDisk {
     let mut story = Story {
         world: World::new(shape, seed),
         fault,
@@ -42,13 +43,16 @@ pub(super) fn tell(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk
     };
     story.world.disk.plan(fault);
     story.world.is_impatient = fault.is_some_and(|fault| fault.lasting);
+    for (after, file, edit) in edits {
+        story.world.disk.plan_edit(*after, &story.world.path(*file), edit.clone());
+    }
     let half = story.wanted().len() / 2;
     let mut task = Task::Fetch(half);
-    for _ in 0..LIVES {
+    for _ in 0..LIVES + 3 * edits.len() {
         let done = story.life(task);
         task = match task {
             Task::Fetch(_) if done => Task::Complete,
-            Task::Complete if done => break,
+            Task::Complete if done && story.is_settled() => break,
             // Not always the same again: it goes on to the end, too.
             _ if story.world.rng.random() => Task::Complete,
             _ => task,
@@ -58,7 +62,7 @@ pub(super) fn tell(shape: &Shape, fault: Option<Fault>, seed: u64) -> MemoryDisk
     if shape.select.is_none() {
         story.seeds();
     }
-    assert!(story.struck || fault.is_none(), "the fault has struck");
+    assert!(story.struck || fault.is_none() || !edits.is_empty(), "the fault has struck");
     story.world.disk
 }
 
@@ -79,9 +83,10 @@ struct Story<'s> {
 impl Story<'_> {
     /// One process. Whether it did what it was to do, and nothing had failed meanwhile.
     fn life(&mut self, task: Task) -> bool {
-        let end = self.world.live(task, wrong);
+        let end = self.world.live(task);
+        self.spares();
         let struck = self.world.disk.has_struck();
-        let has_marker = self.has_marker();
+        let has_marker = self.world.has_marker();
         match &end {
             End::Done => {}
             End::Dead => assert!(struck, "it dies of the fault only"),
@@ -91,6 +96,7 @@ impl Story<'_> {
             {
                 self.world.overwrite = true;
             }
+            End::Refused(failure) | End::Failed(failure) if self.moves_away(failure) => {}
             End::Refused(failure) => assert!(struck, "it begins unless the disk fails: {failure:?}"),
             End::Waited => assert!(struck, "it waits for the disk only"),
             End::Failed(failure) => assert!(struck, "it fails only if the disk does: {failure:?}"),
@@ -99,6 +105,8 @@ impl Story<'_> {
             // What was wrong with the disk is mended.
             self.world.disk.plan(None);
             self.struck = true;
+            // A marker that could not be told of somebody's file is gone: then all files are in question.
+            self.forgot |= self.world.disk.was_edited();
         }
         // One that has come so far has written its journal anew.
         self.other_boot &= !matches!(end, End::Done | End::Failed(_));
@@ -107,6 +115,43 @@ impl Story<'_> {
         self.pass(between);
         self.claims();
         matches!(end, End::Done) && !struck && between != Between::Cut
+    }
+
+    /// What somebody keeps is as he left it.
+    fn spares(&self) {
+        let spoiled = self.world.disk.spoiled();
+        assert!(spoiled.is_empty() || self.world.overwrite, "{spoiled:?} were somebody's");
+    }
+
+    /// Whether it was told of a file that somebody has edited, or that shares a piece with one and cannot be judged without
+    /// it. That is moved away then.
+    fn moves_away(&self, failure: &Failure) -> bool {
+        let info = &self.world.shape.torrent.info;
+        let is_in_question = |file: usize| {
+            let entry = &info.files()[file];
+            let mut pieces = info.geometry().pieces_of(entry.offset, entry.length);
+            let is_edited = |file| self.world.disk.is_edited(&self.world.path(file));
+            is_edited(file) || pieces.any(|piece| self.world.files_of(piece).any(is_edited))
+        };
+        let is_named = |file: &usize| failure.message.contains(&*self.world.path(*file).to_string_lossy());
+        let named = (0..info.files().len()).filter(is_named).find(|file| is_in_question(*file));
+        named.is_some_and(|file| {
+            self.world.disk.edit(&self.world.path(file), &Edit::Remove);
+            true
+        })
+    }
+
+    /// Whether all is right, but for what was edited in a way that nobody can tell.
+    fn is_settled(&self) -> bool {
+        self.wrong().is_empty()
+    }
+
+    /// What is wanted and wrong, and could be known to be.
+    fn wrong(&self) -> Vec<u32> {
+        let is_hidden = |file| self.world.disk.is_edit_hidden(&self.world.path(file));
+        let mut wrong = self.world.wrong(&self.wanted());
+        wrong.retain(|piece| !self.world.files_of(*piece).any(is_hidden));
+        wrong
     }
 
     fn between(&mut self, end: &End, struck: bool) -> Between {
@@ -133,24 +178,26 @@ impl Story<'_> {
             Between::Evict => self.world.disk.kill_and_evict(),
             Between::Cut => self.world.disk.cut_power(),
         }
+        if between == Between::Cut {
+            self.world.disk.keep_nothing();
+        }
         self.forgot |= matches!(between, Between::Evict | Between::Cut);
         self.other_boot |= between == Between::Cut;
         self.cuts += usize::from(between == Between::Cut);
         self.world.bury();
     }
 
-    fn storage(&self) -> Storage {
-        onlooker(&self.world)
-    }
-
     /// What the journal claims is there: of another boot what it says is synced, otherwise all of it.
     fn claims(&self) {
         let info = &self.world.shape.torrent.info;
-        let (Some(past), _) = self.storage().past(info) else { return };
+        let (Some(past), _) = self.world.onlooker().past(info) else { return };
         let (synced, written) = past.claims();
         let believed: Vec<u32> =
             synced.iter().chain(written.iter().filter(|_| !self.other_boot)).copied().collect();
-        let wrong = wrong(&self.world, &believed);
+        // Of a file that is not what it says of it, the next start believes nothing.
+        let is_edited = |file| self.world.disk.is_edited(&self.world.path(file));
+        let mut wrong = self.world.wrong(&believed);
+        wrong.retain(|piece| !self.world.files_of(*piece).any(is_edited));
         assert!(wrong.is_empty(), "{wrong:?} is claimed and wrong; synced {synced:?}, written {written:?}");
     }
 
@@ -158,31 +205,24 @@ impl Story<'_> {
         wanted(&self.world.add(Task::Complete)).iter_ones().collect()
     }
 
-    fn has_marker(&self) -> bool {
-        let markers = self.beside().into_iter().filter(|name| name.ends_with(".shoal"));
-        let mut contents = markers.filter_map(|name| self.world.disk.file(&Path::new(DATA).join(name)));
-        // One that says nothing is as good as none.
-        contents.any(|bytes| bytes.ends_with(b"complete.\n"))
-    }
-
-    /// The names beside the data.
-    fn beside(&self) -> Vec<String> {
-        let names = self.world.disk.names(Path::new(DATA)).into_iter();
-        names.map(|name| name.into_string().unwrap()).filter(|name| name != "top").collect()
-    }
-
     /// All that is wanted is there, and nothing that is not.
     fn is_complete(&self) {
-        assert_eq!(wrong(&self.world, &self.wanted()), [], "all is right in the end");
+        assert_eq!(self.wrong(), [], "all is right in the end");
         let info = &self.world.shape.torrent.info;
         for (at, entry) in info.files().iter().enumerate() {
-            let path = Path::new(DATA).join(entry.path.as_path());
+            let path = self.world.path(at);
+            if self.world.disk.is_edit_hidden(&path) {
+                continue;
+            }
             let due = !entry.attributes.padding
                 && self.world.shape.select.as_ref().is_none_or(|select| select.contains(&at));
             let length = self.world.disk.file(&path).map(|bytes| bytes.len() as u64);
-            assert_eq!(length, due.then_some(entry.length), "{}", path.display());
+            // What somebody has appended is his, and nobody reads a file of no bytes.
+            let is_his =
+                self.world.disk.is_edited(&path) && (entry.length == 0 || length > Some(entry.length));
+            assert!(is_his || length == due.then_some(entry.length), "{length:?}: {}", path.display());
         }
-        let left: Vec<String> = self.beside();
+        let left: Vec<String> = self.world.beside();
         let is_due = |name: &String| self.world.shape.select.is_some() && name.ends_with(".parts");
         assert!(left.iter().all(is_due), "nothing of ours stays: {left:?}");
     }
@@ -196,38 +236,18 @@ impl Story<'_> {
             if cut {
                 self.pass(Between::Cut);
             }
-            let mut end = self.world.live(Task::Seed, wrong);
+            let mut end = self.world.live(Task::Seed);
             if self.world.disk.has_struck() {
                 self.world.disk.plan(None);
                 self.struck = true;
                 self.untold |= self.fault.is_some_and(|fault| fault.lasting && fault.kind == FaultKind::Io);
                 self.pass(Between::Kill);
-                end = self.world.live(Task::Seed, wrong);
+                end = self.world.live(Task::Seed);
             }
-            // What was not synced by then may be gone: then it must not say that it is there.
-            assert!(matches!(end, End::Done) || (cut && matches!(end, End::Refused(_))), "{end:?}");
+            self.spares();
+            // What was not synced by then may be gone, and what was edited is not it: then it must not say that it is there.
+            let may_refuse = cut || self.world.disk.was_edited();
+            assert!(matches!(end, End::Done) || (may_refuse && matches!(end, End::Refused(_))), "{end:?}");
         }
     }
-}
-
-/// The torrent as somebody sees it to whom no fault applies.
-fn onlooker(world: &World<'_>) -> Storage {
-    let info = &world.shape.torrent.info;
-    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
-    let mut storage = Storage::among(&world.disk.onlooker(), Path::new(DATA), info, options).unwrap();
-    if world.shape.select.is_some() {
-        storage.select(info, &selection(&world.add(Task::Complete))).unwrap();
-    }
-    storage
-}
-
-/// Which of these pieces are not as they should be.
-fn wrong(world: &World<'_>, pieces: &[u32]) -> Vec<u32> {
-    let (storage, geometry) = (onlooker(world), world.shape.torrent.info.geometry());
-    let is_wrong = |piece: &u32| {
-        let mut bytes = vec![0; usize::try_from(geometry.piece_size(*piece)).unwrap()];
-        let offset = geometry.piece_offset(*piece);
-        storage.read(offset, &mut bytes).is_err() || bytes != world.shape.bytes(offset, bytes.len())
-    };
-    pieces.iter().copied().filter(is_wrong).collect()
 }

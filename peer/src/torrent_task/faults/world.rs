@@ -11,7 +11,7 @@ use peer_proto::Time;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use storage::{Cancel, MemoryDisk, Seals};
+use storage::{Belief, Cancel, MemoryDisk, Seals};
 
 use super::life::Life;
 use super::shape::Shape;
@@ -24,6 +24,9 @@ use crate::{AddTorrent, Failure, Purpose, SessionConfig};
 /// The folder of the download, and that of the state.
 pub(super) const DATA: &str = "/data";
 pub(super) const STATE: &str = "/state";
+
+/// Files that were edited since they were looked at last, and those of which it was noticed.
+pub(super) const UNNOTICED: [Belief; 3] = [Belief::Wrong, Belief::WrongInWork, Belief::Changed];
 
 /// What a process is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +116,8 @@ impl<'s> World<'s> {
         self.disk.pass(time);
     }
 
-    /// A process from its start to its end. `wrong` is asked of the pieces that it says are there.
-    pub(super) fn live(&mut self, task: Task, wrong: impl Fn(&Self, &[u32]) -> Vec<u32>) -> End {
+    /// A process from its start to its end.
+    pub(super) fn live(&mut self, task: Task) -> End {
         let add = Arc::new(self.add(task));
         let roots = self.disk.roots();
         let seals = Seals::among(&roots, Path::new(STATE)).ok().map(Arc::new);
@@ -128,7 +131,10 @@ impl<'s> World<'s> {
             progress: &|_| (),
             warn: &|_| (),
         };
+        // What stands where our marker says that all is ours is taken for that.
+        self.disk.trust_what_is_found(self.has_marker());
         let prepared = prepare(&add, &means);
+        self.disk.trust_what_is_found(false);
         if !self.disk.is_alive() {
             return End::Dead;
         }
@@ -138,10 +144,24 @@ impl<'s> World<'s> {
             Err(Unprepared::Cancelled) => panic!("nobody has cancelled it"),
         };
         let there: Vec<u32> = prepared.have.iter_ones().collect();
-        assert_eq!(wrong(self, &there), [], "what {task:?} begins with is there");
+        let wrong = self.wrongly_believed(&prepared.storage, &UNNOTICED, &there);
+        assert_eq!(wrong, [], "what {task:?} begins with is there");
         let mut life = Life::new(self, &add, prepared, seals, task);
         let end = life.run(task);
         life.wind_down();
         if self.disk.is_alive() { end } else { End::Dead }
+    }
+
+    pub(super) fn has_marker(&self) -> bool {
+        let markers = self.beside().into_iter().filter(|name| name.ends_with(".shoal"));
+        let mut contents = markers.filter_map(|name| self.disk.file(&Path::new(DATA).join(name)));
+        // One that says nothing is as good as none.
+        contents.any(|bytes| String::from_utf8_lossy(&bytes).contains("complete.\n"))
+    }
+
+    /// The names beside the data.
+    pub(super) fn beside(&self) -> Vec<String> {
+        let names = self.disk.names(Path::new(DATA)).into_iter();
+        names.map(|name| name.into_string().unwrap()).filter(|name| name != "top").collect()
     }
 }
