@@ -75,6 +75,11 @@ impl Syncer {
                 // It was complete, and is not any more.
                 place.1.seal = None;
             }
+            SyncJob::Seal(disk, seals, then) if disk.storage.no_sync_failed().is_err() => {
+                // One has failed just when all was there. That is said at once, for the process may be about to end.
+                self.waiting.remove(&disk.key);
+                seal_synced(&disk, &seals, &then);
+            }
             SyncJob::Seal(disk, seals, then) => {
                 // Not at once: a download that is all its process was for ends now, and must not wait for it.
                 self.waiting.insert(disk.key, (due, Waiting { disk, seal: Some((seals, then)) }));

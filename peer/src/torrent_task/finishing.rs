@@ -34,9 +34,12 @@ pub(super) fn disown_for_good(disk: &TorrentDisk, files: &BTreeSet<usize>) {
 ///
 /// # Errors
 /// [`storage::StorageErrorKind::NotWhatItWas`] if somebody has changed a file since we wrote to it: then nothing is
-/// completed, marker and journal stay, and it is to be hashed again first. Any other if the disk fails.
+/// completed, marker and journal stay, and it is to be hashed again first. Any other if the disk fails, or has failed: then
+/// they stay too.
 pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnOnce()) -> Finished {
-    // First of all: what somebody has appended must not be cut.
+    // What a sync that failed has lost nobody knows. The journal does, and has the next start write it again.
+    disk.storage.no_sync_failed()?;
+    // Before anything is done: what somebody has appended must not be cut.
     disk.storage.watch_ours()?;
     complete_files(&disk.storage, &disk.add)
         .inspect_err(|_| disown_for_good(disk, &disk.storage.new_strangers()))?;
@@ -51,3 +54,6 @@ pub(super) fn finish(disk: &TorrentDisk, marker: Option<&Marker>, seal: impl FnO
     }
     Ok(left)
 }
+
+#[cfg(test)]
+mod tests;

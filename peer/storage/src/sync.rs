@@ -37,6 +37,14 @@ impl Unsynced {
 }
 
 impl Storage {
+    /// Whether no sync has failed: otherwise what was written may not be on the disk, whatever later ones say.
+    ///
+    /// # Errors
+    /// That of the one that has.
+    pub fn no_sync_failed(&self) -> Result<(), StorageError> {
+        self.unsynced().has_failed()
+    }
+
     /// Forces what was written since the last call to disk: contents and the names of new files.
     ///
     /// # Errors
