@@ -156,7 +156,8 @@ impl Storage {
         self.watched().notice();
     }
 
-    fn files_of(&self, piece: u32) -> impl Iterator<Item = usize> + '_ {
+    /// The files that this piece has bytes of.
+    pub(crate) fn files_of(&self, piece: u32) -> impl Iterator<Item = usize> + '_ {
         let size = u64::from(self.geometry().piece_size(piece));
         self.spans(self.geometry().piece_offset(piece), size).map(|span| span.file)
     }

@@ -181,8 +181,11 @@ impl Aside {
     pub(crate) fn sync(&self, root: &Root) -> Result<(), StorageError> {
         let file = self.lock().clone();
         let (Some(file), true) = (file, self.unsynced.swap(false, Ordering::Relaxed)) else { return Ok(()) };
-        file.sync().map_err(|error| StorageError::io("sync", &root.path().join(&self.path), error))?;
-        root.sync_folder(Path::new(""))
+        let synced =
+            file.sync().map_err(|error| StorageError::io("sync", &root.path().join(&self.path), error));
+        let synced = synced.and_then(|()| root.sync_folder(Path::new("")));
+        // For who tries again, for want of a descriptor only.
+        synced.inspect_err(|_| self.unsynced.store(true, Ordering::Relaxed))
     }
 
     /// Takes the place and the name of another one.

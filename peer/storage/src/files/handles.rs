@@ -20,18 +20,22 @@ impl Storage {
         if let Some(handle) = self.lock_pool().get(file, write) {
             return Ok(handle);
         }
-        let handle = match self.open_handle_anew(file, write) {
-            // What is held open for later is given up for what is needed now.
-            Err(error) if error.is_shortage() => {
-                let held = self.lock_pool().take_all();
-                drop(held);
-                self.open_handle_anew(file, write)?
-            }
-            other => other?,
-        };
+        let handle = self.with_room(|| self.open_handle_anew(file, write))?;
         let evicted = self.lock_pool().put(file, &handle, write);
         drop(evicted);
         Ok(handle)
+    }
+
+    /// Does what takes a descriptor. What is held open for later is given up for what is needed now.
+    pub(crate) fn with_room<T>(&self, work: impl Fn() -> Result<T, StorageError>) -> Result<T, StorageError> {
+        match work() {
+            Err(error) if error.is_shortage() => {
+                let held = self.lock_pool().take_all();
+                drop(held);
+                work()
+            }
+            other => other,
+        }
     }
 
     fn open_handle_anew(&self, file: usize, write: bool) -> Result<Handle, StorageError> {
@@ -44,7 +48,8 @@ impl Storage {
         match held {
             Some(handle) => Ok(handle),
             None => {
-                self.root.file(self.relative(file), Purpose::Write, Links::Refuse).map(|(handle, _)| handle)
+                let open = || self.root.file(self.relative(file), Purpose::Write, Links::Refuse);
+                self.with_room(open).map(|(handle, _)| handle)
             }
         }
     }

@@ -192,10 +192,10 @@ impl Journal {
             }
             (inner.ledger.unsynced(), inner.losses)
         };
-        if let Err(error) = storage.sync() {
-            self.doubt(storage);
-            return Err(error);
-        }
+        let gone = storage.sync_all_but_gone().inspect_err(|_| self.doubt(storage))?;
+        let is_there =
+            |piece: &u32| gone.is_empty() || !storage.files_of(*piece).any(|file| gone.contains(&file));
+        let pieces: Vec<u32> = pieces.into_iter().filter(is_there).collect();
         let mut bytes = Vec::new();
         encode_pieces(Mark::Synced, pieces.iter().copied(), &mut bytes);
         let file = {
