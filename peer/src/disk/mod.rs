@@ -98,6 +98,11 @@ enum WriteJob {
         disk: Arc<TorrentDisk>,
         pieces: Vec<u32>,
     },
+    /// Pieces were hashed in the files, and are right: so they are as long as [`Storage::edits_of`] them is what it was then.
+    Right {
+        disk: Arc<TorrentDisk>,
+        pieces: Vec<(u32, u64)>,
+    },
     /// What was lost is not claimed on the disk any more, or why that cannot be said.
     Settled {
         disk: Arc<TorrentDisk>,
@@ -111,11 +116,17 @@ enum WriteJob {
 }
 
 impl WriteJob {
+    fn right(disk: &Arc<TorrentDisk>, pieces: &[u32]) -> Self {
+        let pieces = pieces.iter().map(|piece| (*piece, disk.storage.edits_of(*piece))).collect();
+        Self::Right { disk: Arc::clone(disk), pieces }
+    }
+
     fn disk(&self) -> &Arc<TorrentDisk> {
         match self {
             Self::Block { disk, .. }
             | Self::Digest { disk, .. }
             | Self::Lost { disk, .. }
+            | Self::Right { disk, .. }
             | Self::Settled { disk, .. }
             | Self::End { disk, .. } => disk,
         }
@@ -201,6 +212,11 @@ impl DiskThreads {
     /// Pieces are lost: their journal must not claim them when they are written again.
     pub(crate) fn lost(&self, disk: &Arc<TorrentDisk>, pieces: Vec<u32>) {
         self.to_writer(disk, [WriteJob::Lost { disk: Arc::clone(disk), pieces }]);
+    }
+
+    /// Pieces were found right in the files: after all losses that were queued before, their journal may claim them.
+    pub(crate) fn right(&self, disk: &Arc<TorrentDisk>, pieces: &[u32]) {
+        self.to_writer(disk, [WriteJob::right(disk, pieces)]);
     }
 
     /// Brings a marker to the disk, without anybody waiting for it.

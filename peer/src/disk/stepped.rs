@@ -55,6 +55,10 @@ impl Stepped {
         self.writer.take(WriteJob::Lost { disk: Arc::clone(disk), pieces });
     }
 
+    pub(crate) fn right(&mut self, disk: &Arc<TorrentDisk>, pieces: &[u32]) {
+        self.writer.take(WriteJob::right(disk, pieces));
+    }
+
     pub(crate) fn sync_marker(&mut self, storage: &Arc<Storage>, add: &Arc<AddTorrent>) {
         self.queue.push_all([SyncJob::Marker(Arc::clone(storage), Arc::clone(add))]);
     }

@@ -193,6 +193,57 @@ fn h69_blocks_for_a_torrent_whose_loss_the_disk_does_not_take_are_lost_with_the_
     assert_eq!(disk.inbox.take().unwrap().pieces.len(), 4);
 }
 
+#[test]
+fn h73_a_piece_that_was_found_right_while_a_loss_waits_for_the_disk_is_claimed_after_it() {
+    let sample = Sample::single(4 * 16_384, BLOCK_LENGTH);
+    let (memory, disk, mut threads) = with_a_loss(&sample);
+    let claims = || disk.storage.past(&sample.torrent.info).0.unwrap().claims();
+    threads.lost(&disk, vec![1]);
+    threads.right(&disk, &[0, 1]);
+    threads.write_only();
+    assert_eq!(claims(), (vec![1], vec![]), "the disk has not taken the loss yet");
+    threads.turn();
+    threads.end(&disk);
+    threads.turn();
+    assert_eq!(claims(), (vec![0, 1], vec![]));
+    memory.cut_power();
+    let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
+    let next = Storage::among(&memory.roots(), Path::new("/data"), &sample.torrent.info, options).unwrap();
+    assert_eq!(next.past(&sample.torrent.info).0.unwrap().claims(), (vec![0, 1], vec![]));
+}
+
+#[test]
+fn what_was_found_right_is_synced_in_its_time_though_nothing_else_comes() {
+    let sample = Sample::single(4 * 16_384, BLOCK_LENGTH);
+    let clock = Rc::new(Cell::new(Instant::now()));
+    let (_memory, disk, _) = with_a_loss(&sample);
+    let mut threads = Stepped::new(&clock);
+    threads.right(&disk, &[0]);
+    for _ in 0..10 {
+        threads.turn();
+        clock.set(clock.get() + Duration::from_secs(1));
+    }
+    assert_eq!(disk.storage.past(&sample.torrent.info).0.unwrap().claims(), (vec![0, 1], vec![]));
+    assert!(!disk.journal.as_ref().unwrap().is_behind());
+}
+
+#[test]
+fn h70_a_piece_that_was_edited_after_it_was_found_right_is_not_claimed() {
+    let sample = Sample::single(4 * 16_384, BLOCK_LENGTH);
+    let (_memory, disk, mut threads) = with_a_loss(&sample);
+    disk.storage.watch(&disk.storage.files_now());
+    threads.right(&disk, &[0]);
+    // While it waits behind the loss its file changes, and is accepted to be hashed once more.
+    disk.storage.doubt(0);
+    disk.storage.accept(0);
+    threads.turn();
+    threads.right(&disk, &[1]);
+    disk.storage.doubt(0);
+    threads.end(&disk);
+    threads.turn();
+    assert_eq!(disk.storage.past(&sample.torrent.info).0.unwrap().claims(), (vec![1], vec![]));
+}
+
 #[tokio::test]
 async fn h73_threads_settle_a_loss_and_go_on() {
     let (sample, dir) = (Sample::single(4 * 16_384, BLOCK_LENGTH), tempdir().unwrap());

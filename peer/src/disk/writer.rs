@@ -94,6 +94,7 @@ impl<C: Fn() -> Instant> Writer<C> {
                 }
                 self.have_settled(&disk);
             }
+            WriteJob::Right { disk, pieces } => self.claim(disk, &pieces),
             WriteJob::Settled { disk, settled } => self.release(&disk, settled),
             WriteJob::End { disk, done } => {
                 self.write_all();
@@ -108,6 +109,15 @@ impl<C: Fn() -> Instant> Writer<C> {
                 }
             }
         }
+    }
+
+    /// What was found right is told to the journal, but for what was edited since.
+    fn claim(&self, disk: Arc<TorrentDisk>, pieces: &[(u32, u64)]) {
+        // With one that is begun later it is told of all that is there then.
+        let Some(journal) = disk.journal.as_ref().filter(|journal| journal.is_kept()) else { return };
+        let right = pieces.iter().filter(|(piece, edits)| disk.storage.is_piece_as_then(*piece, *edits));
+        journal.found(&disk.storage, &right.map(|(piece, _)| *piece).collect::<Vec<_>>());
+        self.syncer.push_all([SyncJob::Written(disk)]);
     }
 
     /// If the torrent's journal owes, nothing is written until the syncer has seen to that.

@@ -85,7 +85,7 @@ impl Storage {
     ) -> Result<BTreeSet<usize>, StorageError> {
         let mut gone = BTreeSet::new();
         for &file in written {
-            let handle = match self.handle_if_there(file) {
+            let handle = match self.handle_to_sync(file) {
                 Err(error) if self.is_gone_by(file, &error) => {
                     gone.insert(file);
                     continue;

@@ -11,8 +11,8 @@ use super::jobs::Strangers;
 pub(in crate::torrent_task) enum Action {
     /// These pieces are not ours any more: peers are told, and the journal.
     TakeBack(Vec<u32>),
-    /// This piece is ours: it was hashed.
-    Offer(u32),
+    /// These pieces are ours: they were hashed. The journal is told, after all that was taken back before.
+    Offer(Vec<u32>),
     /// The journal must not claim these, which nobody was offered meanwhile.
     Disclaim(Vec<u32>),
     /// Whether anything may be fetched from now on.
@@ -30,8 +30,8 @@ pub(in crate::torrent_task) enum Action {
 pub(in crate::torrent_task) enum Job {
     /// This file is taken for what it is now. [`super::Changes::handle_accepted`].
     Accept(usize),
-    /// These pieces of this file are hashed; `held` are those that were ours. [`super::Changes::handle_hashed`].
-    Hash { file: usize, pieces: Range<u32>, held: Bitfield },
+    /// These pieces of this file are hashed. [`super::Changes::handle_hashed`].
+    Hash { file: usize, pieces: Range<u32> },
     /// A download that has these pieces gets its marker and journal again, unless a file that must be written to is
     /// somebody's. [`super::Changes::handle_claimed`].
     Claim { have: Bitfield, strangers: Strangers },

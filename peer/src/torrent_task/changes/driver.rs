@@ -88,7 +88,14 @@ impl Active<'_> {
                     self.engine.handle_pieces_lost(now, &pieces);
                     self.disclaim(pieces);
                 }
-                Action::Offer(piece) => self.engine.handle_piece_result(now, piece, true),
+                Action::Offer(pieces) => {
+                    for piece in &pieces {
+                        self.engine.handle_piece_result(now, *piece, true);
+                    }
+                    if self.disk.journal.is_some() {
+                        self.context.shared.disk.right(self.disk, &pieces);
+                    }
+                }
                 Action::Disclaim(pieces) => self.disclaim(pieces),
                 Action::Fetch(may) => {
                     self.engine.set_downloading(may);

@@ -58,7 +58,7 @@ pub(in crate::torrent_task) fn run(
 ) -> Done {
     match job {
         Job::Accept(file) => accept(disk, file, cancel),
-        Job::Hash { file, pieces, held } => hash(disk, file, pieces, &held, cancel),
+        Job::Hash { file, pieces } => hash(disk, file, pieces, cancel),
         Job::Claim { have, strangers } => Done::Reclaimed(claim(disk, &have, &strangers).map_err(failure)),
         Job::Judge(strangers) => Done::Judged(judge(disk, &strangers, marker).map_err(failure)),
         Job::Look => look(disk),
@@ -83,25 +83,12 @@ fn look(disk: &TorrentDisk) -> Done {
     Done::Looked(begun.elapsed())
 }
 
-/// Hashes pieces of a file, on this thread alone: it serves others meanwhile. The journal is told of those that were
-/// `held` only: others that are right may be fetched all the same, and written to by whoever sends them.
-fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, held: &Bitfield, cancel: &Cancel) -> Done {
+/// Hashes pieces of a file, on this thread alone: it serves others meanwhile.
+fn hash(disk: &TorrentDisk, file: usize, pieces: Range<u32>, cancel: &Cancel) -> Done {
     let right = disk.storage.recheck(disk.info(), pieces.clone(), 1, cancel).ok();
     // What was hashed is what is there, if it was the same before and after.
     let right = right.filter(|_| disk.storage.is_unchanged(file));
     let right = right.map(|right| in_files_unchanged(disk, &pieces, right));
-    if let (Some(right), Some(journal)) = (&right, disk.journal.as_ref().filter(|journal| journal.is_kept()))
-    {
-        // They were taken back when the file had changed.
-        let right: Vec<u32> = right.iter().copied().filter(|piece| held.get(*piece)).collect();
-        journal.found(&disk.storage, &right);
-        // One that has changed meanwhile was perhaps claimed as it is now.
-        let still: BTreeSet<u32> = in_files_unchanged(disk, &pieces, right.clone()).into_iter().collect();
-        let lost: Vec<u32> = right.into_iter().filter(|piece| !still.contains(piece)).collect();
-        if !lost.is_empty() {
-            journal.lost(&lost);
-        }
-    }
     Done::Hashed { pieces, right }
 }
 

@@ -137,7 +137,7 @@ impl Changes {
         }
         if let Some(again) = &mut self.current {
             let pieces = again.next(self.info.geometry().piece_length());
-            let job = Job::Hash { file: again.file, pieces, held: self.held.clone() };
+            let job = Job::Hash { file: again.file, pieces };
             self.start(job);
             return None;
         }
@@ -332,10 +332,10 @@ impl Changes {
         let right: BTreeSet<u32> = right.into_iter().collect();
         // What two files have waits for both.
         let waiting: Vec<Range<u32>> = changed.iter().map(|file| self.pieces_of(*file)).collect();
-        let mut lost = Vec::new();
+        let (mut offered, mut lost) = (Vec::new(), Vec::new());
         for piece in pieces.filter(|piece| !waiting.iter().any(|pieces| pieces.contains(piece))) {
             match (right.contains(&piece), self.is_asked(piece)) {
-                (true, true) => self.actions.push_back(Action::Offer(piece)),
+                (true, true) => offered.push(piece),
                 (false, true) => again.wrong += 1,
                 (true, false) => {
                     self.found.insert(piece);
@@ -346,6 +346,9 @@ impl Changes {
                 lost.push(piece);
             }
             self.held.clear(piece);
+        }
+        if !offered.is_empty() {
+            self.actions.push_back(Action::Offer(offered));
         }
         self.lose(lost);
         match again.rest.is_empty() {

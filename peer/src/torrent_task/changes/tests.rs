@@ -75,9 +75,9 @@ impl Torrent {
                 Action::TakeBack(pieces) => pieces.into_iter().for_each(|piece| {
                     self.have.clear(piece);
                 }),
-                Action::Offer(piece) => {
+                Action::Offer(pieces) => pieces.into_iter().for_each(|piece| {
                     assert!(self.have.set(piece), "{piece} is offered once");
-                }
+                }),
                 Action::Disclaim(pieces) => self.disclaimed.extend(pieces),
                 Action::Fetch(may) => self.may_fetch = may,
                 Action::Tell(news) | Action::Warn(news) => self.said.push(news),

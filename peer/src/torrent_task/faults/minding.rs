@@ -59,7 +59,14 @@ impl Life<'_, '_> {
                     self.engine.handle_pieces_lost(now, &pieces);
                     self.disclaim(pieces);
                 }
-                Action::Offer(piece) => self.engine.handle_piece_result(now, piece, true),
+                Action::Offer(pieces) => {
+                    for piece in &pieces {
+                        self.engine.handle_piece_result(now, *piece, true);
+                    }
+                    if self.disk.journal.is_some() {
+                        self.world.threads.right(&self.disk, &pieces);
+                    }
+                }
                 Action::Disclaim(pieces) => self.disclaim(pieces),
                 Action::Fetch(may) => self.engine.set_downloading(may),
                 Action::Tell(_) | Action::Warn(_) => {}

@@ -166,3 +166,32 @@ async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_tha
     let next = Marker::take(&disk.storage, disk.info()).unwrap();
     assert!(next.found && next.strangers.into_iter().eq([0]));
 }
+
+#[tokio::test]
+async fn h70_h73_what_was_only_touched_is_in_the_journal_again_when_the_run_ends() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    disk.storage.watch(&disk.storage.files_now());
+    let has = |piece| piece < 6;
+    let journal = storage::Journal::begin(&disk.storage, disk.info(), has, |_| true).unwrap();
+    let TorrentDisk { storage, add, .. } = &*disk;
+    let (storage, add) = (Arc::clone(storage), Arc::clone(add));
+    let disk =
+        TorrentDisk { key: 0, storage, journal: Some(Arc::new(journal)), add, inbox: Inbox::default() };
+    let disk = Arc::new(disk);
+    let mut have = Bitfield::full(7);
+    have.clear(6);
+    let mut active = Active::new(&mut context, &disk, (have, Bitfield::new(7)), None);
+    set_time(&a, 500);
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    assert!(step(&mut active, now).await && step(&mut active, now).await);
+    let shared = Arc::clone(&active.context.shared);
+    shared.disk.end(&disk).await.unwrap();
+    let (past, _) = disk.storage.past(disk.info());
+    assert_eq!(past.unwrap().claims().0, [0, 1, 2, 3, 4, 5]);
+}

@@ -42,13 +42,12 @@ impl Storage {
         if write { self.open_to_write(file) } else { self.open_to_read(file).map(|(handle, _)| handle) }
     }
 
-    /// An open file that can be written to, only if it exists: unlike `handle` this never makes one.
-    pub(crate) fn handle_if_there(&self, file: usize) -> Result<Handle, StorageError> {
-        let held = self.lock_pool().get(file, true);
-        match held {
+    /// An open file to be synced, only if it exists: unlike `handle` this never makes one. Who may only read it may sync it.
+    pub(crate) fn handle_to_sync(&self, file: usize) -> Result<Handle, StorageError> {
+        match self.open_handle(file) {
             Some(handle) => Ok(handle),
             None => {
-                let open = || self.root.file(self.relative(file), Purpose::Write, Links::Refuse);
+                let open = || self.root.file(self.relative(file), Purpose::Read, Links::Refuse);
                 self.with_room(open).map(|(handle, _)| handle)
             }
         }
