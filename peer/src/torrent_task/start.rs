@@ -114,15 +114,16 @@ fn to_download(
     match to_go_on(&mut storage, add, means, &marker, &mut claimed, &then) {
         Ok(there) => {
             let (have, hashed) = (there.have, there.hashed);
-            let complete = there.finished && have.iter_zeros().next().is_none();
-            let unsynced = (complete && !there.changed).then_some(then);
-            if let Some(then) = &unsynced {
-                seal(&storage, info, means, then);
-            }
+            let mut unsynced = None;
             let (marker, journal) = if there.finished {
-                remove(&storage, info, &marker, means);
-                // What has changed meanwhile is noticed by whoever reads it.
+                // What has changed meanwhile is noticed by whoever reads it, and is not known to the seal.
                 storage.watch_ours().unwrap_or_else(|error| tracing::info!("{error}"));
+                if have.iter_zeros().next().is_none() {
+                    // Not as they were: they may have been completed, or written once more.
+                    let then = unsynced.insert(storage.files_known());
+                    seal(&storage, info, means, then);
+                }
+                remove(&storage, info, &marker, means);
                 (None, Some(Arc::new(Journal::idle(&storage, info))))
             } else {
                 let journal = begin_journal(&storage, info, means, &have, &there.synced)?;
@@ -149,8 +150,6 @@ struct There {
     hashed: u64,
     /// Whether those are all that are wanted.
     finished: bool,
-    /// Whether any file was changed since it was looked at.
-    changed: bool,
 }
 
 /// Which pieces are there. From when the marker claims the data for us, `claimed` is true.
@@ -173,8 +172,9 @@ fn to_go_on(
         return Err(failed(FailureKind::Disk, text));
     }
     let wanted = wanted(add);
-    let proof = look(storage, add, means, survey, marker)?;
+    // Before anything is written: what is in doubt is written once more by the look, and that is no edit.
     storage.watch(then);
+    let proof = look(storage, add, means, survey, marker)?;
     let mut have = Bitfield::new(info.geometry().piece_count());
     for (piece, _) in (0..).zip(&proof.pieces).filter(|(_, good)| **good) {
         have.set(piece);
@@ -186,7 +186,6 @@ fn to_go_on(
         marker.claim(info).map_err(|error| in_use(info, error))?;
         *claimed = true;
     }
-    let changed = storage.is_unsettled();
     for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
         have.clear(piece);
     }
@@ -194,7 +193,7 @@ fn to_go_on(
     if finished {
         complete_files(storage, add).map_err(disk)?;
     }
-    Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished, changed })
+    Ok(There { have, synced: proof.synced, hashed: proof.hashed, finished })
 }
 
 /// Which pieces are there: hashed, as far as the journal of an earlier run does not prove them. Or why the download must
@@ -368,12 +367,4 @@ pub(super) fn human(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::human;
-
-    #[test]
-    fn sizes_are_written_for_people() {
-        let texts = [0, 1023, 1024, 300 << 20, 1_288_490_189, u64::MAX].map(human);
-        assert_eq!(texts, ["0 bytes", "1023 bytes", "1.0 KiB", "300 MiB", "1.2 GiB", "16383 PiB"]);
-    }
-}
+mod tests;

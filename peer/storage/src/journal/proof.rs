@@ -14,7 +14,7 @@ use super::ledger::{Ledger, Now, Plan};
 use super::record::{DOUBT, HEAD, Head, Identity, MAX_JOURNAL, Moment, Useless};
 use crate::cancel::Cancel;
 use crate::check::{check_pieces, readable};
-use crate::error::StorageError;
+use crate::error::{StorageError, StorageErrorKind};
 use crate::files::{Role, Storage};
 use crate::open::{Links, Purpose, Root};
 use crate::survey::Found;
@@ -158,7 +158,13 @@ impl Past {
                 if cancel.is_cancelled() {
                     return Err(StorageError::interrupted(storage.root().path()));
                 }
-                storage.write_again(piece)?;
+                match storage.write_again(piece) {
+                    // Somebody edits it at this very moment: it is fetched, and so written too.
+                    Err(error) if error.kind == StorageErrorKind::NotWhatItWas => {
+                        set(&mut right, piece, false);
+                    }
+                    written => written?,
+                }
             }
         }
         let synced = self.plan.synced.iter().zip(&right).map(|(synced, right)| *synced && *right).collect();
