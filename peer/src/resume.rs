@@ -73,12 +73,23 @@ impl Marker {
         Ok(())
     }
 
-    /// The download of `info` begins: what is there may be written to from now on, by this run and the next.
-    pub(crate) fn claim(&self, info: &Info) -> Result<(), MarkerError> {
-        if self.found && self.strangers.is_empty() {
-            return Ok(());
+    /// The download of `info` in `storage` begins: what is there may be written to from now on, by this run and the next. A
+    /// journal that stands there without a marker says nothing of that, and goes first.
+    pub(crate) fn claim(&mut self, storage: &Storage, info: &Info) -> Result<(), MarkerError> {
+        let (found, text) = (self.found, text::text(info));
+        if !found {
+            storage.forget_stale_journal(info).map_err(MarkerError::Io)?;
         }
-        self.held.write(text::text(info).as_bytes()).map_err(MarkerError::Io)
+        let written = match found {
+            true if self.strangers.is_empty() => Ok(()),
+            true => self.held.write(text.as_bytes()),
+            // What has the name is perhaps not only ours: it may be the second name of a file of somebody's.
+            false => match self.held.replace().map_err(MarkerError::Io)? {
+                true => self.held.write(text.as_bytes()),
+                false => return Err(MarkerError::InUse),
+            },
+        };
+        written.map_err(MarkerError::Io)
     }
 
     /// The download is complete, or was never begun: nothing there is partial. Another's marker in its place is left.

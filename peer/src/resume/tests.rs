@@ -1,7 +1,7 @@
 //! Names and locks of markers; what a session makes of them is tested with sessions.
 
 use metainfo::InfoBuilder;
-use storage::{Access, Fault, FaultKind, MemoryDisk, StorageOptions};
+use storage::{Access, Fault, FaultKind, Journal, MemoryDisk, StorageOptions};
 use tempfile::tempdir;
 
 use super::*;
@@ -29,12 +29,13 @@ fn the_name_of_a_marker_fits_whatever_the_torrent_is_called() {
 #[test]
 fn a_marker_is_found_again_after_its_holder_is_gone() {
     let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
-    let first = Marker::take(&storage(dir.path(), &info), &info).unwrap();
+    let storage = storage(dir.path(), &info);
+    let mut first = Marker::take(&storage, &info).unwrap();
     assert!(!first.found);
-    assert!(matches!(Marker::take(&storage(dir.path(), &info), &info), Err(MarkerError::InUse)));
-    first.claim(&info).unwrap();
+    assert!(matches!(Marker::take(&storage, &info), Err(MarkerError::InUse)));
+    first.claim(&storage, &info).unwrap();
     drop(first);
-    let second = Marker::take(&storage(dir.path(), &info), &info).unwrap();
+    let second = Marker::take(&storage, &info).unwrap();
     assert!(second.found && second.warning.is_none());
     second.remove().unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -70,13 +71,44 @@ fn h71_a_link_in_place_of_the_marker_is_not_followed() {
 }
 
 #[test]
+fn h71_a_second_name_of_somebodys_file_in_place_of_the_marker_is_given_up_and_the_file_is_as_it_was() {
+    let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
+    let (mine, name) = (dir.path().join("mine"), dir.path().join(file_name(&info)));
+    std::fs::write(&mine, "precious").unwrap();
+    std::fs::hard_link(&mine, &name).unwrap();
+    let storage = storage(dir.path(), &info);
+    let mut marker = Marker::take(&storage, &info).unwrap();
+    assert!(!marker.found && marker.warning.is_some());
+    marker.claim(&storage, &info).unwrap();
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "precious");
+    assert!(matches!(Marker::take(&storage, &info), Err(MarkerError::InUse)));
+    drop(marker);
+    assert!(Marker::take(&storage, &info).unwrap().found);
+}
+
+#[test]
+fn h72_a_journal_that_was_left_without_its_marker_is_gone_before_there_is_a_marker_again() {
+    let (dir, info) = (tempdir().unwrap(), info("movie.bin"));
+    let storage = storage(dir.path(), &info);
+    drop(Journal::begin(&storage, &info, |_| false, |_| false).unwrap());
+    let mut marker = Marker::take(&storage, &info).unwrap();
+    assert!(storage.past(&info).0.is_some());
+    marker.claim(&storage, &info).unwrap();
+    assert!(storage.past(&info).0.is_none());
+    // One that stands beside its marker stays.
+    drop((marker, Journal::begin(&storage, &info, |_| false, |_| false).unwrap()));
+    Marker::take(&storage, &info).unwrap().claim(&storage, &info).unwrap();
+    assert!(storage.past(&info).0.is_some());
+}
+
+#[test]
 fn h68_a_marker_that_cannot_be_read_is_not_taken_for_none() {
     let (disk, info) = (MemoryDisk::new(7), info("movie.bin"));
     let storage = || {
         let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
         Storage::among(&disk.roots(), std::path::Path::new("/data"), &info, options).unwrap()
     };
-    Marker::take(&storage(), &info).unwrap().claim(&info).unwrap();
+    Marker::take(&storage(), &info).unwrap().claim(&storage(), &info).unwrap();
     let mut unreadable = 0;
     disk.plan(None);
     assert!(Marker::take(&storage(), &info).unwrap().found);

@@ -111,7 +111,7 @@ fn to_download(
     storage.remove_unfinished_journal(info).unwrap_or_else(|error| tracing::info!("{error}"));
     let mut claimed = marker.found;
     let then = storage.files_now();
-    match to_go_on(&mut storage, add, means, &marker, &mut claimed, &then) {
+    match to_go_on(&mut storage, add, means, &mut marker, &mut claimed, &then) {
         Ok(there) => {
             let (have, hashed) = (there.have, there.hashed);
             let mut unsynced = None;
@@ -157,7 +157,7 @@ fn to_go_on(
     storage: &mut Storage,
     add: &AddTorrent,
     means: &Means<'_>,
-    marker: &Marker,
+    marker: &mut Marker,
     claimed: &mut bool,
     then: &FilesThen,
 ) -> Result<There, Unprepared> {
@@ -183,7 +183,7 @@ fn to_go_on(
         enough_space(storage, info)?;
     }
     if storage.is_unsettled() || wanted.has_any_not_in(&have) {
-        marker.claim(info).map_err(|error| in_use(info, error))?;
+        marker.claim(storage, info).map_err(|error| in_use(info, error))?;
         *claimed = true;
     }
     for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {

@@ -120,6 +120,27 @@ impl Held {
         written.map_err(|error| self.failed("write", error))
     }
 
+    /// Holds a new file of the same name instead, unless this is one; what was there goes, or stays under the other names that
+    /// it has. `false` if another process was faster: then this holds nothing that has the name.
+    ///
+    /// # Errors
+    /// If it cannot be removed, or none can be made.
+    pub fn replace(&mut self) -> Result<bool, StorageError> {
+        if self.made {
+            return Ok(true);
+        }
+        self.remove()?;
+        let (file, made) = open(&self.root, &self.name)?;
+        match file.try_lock() {
+            Ok(()) if made => {
+                (self.file, self.made) = (file, made);
+                Ok(self.is_still_there())
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(self.failed("lock", error)),
+        }
+    }
+
     /// Removes it. Another's file that has taken its place is left.
     ///
     /// # Errors

@@ -168,7 +168,7 @@ fn claim(
     strangers: &Strangers,
 ) -> Result<(Marker, Option<String>), Unprepared> {
     let info = disk.info();
-    let marker = Marker::take(&disk.storage, info).map_err(|error| in_use(info, error))?;
+    let mut marker = Marker::take(&disk.storage, info).map_err(|error| in_use(info, error))?;
     if let Err(refused) = refuse_strangers(disk, strangers) {
         if !marker.found {
             // Whatever is there now is not ours.
@@ -176,7 +176,7 @@ fn claim(
         }
         return Err(refused);
     }
-    marker.claim(info).map_err(|error| in_use(info, error))?;
+    marker.claim(&disk.storage, info).map_err(|error| in_use(info, error))?;
     strangers.files.iter().for_each(|file| disk.storage.take_over(*file));
     let begun = disk
         .journal

@@ -41,8 +41,8 @@ impl Story {
         let memory = MemoryDisk::new(seed);
         let seals = Arc::new(Seals::among(&memory.roots(), Path::new(STATE)).unwrap());
         let storage = Arc::new(on(&memory, &sample));
-        let marker = Marker::take(&storage, info).unwrap();
-        marker.claim(info).unwrap();
+        let mut marker = Marker::take(&storage, info).unwrap();
+        marker.claim(&storage, info).unwrap();
         storage.watch(&storage.files_now());
         let journal = Arc::new(Journal::begin(&storage, info, |_| false, |_| false).unwrap());
         let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();

@@ -46,8 +46,8 @@ fn start_among(roots: &Roots, state: &Path, add: &AddTorrent) -> Prepared {
 fn in_doubt(pieces: u32) -> (Sample, MemoryDisk, AddTorrent) {
     let (sample, memory) = (Sample::single(8 * 16_384, 16_384), MemoryDisk::new(7));
     let (storage, info) = (on(&memory, &sample), &sample.torrent.info);
-    let marker = Marker::take(&storage, info).unwrap();
-    marker.claim(info).unwrap();
+    let mut marker = Marker::take(&storage, info).unwrap();
+    marker.claim(&storage, info).unwrap();
     storage.watch(&storage.files_now());
     let journal = Journal::begin(&storage, info, |_| false, |_| false).unwrap();
     let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();

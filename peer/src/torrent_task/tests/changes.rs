@@ -147,8 +147,8 @@ async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_tha
     let (dir, [a, _]) = written(&sample);
     let mut context = context(&sample, dir.path());
     let disk = disk(&context);
-    let marker = Marker::take(&disk.storage, disk.info()).unwrap();
-    marker.claim(disk.info()).unwrap();
+    let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
+    marker.claim(&disk.storage, disk.info()).unwrap();
     disk.storage.watch(&disk.storage.files_now());
     let mut had = Bitfield::full(7);
     had.clear(6);

@@ -103,6 +103,20 @@ impl Storage {
         Paths::of(info).remove(self.root())
     }
 
+    /// Removes what there is of a journal of this torrent that stands there without its marker: once there is one again, it
+    /// would be believed. It does not come back after a power cut either.
+    ///
+    /// # Errors
+    /// If it cannot be removed, or the disk fails.
+    pub fn forget_stale_journal(&self, info: &Info) -> Result<(), StorageError> {
+        let paths = Paths::of(info);
+        let is_there = |path| self.root().identity(path, Links::Refuse).is_some();
+        if [&paths.now, &paths.old].into_iter().any(|path| is_there(path)) {
+            self.forget_journal(info)?;
+        }
+        Ok(())
+    }
+
     /// Removes what is left of one that could not be written whole. The one that has the name stays.
     ///
     /// # Errors
