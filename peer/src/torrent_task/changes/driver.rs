@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use peer_proto::{Bitfield, Time};
 use storage::{Cancel, Seals};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::jobs::{self, Done};
@@ -24,6 +25,8 @@ pub(in crate::torrent_task) struct Rechecks {
     noticed: u64,
     jobs: JoinSet<Done>,
     cancel: Cancel,
+    /// Whether the run ends: whoever waits for his turn waits no more.
+    leaving: watch::Sender<bool>,
 }
 
 impl Rechecks {
@@ -34,6 +37,7 @@ impl Rechecks {
             noticed: 0,
             jobs: JoinSet::new(),
             cancel: Cancel::new(),
+            leaving: watch::Sender::new(false),
         }
     }
 
@@ -123,10 +127,15 @@ impl Active<'_> {
         let marker = self.marker.clone().filter(|_| self.told);
         // To hash is work for the processor, of which others have their share.
         let turn = matches!(job, Job::Hash { .. }).then(|| Arc::clone(&self.context.shared.checks));
+        let mut leaving = self.rechecks.leaving.subscribe();
         self.rechecks.jobs.spawn(async move {
             let _turn = match turn {
-                // Never closed.
-                Some(turn) => turn.acquire_owned().await.ok(),
+                Some(turn) => tokio::select! {
+                    // Never closed.
+                    turn = turn.acquire_owned() => turn.ok(),
+                    // It is cancelled by now, and comes to nothing at once.
+                    _ = leaving.wait_for(|leaving| *leaving) => None,
+                },
                 None => None,
             };
             let work = tokio::task::spawn_blocking(move || jobs::run(job, &disk, marker.as_deref(), &cancel));
@@ -196,6 +205,7 @@ impl Active<'_> {
     /// What was hashed in part is hashed anew after a rest.
     pub(in crate::torrent_task) fn leave_changes(&mut self) {
         self.rechecks.cancel.cancel();
+        self.rechecks.leaving.send_replace(true);
         self.rechecks.changes.leave().into_iter().for_each(|file| self.disk.storage.doubt(file));
     }
 

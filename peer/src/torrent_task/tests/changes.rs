@@ -168,6 +168,30 @@ async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_tha
 }
 
 #[tokio::test]
+async fn a_file_that_waits_for_its_turn_to_be_hashed_does_not_hold_up_the_end() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    disk.storage.watch(&disk.storage.files_now());
+    let mut active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), None);
+    // Others are being hashed, and go on.
+    let checks = Arc::clone(&active.context.shared.checks);
+    let _others = checks.acquire_many(u32::try_from(crate::limits::CHECKS).unwrap()).await.unwrap();
+    edit(&a, 5);
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    assert!(step(&mut active, now).await, "it is accepted");
+    active.mind_changes(now);
+    active.leave_changes();
+    let done = active.rechecks.done().await.unwrap().unwrap();
+    assert!(matches!(done, crate::torrent_task::changes::Done::Hashed { right: None, .. }), "{done:?}");
+    assert_eq!(disk.storage.changed_files(), [0], "it is hashed by the next run");
+}
+
+#[tokio::test]
 async fn h70_h73_what_was_only_touched_is_in_the_journal_again_when_the_run_ends() {
     let sample = sample();
     let (dir, [a, _]) = written(&sample);
