@@ -124,8 +124,7 @@ pub(in crate::torrent_task) fn leave(disk: &TorrentDisk) {
 fn judge(disk: &TorrentDisk, strangers: &Strangers, marker: Option<&Marker>) -> Result<(), Unprepared> {
     let judged = refuse_strangers(disk, strangers);
     match (&judged, marker) {
-        (Ok(()), None) => {}
-        (Ok(()), Some(_)) => strangers.files.iter().for_each(|file| disk.storage.take_over(*file)),
+        (Ok(()), _) => strangers.files.iter().for_each(|file| disk.storage.take_over(*file)),
         (Err(_), Some(marker)) => {
             // Without its marker nobody believes the journal.
             marker.remove().unwrap_or_else(|error| tracing::warn!("{error}"));
@@ -191,3 +190,6 @@ fn claim(
         failed.map(|error| format!("{error}; what is there will be hashed again at the next start"));
     Ok((marker, warning))
 }
+
+#[cfg(test)]
+mod tests;
