@@ -116,6 +116,7 @@ impl Storage {
         if !self.is_as_known(file, &status) {
             return Ok(());
         }
+        self.watched().ours(file, status.identity);
         let set = set_mode(&*handle, executable);
         self.was_written(file, &*handle);
         set.map_err(|e| StorageError::io("make executable", &self.full_path(file), e))

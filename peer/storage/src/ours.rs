@@ -188,6 +188,10 @@ impl Storage {
                 }
             };
             if is_as_left {
+                // Before the write, not after it: whoever reads meanwhile must not take its new time for an edit.
+                if let Some(then) = seen.identity() {
+                    self.watched().ours(file, then);
+                }
                 return Ok(handle);
             }
             self.has_changed(file, seen);
@@ -241,6 +245,7 @@ impl Storage {
             }
             _ => self.claims().set(file, Claim::One(status.identity)),
         }
+        self.watched().ours(file, status.identity);
         Ok((handle, status))
     }
 
@@ -267,7 +272,7 @@ impl Storage {
     /// We have changed a file: so it is now.
     pub(crate) fn was_written(&self, file: usize, handle: &dyn OpenFile) {
         match handle.status() {
-            Ok(status) => self.watched().wrote(file, status.identity),
+            Ok(status) => self.watched().ours(file, status.identity),
             Err(_) => self.doubt(file),
         }
     }

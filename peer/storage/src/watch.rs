@@ -99,8 +99,8 @@ impl Watch {
         self.lock().get(file).copied().unwrap_or_default()
     }
 
-    /// We have written to a file, which is so now. What has changed stays so.
-    pub(crate) fn wrote(&self, file: usize, now: Identity) {
+    /// We are about to write to a file that is so, or have and it is so now. What has changed stays so.
+    pub(crate) fn ours(&self, file: usize, now: Identity) {
         if let Some(seen @ (Seen::So(_) | Seen::Ours(_))) = self.lock().get_mut(file) {
             *seen = Seen::Ours(now);
         }

@@ -233,3 +233,21 @@ fn h70_a_piece_that_is_in_question_counts_as_noticed_also_in_a_file_that_is() {
     storage.doubt_piece(1);
     assert!(storage.changes_noticed() > noticed);
 }
+
+#[test]
+fn our_own_first_write_is_not_taken_for_an_edit_by_whoever_reads_meanwhile() {
+    let two = Placed::two();
+    for is_open in [false, true] {
+        let disk = MemoryDisk::new(7);
+        let storage = in_memory(&disk, &two.info);
+        (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+        let storage = if is_open { storage } else { in_memory(&disk, &two.info) };
+        storage.watch(&storage.files_now());
+        let read = storage.write_to(0, |handle| {
+            handle.write_all_at(&two.content[1000..2000], 1000).unwrap();
+            storage.read(0, &mut [0; 10]).map_err(|error| error.kind)
+        });
+        assert_eq!((read.unwrap(), storage.changed_files()), (Ok(()), vec![]), "open: {is_open}");
+        storage.watch_ours().unwrap();
+    }
+}
