@@ -194,7 +194,7 @@ fn write_run(run: Vec<ToWrite>, pieces: &mut Pieces, syncer: &Queue<SyncJob>, cl
     #[cfg(test)]
     super::gate::pass(&disk.add.root);
     if let Some(journal) = &disk.journal {
-        journal.resume();
+        journal.goes_on(clock());
     }
     let parts: Vec<&[u8]> = run.iter().map(|(_, _, buffer)| buffer.as_slice()).collect();
     match disk.storage.write(disk.info().geometry().block_offset(first), &parts) {

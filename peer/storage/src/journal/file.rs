@@ -14,6 +14,7 @@ mod losses;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use metainfo::Info;
 
@@ -24,6 +25,10 @@ use crate::error::StorageError;
 use crate::files::Storage;
 use crate::system::Handle;
 use anew::Reach;
+
+/// How often a journal says that files are being written to: together with a write on a slow disk that is well below the
+/// time by which a start lets a file be younger than its journal.
+const SAYS_SO_EVERY: Duration = Duration::from_secs(2);
 
 /// The journal of a download. It belongs to one [`Storage`], which is handed to each call.
 pub struct Journal {
@@ -48,6 +53,8 @@ struct Inner {
     named: u64,
     /// How often pieces were lost.
     losses: u64,
+    /// When it said last that the run goes on.
+    said_on: Option<Instant>,
     /// Whether it says that the run has ended.
     ended: bool,
     /// The download is complete: nothing is told any more.
@@ -136,11 +143,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Before anything is written after [`Journal::end`]; costs nothing otherwise.
-    pub fn resume(&self) {
+    /// Something is about to be written to the files: that the run goes on is said, unless it was a moment before `now`. A
+    /// start takes files that are much younger than their journal for changed by somebody, and pieces may be seconds apart.
+    pub fn goes_on(&self, now: Instant) {
         let mut inner = self.lock();
-        if inner.ended {
-            inner.ended = false;
+        let is_due = inner.said_on.is_none_or(|said| now.saturating_duration_since(said) >= SAYS_SO_EVERY);
+        if inner.ended || is_due {
+            (inner.said_on, inner.ended) = (Some(now), false);
             let mut bytes = Vec::new();
             encode_run(self.boot, &mut bytes);
             inner.append(&bytes, 0);
@@ -272,7 +281,17 @@ impl Journal {
 
 impl Inner {
     fn new(ledger: Ledger) -> Self {
-        Self { ledger, file: None, end: 0, first: 0, named: 0, losses: 0, ended: false, removed: false }
+        Self {
+            ledger,
+            file: None,
+            end: 0,
+            first: 0,
+            named: 0,
+            losses: 0,
+            said_on: None,
+            ended: false,
+            removed: false,
+        }
     }
 
     /// Appends whole records, which name so many pieces. If that fails, the download goes on and will be hashed.

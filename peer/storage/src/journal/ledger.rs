@@ -18,8 +18,8 @@ use super::record::{BootId, Head, Identity, Mark, Moment, Record, Useless, decod
 /// journal, and a fraction of a second's work.
 pub(crate) const HASHED_AGAIN: u64 = 32 * 1024 * 1024;
 
-/// How much later than its journal a file may have been changed by the run that was killed: a batch is told of within a
-/// quarter of a second after it was written, and a disk that hangs may take some more.
+/// How much later than its journal a file may have been changed by the run that was killed: two seconds before each write, at
+/// most, the journal has said that it goes on, and a disk that hangs may take some more.
 const SLACK: i64 = 5;
 
 /// What is known of a piece.

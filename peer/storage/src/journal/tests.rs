@@ -1,8 +1,11 @@
 //! Records, what they add up to, and journals beside real files.
 
+mod going_on;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use metainfo::InfoBuilder;
 use proptest::prelude::*;
@@ -342,7 +345,7 @@ impl Placed {
     /// Writes pieces as a download does.
     fn download(&self, storage: &Storage, journal: &Journal, pieces: &[u32]) {
         for &piece in pieces {
-            journal.resume();
+            journal.goes_on(Instant::now());
             self.write(storage, piece as usize).unwrap();
         }
         journal.written(storage, pieces);
@@ -659,7 +662,12 @@ fn in_another_boot_a_seal_of_data_that_was_never_synced_proves_nothing() {
 
 /// A run on a disk in memory that is about to lose the second of three pieces, all synced and claimed by two generations.
 fn about_to_lose() -> (Placed, MemoryDisk, Storage, Journal) {
-    let (sample, disk) = (sample(), MemoryDisk::new(7));
+    about_to_lose_by_chance(7)
+}
+
+/// The same; of what is not synced this seed decides what the disk has after a power cut.
+fn about_to_lose_by_chance(seed: u64) -> (Placed, MemoryDisk, Storage, Journal) {
+    let (sample, disk) = (sample(), MemoryDisk::new(seed));
     let storage = in_memory(&disk, &sample.info);
     let journal = begin(&sample, &storage);
     sample.download(&storage, &journal, &[0, 1, 2]);
@@ -703,11 +711,14 @@ fn h73_a_piece_that_was_lost_and_settled_is_not_claimed_after_a_power_cut_whatev
 
 #[test]
 fn h73_until_it_is_settled_a_piece_that_was_lost_may_be_claimed_and_so_the_journal_owes() {
-    let (sample, disk, _storage, journal) = about_to_lose();
-    journal.lost(&[1]);
-    assert!(journal.owes() && journal.is_behind());
-    disk.cut_power();
-    assert_eq!(claimed(&sample, &disk), [0, 1, 2], "that nothing be written before is what owing is for");
+    let may_be_claimed = |seed| {
+        let (sample, disk, _storage, journal) = about_to_lose_by_chance(seed);
+        journal.lost(&[1]);
+        assert!(journal.owes() && journal.is_behind());
+        disk.cut_power();
+        claimed(&sample, &disk) == [0, 1, 2]
+    };
+    assert!((0..20).any(may_be_claimed), "that nothing be written before is what owing is for");
 }
 
 #[test]

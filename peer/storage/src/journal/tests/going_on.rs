@@ -1,0 +1,33 @@
+//! Journals of runs that go on: with pieces far apart, after a rest, and with files that were not there as they are now.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn h73_after_a_kill_no_file_is_hashed_wholly_because_its_pieces_came_far_apart() {
+    for pause in [1, 60] {
+        let (sample, disk) = (sample(), MemoryDisk::new(7));
+        let storage = in_memory(&disk, &sample.info);
+        storage.watch(&storage.files_now());
+        let journal = begin(&sample, &storage);
+        sample.download(&storage, &journal, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        journal.sync(&storage).unwrap();
+        // Of a piece that is not whole when the run is killed.
+        let mut now = Instant::now() + Duration::from_secs(3600);
+        for part in 0..20 {
+            disk.pass(Duration::from_secs(pause));
+            now += Duration::from_secs(pause);
+            journal.goes_on(now);
+            let at = 8 * PIECE + part * 100;
+            storage.write(at as u64, &[&sample.content[at..at + 100]]).unwrap();
+        }
+        drop((storage, journal));
+        disk.kill();
+        let next = in_memory(&disk, &sample.info);
+        let past = next.past(&sample.info).0.unwrap();
+        let proof = past.prove(&next, &sample.info, 1, &Cancel::new(), &|_| {}).unwrap();
+        assert_eq!(ones(&proof.pieces), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(proof.hashed, PIECE as u64, "a sample, with {pause} s between writes");
+    }
+}
