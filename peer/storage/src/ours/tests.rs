@@ -251,3 +251,16 @@ fn our_own_first_write_is_not_taken_for_an_edit_by_whoever_reads_meanwhile() {
         storage.watch_ours().unwrap();
     }
 }
+
+#[test]
+fn h72_what_is_put_where_a_file_was_gone_when_it_was_taken_over_is_not_written_to() {
+    let two = Placed::two();
+    let storage = written(&two, 2);
+    fs::remove_file(two.path("a")).unwrap();
+    storage.is_unchanged(0);
+    storage.accept(0);
+    storage.take_over(0);
+    fs::write(two.path("a"), [7; 3000]).unwrap();
+    assert_eq!(two.write(&storage, 0), Err(StorageErrorKind::NotOurs));
+    assert_eq!(fs::read(two.path("a")).unwrap(), [7; 3000]);
+}
