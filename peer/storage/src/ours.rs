@@ -72,6 +72,11 @@ impl Claims {
         self.with(file, |file| file.edits = file.edits.wrapping_add(1));
     }
 
+    /// How often that was so.
+    pub(crate) fn edits(&self, file: usize) -> u64 {
+        self.with(file, |file| file.edits).unwrap_or_default()
+    }
+
     fn set(&self, file: usize, claim: Claim) {
         self.with(file, |file| file.claim = claim);
     }
@@ -138,8 +143,7 @@ impl Storage {
     /// A number that is another once a file of this piece was found to be changed: what was written to it before may be gone.
     #[must_use]
     pub fn edits_of(&self, piece: u32) -> u64 {
-        let edits = |file| self.claims().with(file, |file| file.edits).unwrap_or_default();
-        self.files_of(piece).fold(0, |sum, file| sum.wrapping_add(edits(file)))
+        self.files_of(piece).fold(0, |sum, file| sum.wrapping_add(self.claims().edits(file)))
     }
 
     /// Whether nobody is known to have edited a file of this piece since that number was such.

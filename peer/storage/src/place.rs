@@ -68,7 +68,7 @@ impl Storage {
             (Place::Aside { slot, offset }, Some(aside)) => aside.read(self.root(), slot, offset, buf)?,
             (Place::Aside { .. }, None) => return Err(StorageError::too_short(self.root().path())),
             (Place::File { file, offset }, _) => {
-                self.refuse_changed(file)?;
+                let edits = self.refuse_changed(file)?;
                 // One that was removed has changed before it cannot be opened.
                 let handle = self.handle(file, false).map_err(|error| {
                     let gone = !error.is_shortage() && self.is_gone(file);
@@ -79,7 +79,7 @@ impl Storage {
                     _ => StorageError::io("read", &self.full_path(file), e),
                 });
                 // Afterwards, and whatever came of it: one that was cut has changed above all.
-                self.refuse_if_changed(file, &*handle)?;
+                self.refuse_if_changed(file, &*handle, edits)?;
                 read?;
             }
         }
@@ -99,10 +99,11 @@ impl Storage {
             Place::Aside { .. } => return Ok(false),
             Place::File { file, offset } => (file, offset),
         };
+        let Ok(edits) = self.refuse_changed(file) else { return Ok(false) };
         let Some(handle) = self.open_handle(file) else { return Ok(false) };
         let length = buf.len();
         match handle.read_cached_at(buf, offset) {
-            Ok(read) => Ok(read == length && self.refuse_if_changed(file, &*handle).is_ok()),
+            Ok(read) => Ok(read == length && self.refuse_if_changed(file, &*handle, edits).is_ok()),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(errno @ (Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => Err(errno),
                 _ => Ok(false),

@@ -310,16 +310,24 @@ impl Storage {
         }
     }
 
-    /// Before a file is read: whether that makes sense.
-    pub(crate) fn refuse_changed(&self, file: usize) -> Result<(), StorageError> {
+    /// Before a file is read: whether that makes sense. Answers how often it was edited by then.
+    pub(crate) fn refuse_changed(&self, file: usize) -> Result<u64, StorageError> {
+        // First: it is counted before a file is taken for what it is by then.
+        let edits = self.claims().edits(file);
         match self.watched().seen(file) {
             Seen::Changed(_) => Err(StorageError::not_what_it_was(&self.full_path(file))),
-            _ => Ok(()),
+            _ => Ok(edits),
         }
     }
 
-    /// After a file was read: whether it still is what it was. One call to the kernel, and none for one that is not watched.
-    pub(crate) fn refuse_if_changed(&self, file: usize, handle: &dyn OpenFile) -> Result<(), StorageError> {
+    /// After a file was read: whether it still is what it was, and has not been taken for another meanwhile: a read may take
+    /// longer than that. One call to the kernel, and none for one that is not watched.
+    pub(crate) fn refuse_if_changed(
+        &self,
+        file: usize,
+        handle: &dyn OpenFile,
+        edits_before: u64,
+    ) -> Result<(), StorageError> {
         let seen = self.watched().seen(file);
         let is_same = match seen {
             Seen::Untold | Seen::Ours(_) => true,
@@ -327,8 +335,9 @@ impl Storage {
             Seen::So(then) => handle.status().is_ok_and(|now| Some(now.identity) == then),
         };
         // One that we have begun to write to meanwhile is ours.
-        if is_same || (!matches!(seen, Seen::Changed(_)) && !self.has_changed(file, seen)) {
-            return self.refuse_changed(file);
+        let is_read = is_same || (!matches!(seen, Seen::Changed(_)) && !self.has_changed(file, seen));
+        if is_read && self.refuse_changed(file)? == edits_before {
+            return Ok(());
         }
         Err(StorageError::not_what_it_was(&self.full_path(file)))
     }

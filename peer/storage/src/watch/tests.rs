@@ -229,3 +229,32 @@ fn h70_h76_a_file_that_nobody_can_look_at_is_not_taken_for_removed() {
     assert_eq!(storage.accept(0), Change::Nothing);
     assert!(storage.changed_files().is_empty() && storage.is_unchanged(0));
 }
+
+#[test]
+fn h70_what_was_read_before_a_file_was_accepted_is_not_taken_for_what_it_is_now() {
+    let two = two();
+    let storage = two.watched();
+    // One reads, and that takes longer ...
+    let edits = storage.refuse_changed(0).unwrap();
+    let handle = storage.handle(0, false).unwrap();
+    File::options().write(true).open(two.path("a")).unwrap().write_all_at(b"wrong", 0).unwrap();
+    handle.read_exact_at(&mut [0; 5], 0).unwrap();
+    // ... than it takes others to notice and accept the change.
+    storage.look();
+    storage.accept(0);
+    let refused = storage.refuse_if_changed(0, &*handle, edits).unwrap_err();
+    assert_eq!((refused.kind, storage.changed_files()), (StorageErrorKind::NotWhatItWas, vec![]));
+    read(&storage, 0, 10).unwrap();
+}
+
+#[test]
+fn what_is_read_while_a_download_is_called_complete_is_not_refused() {
+    let two = Placed::two();
+    let storage = two.watched();
+    (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+    let edits = storage.refuse_changed(0).unwrap();
+    let handle = storage.handle(0, false).unwrap();
+    two.write(&storage, 0).unwrap();
+    storage.watch_ours().unwrap();
+    storage.refuse_if_changed(0, &*handle, edits).unwrap();
+}
