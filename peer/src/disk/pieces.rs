@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metainfo::Block;
-use storage::StorageError;
+use storage::{StorageError, StorageErrorKind};
 use storage::sha::{MOST_LANES, Sha1, lanes, update_all};
 
 use super::{BlockBuffer, TorrentDisk};
@@ -267,7 +267,10 @@ impl Piece {
     /// Tells the torrent whether the piece is right, and that its last block is written. Whether it is.
     fn tell(self) -> bool {
         let Self { disk, index, sha, failed, edits, .. } = self;
-        if disk.storage.edits_of(index) != edits {
+        // A file that is in doubt only for a piece that it shares with one that was edited counts no edit itself.
+        let is_in_doubt =
+            failed.as_ref().is_some_and(|error| error.kind == StorageErrorKind::NotWhatItWas);
+        if disk.storage.edits_of(index) != edits || is_in_doubt {
             // Somebody has changed a file of it between its blocks: what we hashed may not be what is there, and nobody who
             // sent it is to blame. All of the file is hashed again, and this piece with it.
             disk.storage.doubt_piece(index);

@@ -152,3 +152,19 @@ fn blocks_of_a_download_that_has_stalled_are_let_go_and_the_digest_stays_right()
     fixture.pieces.settle(fixture.at(5000));
     assert_eq!(fixture.told(), [(0, true)]);
 }
+
+#[test]
+fn h70_a_piece_that_cannot_be_read_back_from_a_file_in_doubt_is_hashed_again_and_fails_nothing() {
+    let mut fixture = Fixture::new(3);
+    let storage = Arc::clone(&fixture.disk.storage);
+    storage.watch(&storage.files_now());
+    fixture.take(3, 0);
+    fixture.pieces.settle(fixture.at(2000));
+    // Another piece was found in a file that was edited, and this file has the rest of it.
+    storage.doubt_piece(0);
+    assert!(fixture.take(2, 2000));
+    fixture.pieces.settle(fixture.at(2000));
+    let results = fixture.disk.inbox.take().unwrap();
+    assert!(results.failed.is_none(), "{:?}", results.failed);
+    assert_eq!((results.pieces, results.lost, storage.changed_files()), (vec![(1, true)], 0, vec![0]));
+}
