@@ -330,21 +330,15 @@ impl Storage {
     }
 }
 
-/// The files of these pieces that the journal does not know yet, as they were when the pieces were right: one that has been
-/// edited since stays unknown, and what is claimed of it is hashed.
+/// The files of these pieces that the journal does not know yet, or knows otherwise: shorter, or before they were made again.
+/// They are told of as they were when the pieces were right: one that has been edited since stays as it is known, and what is
+/// claimed of it is hashed.
 fn new_files(storage: &Storage, ledger: &Ledger, pieces: &[u32]) -> Vec<(u32, Identity)> {
     let geometry = storage.geometry();
-    let mut files = BTreeSet::new();
-    for &piece in pieces {
-        let size = u64::from(geometry.piece_size(piece));
-        for span in storage.spans(geometry.piece_offset(piece), size) {
-            if let Ok(file) = u32::try_from(span.file)
-                && !ledger.knows_file(file)
-            {
-                files.insert(file);
-            }
-        }
-    }
-    let known = files.into_iter().filter_map(|file| Some((file, storage.known(file as usize)?)));
-    known.collect()
+    let spans = |piece| {
+        storage.spans(geometry.piece_offset(piece), u64::from(geometry.piece_size(piece)))
+    };
+    let files: BTreeSet<usize> = pieces.iter().flat_map(|piece| spans(*piece)).map(|span| span.file).collect();
+    let known = files.into_iter().filter_map(|file| Some((u32::try_from(file).ok()?, storage.known(file)?)));
+    known.filter(|(file, now)| !ledger.knows_as(*file, now)).collect()
 }

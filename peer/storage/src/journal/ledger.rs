@@ -169,6 +169,11 @@ impl Ledger {
         self.files.contains_key(&file)
     }
 
+    /// Whether a file is known as this one, of this length, whenever it was changed.
+    pub(crate) fn knows_as(&self, file: u32, now: &Identity) -> bool {
+        self.files.get(&file).is_some_and(|then| then.is_same_file(now) && then.length == now.length)
+    }
+
     /// The files that are known.
     pub(crate) fn files(&self) -> Vec<(u32, Identity)> {
         self.files.iter().map(|(file, identity)| (*file, *identity)).collect()

@@ -31,3 +31,33 @@ fn h73_after_a_kill_no_file_is_hashed_wholly_because_its_pieces_came_far_apart()
         assert_eq!(proof.hashed, PIECE as u64, "a sample, with {pause} s between writes");
     }
 }
+
+#[test]
+fn h73_after_a_kill_a_file_that_was_short_at_the_start_is_not_hashed_wholly() {
+    let sample = sample();
+    fs::create_dir_all(sample.path("a").parent().unwrap()).unwrap();
+    fs::write(sample.path("a"), &sample.content[..PIECE]).unwrap();
+    let storage = sample.watched();
+    let journal = Journal::begin(&storage, &sample.info, |piece| piece == 0, |_| false).unwrap();
+    sample.download(&storage, &journal, &[1, 2, 3, 4, 5]);
+    journal.sync(&storage).unwrap();
+    let proof = sample.prove().0.unwrap();
+    assert_eq!((ones(&proof.pieces), proof.hashed), (vec![0, 1, 2, 3, 4, 5], PIECE as u64));
+}
+
+#[test]
+fn h73_after_a_kill_a_file_that_was_made_again_is_not_hashed_wholly() {
+    let sample = sample();
+    let storage = sample.watched();
+    let journal = begin(&sample, &storage);
+    sample.download(&storage, &journal, &[0, 1]);
+    fs::rename(sample.path("a"), sample.path("mine")).unwrap();
+    assert!(!storage.is_unchanged(0));
+    storage.accept(0);
+    journal.lost(&[0, 1]);
+    journal.settle(&storage).unwrap();
+    sample.download(&storage, &journal, &[0, 1, 2, 3]);
+    journal.sync(&storage).unwrap();
+    let proof = sample.prove().0.unwrap();
+    assert_eq!((ones(&proof.pieces), proof.hashed), (vec![0, 1, 2, 3], PIECE as u64));
+}
