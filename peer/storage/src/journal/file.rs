@@ -149,7 +149,7 @@ impl Journal {
         let mut inner = self.lock();
         let is_due = inner.said_on.is_none_or(|said| now.saturating_duration_since(said) >= SAYS_SO_EVERY);
         if inner.ended || is_due {
-            (inner.said_on, inner.ended) = (Some(now), false);
+            inner.said_on = Some(now);
             let mut bytes = Vec::new();
             encode_run(self.boot, &mut bytes);
             inner.append(&bytes, 0);
@@ -296,7 +296,12 @@ impl Inner {
 
     /// Appends whole records, which name so many pieces. If that fails, the download goes on and will be hashed.
     fn append(&mut self, bytes: &[u8], named: usize) {
-        let Some(file) = self.file.as_ref().filter(|_| !bytes.is_empty()) else { return };
+        if bytes.is_empty() {
+            return;
+        }
+        // Whatever follows takes that back.
+        self.ended = false;
+        let Some(file) = self.file.as_ref() else { return };
         match file.write_all_at(bytes, self.end) {
             Ok(()) => {
                 self.end += bytes.len() as u64;

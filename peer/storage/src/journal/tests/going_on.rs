@@ -61,3 +61,18 @@ fn h73_after_a_kill_a_file_that_was_made_again_is_not_hashed_wholly() {
     let proof = sample.prove().0.unwrap();
     assert_eq!((ones(&proof.pieces), proof.hashed), (vec![0, 1, 2, 3], PIECE as u64));
 }
+
+#[test]
+fn a_run_that_has_ended_and_was_told_something_since_can_end_again() {
+    let sample = sample();
+    let storage = sample.watched();
+    let journal = begin(&sample, &storage);
+    sample.download(&storage, &journal, &[0, 1, 2]);
+    journal.end(&storage).unwrap();
+    // It rests; a file was touched meanwhile, is hashed, and is right.
+    journal.lost(&[0, 1]);
+    journal.written(&storage, &[0, 1]);
+    journal.end(&storage).unwrap();
+    let proof = sample.prove().0.unwrap();
+    assert_eq!((ones(&proof.pieces), proof.hashed), (vec![0, 1, 2], 0));
+}
