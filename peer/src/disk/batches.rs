@@ -61,11 +61,13 @@ impl Batches {
         self.0.values().map(|batch| batch.since + BATCH_TIME).min()
     }
 
-    /// Writes what waits of one torrent.
-    pub(super) fn flush(&mut self, key: u32) {
-        if let Some(batch) = self.0.remove(&key) {
+    /// Writes what waits of one torrent. Whether anything did, which is to be synced then.
+    pub(super) fn flush(&mut self, key: u32) -> bool {
+        let batch = self.0.remove(&key);
+        batch.is_some_and(|batch| {
             batch.write();
-        }
+            true
+        })
     }
 
     /// Writes all that waits.
@@ -113,9 +115,9 @@ mod tests {
         assert_eq!(batches.settle(start + BATCH_TIME, |disk| told.push(disk.key)), None);
         assert_eq!((claims(0), told), (vec![5], vec![1, 0]));
         batches.add(Arc::clone(&disks[0]), 6, start);
-        batches.flush(1);
+        assert!(!batches.flush(1));
         assert_eq!(claims(0), [5]);
-        batches.flush(0);
+        assert!(batches.flush(0));
         assert_eq!(claims(0), [5, 6]);
     }
 }

@@ -313,3 +313,18 @@ async fn h33_blocks_are_digested_after_the_writes_before_and_a_wrong_one_shows()
     let differing: Vec<usize> = (0..4).filter(|&n| wrong.blocks[n] != right.blocks[n]).collect();
     assert_eq!((right.blocks.len(), differing), (4, vec![2]));
 }
+
+#[test]
+fn pieces_that_were_told_just_before_others_were_lost_are_synced_too() {
+    let (sample, dir) = (Sample::single(4 * 16_384, BLOCK_LENGTH), tempdir().unwrap());
+    let clock = Rc::new(Cell::new(Instant::now()));
+    let (disk, mut threads) = (journaled(&sample, dir.path(), 0), Stepped::new(&clock));
+    let pool = BlockPool::new(64, 64).share();
+    blocks(&sample, &pool).into_iter().take(2).for_each(|(block, buffer)| threads.write(&disk, block, buffer));
+    threads.lost(&disk, vec![3]);
+    for _ in 0..10 {
+        threads.turn();
+        clock.set(clock.get() + Duration::from_secs(1));
+    }
+    assert!(!disk.journal.as_ref().unwrap().is_behind());
+}

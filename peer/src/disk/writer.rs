@@ -88,7 +88,9 @@ impl<C: Fn() -> Instant> Writer<C> {
                 self.pieces.hash_whole();
                 // What it claimed before comes before this.
                 self.gather();
-                self.batches.flush(disk.key);
+                if self.batches.flush(disk.key) {
+                    self.syncer.push_all([SyncJob::Written(Arc::clone(&disk))]);
+                }
                 if let Some(journal) = &disk.journal {
                     journal.lost(&pieces);
                 }
