@@ -74,8 +74,10 @@ impl Journal {
 
     fn write_new(&self, bytes: &[u8], root: &Root, counts: bool) -> Result<Handle, StorageError> {
         let failed = |error| StorageError::io("write", &root.path().join(&self.paths.now), error);
-        let (file, _) = root.file(&self.paths.new, Purpose::Create, Links::Refuse)?;
-        file.set_length(0).and_then(|()| file.write_all_at(bytes, 0)).map_err(failed)?;
+        // Never into what stands there, which may be somebody's under another name too.
+        root.remove(&self.paths.new)?;
+        let (file, _) = root.file(&self.paths.new, Purpose::CreateNew, Links::Refuse)?;
+        file.write_all_at(bytes, 0).map_err(failed)?;
         if counts {
             file.sync().map_err(failed)?;
         }

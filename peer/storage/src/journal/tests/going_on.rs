@@ -76,3 +76,15 @@ fn a_run_that_has_ended_and_was_told_something_since_can_end_again() {
     let proof = sample.prove().0.unwrap();
     assert_eq!((ones(&proof.pieces), proof.hashed), (vec![0, 1, 2], 0));
 }
+
+#[test]
+fn h72_a_new_journal_is_not_written_into_a_file_that_somebody_has_linked_to_its_name() {
+    let sample = sample();
+    let (storage, mine) = (sample.watched(), sample.dir.path().join("mine"));
+    fs::write(&mine, b"precious").unwrap();
+    fs::hard_link(&mine, sample.dir.path().join(name_beside(&sample.info, "journal.new"))).unwrap();
+    let journal = begin(&sample, &storage);
+    sample.download(&storage, &journal, &[0]);
+    assert_eq!((fs::read(&mine).unwrap(), fs::metadata(sample.journal()).unwrap().len() > 8), (b"precious".to_vec(), true));
+    assert_eq!(ones(&sample.prove().0.unwrap().pieces), [0]);
+}
