@@ -258,3 +258,14 @@ fn what_is_read_while_a_download_is_called_complete_is_not_refused() {
     storage.watch_ours().unwrap();
     storage.refuse_if_changed(0, &*handle, edits).unwrap();
 }
+
+#[test]
+fn h76_running_out_of_open_files_for_a_moment_does_not_have_a_complete_download_hashed_again() {
+    let (two, disk) = (Placed::two(), MemoryDisk::new(7));
+    let storage = in_memory(&disk, &two.info);
+    storage.watch(&storage.files_now());
+    (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
+    disk.plan(Some(Fault { kind: FaultKind::OpenFiles, after: 0, lasting: false }));
+    storage.watch_ours().unwrap();
+    assert!(disk.has_struck() && storage.changed_files().is_empty());
+}
