@@ -179,6 +179,13 @@ impl Storage {
         Ok(done)
     }
 
+    /// The pool holds a file open no more.
+    pub(crate) fn let_go(&self, file: usize) {
+        let held = self.lock_pool().forget(file);
+        // Not in the same statement, which would have the pool locked for as long as it takes to close.
+        drop(held);
+    }
+
     /// The open file, if it is as we left it; otherwise the one that stands there, if it is ours.
     fn handle_to_write(&self, file: usize) -> Result<Handle, StorageError> {
         let held = self.lock_pool().get(file, true);
@@ -199,7 +206,7 @@ impl Storage {
                 return Ok(handle);
             }
             self.has_changed(file, seen);
-            drop(self.lock_pool().forget(file));
+            self.let_go(file);
         }
         self.handle(file, true)
     }

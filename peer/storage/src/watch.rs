@@ -251,7 +251,7 @@ impl Storage {
         let _still = self.claims().between_writes();
         self.claims().edited(file);
         // What was open is perhaps not what stands there now.
-        drop(self.lock_pool().forget(file));
+        self.let_go(file);
         let seen = self.watched().seen(file);
         let Ok(now) = self.identify(file) else {
             self.watched().notice();
@@ -357,7 +357,7 @@ impl Storage {
         }
         let turned = self.watched().turn(file, seen, Seen::Changed(seen.identity()));
         if turned {
-            drop(self.lock_pool().forget(file));
+            self.let_go(file);
         }
         turned
     }
