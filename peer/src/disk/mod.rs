@@ -224,6 +224,13 @@ impl DiskThreads {
         self.syncer.push_all([SyncJob::Marker(Arc::clone(storage), Arc::clone(add))]);
     }
 
+    /// A run begins: what an earlier one has written and not synced is brought to the disk too, though nothing may come.
+    pub(crate) fn begin(&self, disk: &Arc<TorrentDisk>) {
+        if disk.journal.as_ref().is_some_and(|journal| journal.is_behind()) {
+            self.syncer.push_all([SyncJob::Written(Arc::clone(disk))]);
+        }
+    }
+
     /// All of a torrent is there: that is known at the next start, and for good once it is synced, some time later.
     pub(crate) fn seal(&self, disk: &Arc<TorrentDisk>, seals: Arc<Seals>, then: FilesThen) {
         self.syncer.push_all([SyncJob::Seal(Arc::clone(disk), seals, then)]);

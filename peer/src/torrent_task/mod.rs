@@ -180,6 +180,7 @@ pub(crate) async fn run(mut context: Context) {
             if let (Some(then), Some(seals)) = (unsynced.take(), &context.shared.seals) {
                 context.shared.disk.seal(&disk, Arc::clone(seals), then);
             }
+            context.shared.disk.begin(&disk);
             let exit;
             Left { exit, have, held, marker } =
                 Active::new(&mut context, &disk, (have, held), marker).run().await;
