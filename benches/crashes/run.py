@@ -5,8 +5,9 @@ run.py [--kills N] [--jobs N] [--seed N] [--program FILE]
 
 Each download is slowed by --limit-down, killed one to three times, and after each kill `check.py` hashes what the
 journal claims. Then it goes on: it must complete right, have hashed no more than the last 32 MiB and a sample a file,
-and leave nothing but the data. Prints how far the downloads were when they were killed. The seed reproduces the
-moments, as far as the machine does.
+and leave nothing but the data. Beside them others of more than 32 MiB and of large pieces are slowed so much that no piece
+is whole for many seconds before the kill: the same holds of them. Prints how far the downloads were when they were killed.
+The seed reproduces the moments, as far as the machine does.
 """
 import argparse
 import filecmp
@@ -27,6 +28,8 @@ MIB = 1 << 20
 # Bytes a second while a download may be killed, and bytes in all: about two seconds.
 RATE, SIZE = 8 * MIB, 16 * MIB
 PIECES = ("32KiB", "128KiB", "1MiB")
+# The slow ones: they come this far at the first rate, and then take 16 s a piece.
+LARGE, LARGE_SIZE, LARGE_FAR, FAST, SLOW = "8MiB", 112 * MIB, 64 * MIB, 40 * MIB, MIB // 2
 # A batch of a journal is 4 MiB or 200 ms; what comes besides is on its way there.
 BATCH = 4 * MIB + RATE // 2
 
@@ -40,7 +43,8 @@ options = parser.parse_args()
 options.program = str(pathlib.Path(options.program).resolve())
 
 lock = threading.Lock()
-fractions, hashed, twice, failures = [], [], [], []
+fractions, hashed, hashed_slow, twice, failures = [], [], [], [], []
+apart = 0
 left = options.kills
 
 
@@ -51,12 +55,13 @@ def run(*args, cwd):
 class Source:
     """Files, their torrent, and who seeds them."""
 
-    def __init__(self, folder, piece, rng):
+    def __init__(self, folder, piece, rng, sizes):
         self.folder, self.name = folder, f"data-{piece}"
         self.torrent = folder / f"{self.name}.torrent"
         top = folder / self.name
         top.mkdir()
-        for name, size in (("a", SIZE // 2 + 777), ("b", SIZE // 3), ("c", SIZE - SIZE // 2 - SIZE // 3)):
+        self.files = dict(zip("abc", sizes))
+        for name, size in self.files.items():
             (top / name).write_bytes(rng.randbytes(size))
         run("create", self.name, "-p", piece, cwd=folder)
         self.piece = {"K": 1024, "M": MIB}[piece[-3]] * int(piece[:-3])
@@ -84,6 +89,50 @@ def check(source, target):
     return json.loads(done.stdout)
 
 
+def go_on(source, target):
+    """A download that was killed goes on to its end. Answers what was hashed at its start."""
+    running = source.download(target)
+    events = [json.loads(line) for line in running.stderr]
+    assert running.wait() == 0, events[-3:]
+    started = [event["hashed_bytes"] for event in events if event["event"] == "started"]
+    assert all(n <= 32 * MIB + len(source.files) * source.piece for n in started), started
+    for name in source.files:
+        assert filecmp.cmp(source.folder / source.name / name, target / source.name / name, shallow=False), name
+    assert os.listdir(target) == [source.name], os.listdir(target)
+    return started
+
+
+def one_slow(source, rng):
+    """A large download, killed far on and then once more when no piece was whole for some seconds."""
+    global left, apart
+    with tempfile.TemporaryDirectory(prefix="shoal-crash-") as target:
+        target = pathlib.Path(target)
+        with lock:
+            left -= 2
+        running = source.download(target, "--limit-down", f"{FAST // 1024}KiB")
+        for line in running.stderr:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["done_bytes"] >= LARGE_FAR:
+                break
+        running.kill()
+        running.communicate()
+        before = check(source, target)
+        running = source.download(target, "--limit-down", f"{SLOW // 1024}KiB")
+        time.sleep(rng.uniform(6, 9))
+        over = running.poll() is not None
+        running.kill()
+        running.communicate()
+        assert not over, "a slow download was over"
+        after = check(source, target)
+        for found in (before, after):
+            assert not found["wrong"], f"false claims: {found}"
+        started = go_on(source, target)
+        with lock:
+            fractions.extend(found["claimed"] / found["pieces"] for found in (before, after))
+            apart += before["claimed"] == after["claimed"] and after["claimed"] * source.piece >= LARGE_FAR - source.piece
+            hashed_slow.extend(started)
+
+
 def one(source, rng):
     """One download, killed up to three times."""
     global left
@@ -92,7 +141,7 @@ def one(source, rng):
         share = 0.0
         for _ in range(rng.randint(1, 3)):
             with lock:
-                if left == 0:
+                if left <= 0:
                     return
                 left -= 1
             running = source.download(target, "--limit-down", f"{RATE // 1024}KiB")
@@ -113,24 +162,17 @@ def one(source, rng):
                 twice.append(found["unclaimed"] * source.piece)
             assert not found["wrong"], f"false claims: {found}"
             assert found["unclaimed"] * source.piece <= BATCH + source.piece, f"too much is fetched twice: {found}"
-        running = source.download(target)
-        events = [json.loads(line) for line in running.stderr]
-        assert running.wait() == 0, events[-3:]
-        started = [event["hashed_bytes"] for event in events if event["event"] == "started"]
+        started = go_on(source, target)
         with lock:
             hashed.extend(started)
-        assert all(n <= 32 * MIB + 3 * source.piece for n in started), started
-        for name in "abc":
-            assert filecmp.cmp(source.folder / source.name / name, target / source.name / name, shallow=False), name
-        assert os.listdir(target) == [source.name], os.listdir(target)
 
 
-def work(sources, seed):
+def work(download, sources, seed):
     rng = random.Random(seed)
     while left > 0 and not failures:
         source = rng.choice(sources)
         try:
-            one(source, rng)
+            download(source, rng)
         except AssertionError as error:
             with lock:
                 failures.append(f"{source.name}: {error}")
@@ -141,15 +183,18 @@ def main():
     print(f"seed {options.seed}, {options.kills} kills")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shoal-crashes-") as folder:
-        sources = [Source(pathlib.Path(folder), piece, rng) for piece in PIECES]
+        sizes = (SIZE // 2 + 777, SIZE // 3, SIZE - SIZE // 2 - SIZE // 3)
+        sources = [Source(pathlib.Path(folder), piece, rng, sizes) for piece in PIECES]
+        large = Source(pathlib.Path(folder), LARGE, rng, (LARGE_SIZE // 2 + 777, LARGE_SIZE // 2))
         try:
-            threads = [threading.Thread(target=work, args=(sources, rng.random())) for _ in range(options.jobs)]
+            work_of = [(one, sources)] * options.jobs + [(one_slow, [large])]
+            threads = [threading.Thread(target=work, args=(*of, rng.random())) for of in work_of]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
         finally:
-            for source in sources:
+            for source in [*sources, large]:
                 source.seed.kill()
                 source.seed.wait()
     inside = sum(0.05 <= share <= 0.95 for share in fractions)
@@ -158,8 +203,12 @@ def main():
           f"by tenths: {bars}")
     print(f"fetched twice, at most: {max(twice, default=0) / MIB:.1f} MiB of {SIZE / MIB:.0f}; "
           f"hashed at a start, at most: {max(hashed, default=0) / MIB:.1f} MiB")
+    print(f"slow ones of {LARGE_SIZE / MIB:.0f} MiB in pieces of {LARGE}: {len(hashed_slow)}, of which {apart} had no piece whole "
+          f"before the kill; hashed at a start, at most: {max(hashed_slow, default=0) / MIB:.1f} MiB")
     if inside < 0.6 * len(fractions):
         failures.append("too few kills fell into the middle: the machine is too slow or too fast for these rates")
+    if apart == 0 and not failures:
+        failures.append("no slow download was far enough, with no piece whole before the kill")
     for failure in failures:
         print(f"FAILED: {failure}")
     return 1 if failures else 0
