@@ -70,6 +70,7 @@ impl Beside {
             length: there.size(),
             modified: moment(there.mtime(), there.mtime_nsec()),
             changed: moment(there.ctime(), there.ctime_nsec()),
+            born: None,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Change {
             _ if then == now => Self::Nothing,
             (_, None) => Self::Removed,
             (None, Some(_)) => Self::Returned,
-            (Some(then), Some(now)) if (then.inode, then.device) != (now.inode, now.device) => Self::Replaced,
+            (Some(then), Some(now)) if !then.is_same_file(&now) => Self::Replaced,
             (Some(then), Some(now)) if then.length != now.length => Self::Resized(now.length),
             _ => Self::Edited,
         }

@@ -79,12 +79,15 @@ pub struct Identity {
     pub modified: Moment,
     /// When anything about it was changed last: no program can set that back.
     pub changed: Moment,
+    /// When it was made, if its file system tells. It is in no journal: it tells files apart while a program runs.
+    pub born: Option<Moment>,
 }
 
 impl Identity {
-    /// Whether both are one file, however it has changed.
+    /// Whether both are one file, however it has changed. A file's number is given to the next as soon as it is removed.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        let is_born_otherwise = self.born.zip(other.born).is_some_and(|(one, other)| one != other);
+        (self.device, self.inode) == (other.device, other.inode) && !is_born_otherwise
     }
 }
 
@@ -331,7 +334,7 @@ fn parse_files(due: &Head, body: &[u8]) -> Option<Vec<(u32, Identity)>> {
         let file = reader.u32().filter(|file| *file < due.files)?;
         let (inode, device, length) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let (modified, changed) = (reader.moment()?, reader.moment()?);
-        files.push((file, Identity { inode, device, length, modified, changed }));
+        files.push((file, Identity { inode, device, length, modified, changed, born: None }));
     }
     Some(files)
 }

@@ -23,7 +23,7 @@ const HEAD_OF_TESTS: Head = Head { info_hash: [7; 20], piece_length: 16_384, pie
 
 fn identity(inode: u64) -> Identity {
     let moment = Moment { seconds: 1_000, nanoseconds: 5 };
-    Identity { inode, device: 1, length: 50 * 16_384, modified: moment, changed: moment }
+    Identity { inode, device: 1, length: 50 * 16_384, modified: moment, changed: moment, born: None }
 }
 
 /// A journal with these records.
@@ -53,7 +53,7 @@ fn record() -> impl Strategy<Value = Record> {
         || (any::<i64>(), any::<u32>()).prop_map(|(seconds, nanoseconds)| Moment { seconds, nanoseconds });
     let identity =
         (any::<[u64; 3]>(), moment(), moment()).prop_map(|([inode, device, length], modified, changed)| {
-            Identity { inode, device, length, modified, changed }
+            Identity { inode, device, length, modified, changed, born: None }
         });
     let mark = prop_oneof![Just(Mark::Written), Just(Mark::Synced), Just(Mark::Lost), Just(Mark::Doubtful)];
     let piece = (0..99u32, 1..20u32).prop_map(|(first, count)| first..(first + count).min(100));

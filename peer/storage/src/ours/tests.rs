@@ -264,3 +264,26 @@ fn h72_what_is_put_where_a_file_was_gone_when_it_was_taken_over_is_not_written_t
     assert_eq!(two.write(&storage, 0), Err(StorageErrorKind::NotOurs));
     assert_eq!(fs::read(two.path("a")).unwrap(), [7; 3000]);
 }
+
+#[test]
+fn h72_another_file_that_was_given_the_number_of_ours_is_not_written_to() {
+    let two = Placed::two();
+    two.put(two.dir.path(), &two.content).unwrap();
+    let storage = two.watched();
+    let born = |path: &Path| fs::metadata(path).unwrap().created().ok();
+    let (ours, probe) = (born(&two.path("a")), two.path("probe"));
+    // Until the clock of the file system has ticked, if it keeps such a time at all.
+    while ours.is_some() {
+        fs::write(&probe, []).unwrap();
+        let now = born(&probe);
+        fs::remove_file(&probe).unwrap();
+        if now != ours {
+            break;
+        }
+    }
+    fs::remove_file(two.path("a")).unwrap();
+    fs::write(two.path("a"), [7; 2500]).unwrap();
+    assert_eq!(two.write(&storage, 1), Err(StorageErrorKind::NotOurs));
+    assert_eq!(fs::read(two.path("a")).unwrap(), [7; 2500]);
+    assert_eq!((storage.changed_files(), storage.accept(0)), (vec![0], Change::Replaced));
+}

@@ -6,6 +6,8 @@
 //!
 //! It is thin: one method, one call, and no decision about what a file may be.
 
+mod status;
+
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -18,11 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Advice, AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, Stat, StatVfs};
+use rustix::fs::{Advice, AtFlags, Dir, FallocateFlags, Mode, OFlags, StatVfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{Boot, Extent, Folder, Handle, Kind, Make, OpenFile, Status, System};
-use crate::journal::{Identity, Moment};
+use super::{Boot, Extent, Folder, Handle, Make, OpenFile, Status, System};
 use crate::open::{Links, Purpose};
 
 /// Where Linux tells which boot this is.
@@ -86,15 +87,14 @@ impl Folder for KernelFolder {
     }
 
     fn look(&self, path: &Path, links: Links) -> io::Result<Status> {
-        let looked = match links {
-            Links::Follow => rustix::fs::statat(&self.folder, path, AtFlags::empty()),
-            Links::Refuse => self.stat_beneath(path),
-        };
-        Ok(Status::of(&looked?))
+        Ok(match links {
+            Links::Follow => Status::of_path(&self.folder, path, AtFlags::empty()),
+            Links::Refuse => self.look_beneath(path),
+        }?)
     }
 
     fn status(&self) -> io::Result<Status> {
-        Ok(Status::of(&rustix::fs::fstat(&self.folder)?))
+        Ok(Status::of_open(&self.folder)?)
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
@@ -168,17 +168,17 @@ impl KernelFolder {
         rustix::fs::openat(parent, name, flags | OFlags::NOFOLLOW, mode)
     }
 
-    fn stat_beneath(&self, relative: &Path) -> rustix::io::Result<Stat> {
+    fn look_beneath(&self, relative: &Path) -> rustix::io::Result<Status> {
         #[cfg(target_os = "linux")]
         {
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            self.beneath(relative, flags, Mode::empty()).and_then(rustix::fs::fstat)
+            self.beneath(relative, flags, Mode::empty()).and_then(Status::of_open)
         }
         #[cfg(not(target_os = "linux"))]
         {
             let (parent, name) = self.parent_of(relative)?;
             let parent = parent.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
-            rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            Status::of_path(parent, name, AtFlags::SYMLINK_NOFOLLOW)
         }
     }
 
@@ -225,7 +225,7 @@ pub(crate) fn may_read(path: &Path) -> io::Result<()> {
 
 impl OpenFile for KernelFile {
     fn status(&self) -> io::Result<Status> {
-        Ok(Status::of(&rustix::fs::fstat(&self.0)?))
+        Ok(Status::of_open(&self.0)?)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -290,45 +290,6 @@ impl OpenFile for KernelFile {
 
     fn try_lock(&self) -> Result<(), TryLockError> {
         self.0.try_lock()
-    }
-}
-
-impl Status {
-    fn of(stat: &Stat) -> Self {
-        Self {
-            kind: match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Folder,
-                FileType::Symlink => Kind::SymbolicLink,
-                _ => Kind::Special,
-            },
-            identity: Identity {
-                inode: wide(stat.st_ino),
-                device: wide(stat.st_dev),
-                length: wide(stat.st_size),
-                modified: moment(stat.st_mtime, stat.st_mtime_nsec),
-                changed: moment(stat.st_ctime, stat.st_ctime_nsec),
-            },
-            allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
-            mode: bits(stat.st_mode) & 0o7777,
-        }
-    }
-}
-
-/// A mode as everybody else writes it: some systems use fewer bits.
-fn bits(mode: impl Into<u32>) -> u32 {
-    mode.into()
-}
-
-/// A number as everybody else writes it: some systems use fewer bits, or a sign.
-fn wide(number: impl TryInto<u64>) -> u64 {
-    number.try_into().unwrap_or(u64::MAX)
-}
-
-fn moment(seconds: impl TryInto<i64>, nanoseconds: impl TryInto<u32>) -> Moment {
-    Moment {
-        seconds: seconds.try_into().unwrap_or(i64::MAX),
-        nanoseconds: nanoseconds.try_into().unwrap_or(u32::MAX),
     }
 }
 

@@ -312,6 +312,8 @@ impl Disk {
             length,
             modified: moment(node.modified),
             changed: moment(node.changed),
+            // No number is given twice.
+            born: None,
         };
         Ok(Status { kind, identity, allocated: length, mode: node.mode })
     }
