@@ -51,8 +51,14 @@ pub(super) fn files(input: &mut Input<'_>) -> Files {
 /// As the file mostly is, or not quite.
 pub(super) fn identity(file: u32, choice: u8) -> Identity {
     let at = |later: i64| Moment { seconds: WRITTEN + later, nanoseconds: 0 };
-    let mut identity =
-        Identity { inode: u64::from(file), device: 1, length: 100_000, modified: at(-9), changed: at(-9), born: None };
+    let mut identity = Identity {
+        inode: u64::from(file),
+        device: 1,
+        length: 100_000,
+        modified: at(-9),
+        changed: at(-9),
+        born: None,
+    };
     match choice {
         0..=9 => identity.inode += 1,
         10..=19 => identity.device += 1,

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metainfo::Block;
-use storage::{StorageError, StorageErrorKind};
 use storage::sha::{MOST_LANES, Sha1, lanes, update_all};
+use storage::{StorageError, StorageErrorKind};
 
 use super::{BlockBuffer, TorrentDisk};
 use crate::limits::HELD_BLOCKS;
@@ -268,8 +268,7 @@ impl Piece {
     fn tell(self) -> bool {
         let Self { disk, index, sha, failed, edits, .. } = self;
         // A file that is in doubt only for a piece that it shares with one that was edited counts no edit itself.
-        let is_in_doubt =
-            failed.as_ref().is_some_and(|error| error.kind == StorageErrorKind::NotWhatItWas);
+        let is_in_doubt = failed.as_ref().is_some_and(|error| error.kind == StorageErrorKind::NotWhatItWas);
         if disk.storage.edits_of(index) != edits || is_in_doubt {
             // Somebody has changed a file of it between its blocks: what we hashed may not be what is there, and nobody who
             // sent it is to blame. All of the file is hashed again, and this piece with it.

@@ -320,7 +320,10 @@ fn pieces_that_were_told_just_before_others_were_lost_are_synced_too() {
     let clock = Rc::new(Cell::new(Instant::now()));
     let (disk, mut threads) = (journaled(&sample, dir.path(), 0), Stepped::new(&clock));
     let pool = BlockPool::new(64, 64).share();
-    blocks(&sample, &pool).into_iter().take(2).for_each(|(block, buffer)| threads.write(&disk, block, buffer));
+    blocks(&sample, &pool)
+        .into_iter()
+        .take(2)
+        .for_each(|(block, buffer)| threads.write(&disk, block, buffer));
     threads.lost(&disk, vec![3]);
     for _ in 0..10 {
         threads.turn();

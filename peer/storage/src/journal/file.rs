@@ -340,10 +340,9 @@ impl Storage {
 /// claimed of it is hashed.
 fn new_files(storage: &Storage, ledger: &Ledger, pieces: &[u32]) -> Vec<(u32, Identity)> {
     let geometry = storage.geometry();
-    let spans = |piece| {
-        storage.spans(geometry.piece_offset(piece), u64::from(geometry.piece_size(piece)))
-    };
-    let files: BTreeSet<usize> = pieces.iter().flat_map(|piece| spans(*piece)).map(|span| span.file).collect();
+    let spans = |piece| storage.spans(geometry.piece_offset(piece), u64::from(geometry.piece_size(piece)));
+    let files: BTreeSet<usize> =
+        pieces.iter().flat_map(|piece| spans(*piece)).map(|span| span.file).collect();
     let known = files.into_iter().filter_map(|file| Some((u32::try_from(file).ok()?, storage.known(file)?)));
     known.filter(|(file, now)| !ledger.knows_as(*file, now)).collect()
 }

@@ -85,6 +85,9 @@ fn h72_a_new_journal_is_not_written_into_a_file_that_somebody_has_linked_to_its_
     fs::hard_link(&mine, sample.dir.path().join(name_beside(&sample.info, "journal.new"))).unwrap();
     let journal = begin(&sample, &storage);
     sample.download(&storage, &journal, &[0]);
-    assert_eq!((fs::read(&mine).unwrap(), fs::metadata(sample.journal()).unwrap().len() > 8), (b"precious".to_vec(), true));
+    assert_eq!(
+        (fs::read(&mine).unwrap(), fs::metadata(sample.journal()).unwrap().len() > 8),
+        (b"precious".to_vec(), true)
+    );
     assert_eq!(ones(&sample.prove().0.unwrap().pieces), [0]);
 }
