@@ -210,7 +210,8 @@ def main():
     print(f"fetched twice, at most: {max(twice, default=0) / MIB:.1f} MiB of {SIZE / MIB:.0f}; "
           f"hashed at a start, at most: {max(hashed, default=0) / MIB:.1f} MiB")
     print(f"slow ones of {LARGE_SIZE / MIB:.0f} MiB in pieces of {LARGE}: {len(hashed_slow)}, of which {apart} were far "
-          f"on and had no piece whole for seconds before the kill; hashed at a start, at most: {max(hashed_slow, default=0) / MIB:.1f} MiB")
+          f"on and had no piece whole for seconds before the kill; "
+          f"hashed at a start, at most: {max(hashed_slow, default=0) / MIB:.1f} MiB")
     if inside < 0.6 * len(fractions):
         failures.append("too few kills fell into the middle: the machine is too slow or too fast for these rates")
     if apart == 0 and not failures:
