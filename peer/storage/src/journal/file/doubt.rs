@@ -88,9 +88,9 @@ impl Paths {
         Ok(file.sync().map_err(|error| failed("sync", error)))
     }
 
-    /// Removes all that there is.
+    /// Removes all that there is. What says most goes last: who is killed meanwhile does not leave one that says less.
     pub(in crate::journal) fn remove(&self, root: &Root) -> Result<(), StorageError> {
-        [&self.now, &self.old, &self.new].into_iter().try_for_each(|path| root.remove(path))
+        [&self.new, &self.old, &self.now].into_iter().try_for_each(|path| root.remove(path))
     }
 }
 

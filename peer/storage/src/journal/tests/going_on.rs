@@ -91,3 +91,21 @@ fn h72_a_new_journal_is_not_written_into_a_file_that_somebody_has_linked_to_its_
     );
     assert_eq!(ones(&sample.prove().0.unwrap().pieces), [0]);
 }
+
+#[test]
+fn h73_whoever_is_killed_while_he_removes_a_journal_leaves_the_newest_or_none() {
+    let mut left = BTreeSet::new();
+    for after in 0..10 {
+        let (sample, disk, storage, journal) = about_to_lose();
+        disk.plan(Some(Fault { kind: FaultKind::Death, after, lasting: false }));
+        // It says nothing of that: it is dead.
+        let _ = journal.remove(&storage);
+        disk.kill();
+        let is_there = |ending: &str| {
+            let name = std::path::Path::new("/data").join(name_beside(&sample.info, ending));
+            disk.file(&name).is_some()
+        };
+        left.insert((is_there("journal"), is_there("journal.old")));
+    }
+    assert_eq!(left, BTreeSet::from([(true, true), (true, false), (false, false)]));
+}
