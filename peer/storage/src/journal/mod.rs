@@ -66,15 +66,7 @@ impl Storage {
     /// What this file is now; `None` if there is none. An error is that nobody can tell.
     pub(crate) fn identify(&self, file: usize) -> Result<Option<Identity>, StorageError> {
         match self.role(file) {
-            Role::Content => self.root().identify(self.relative(file), self.links()).or_else(|error| {
-                if !error.is_shortage() {
-                    return Err(error);
-                }
-                // What is held open for later is given up for what is asked now.
-                let held = self.lock_pool().take_all();
-                drop(held);
-                self.root().identify(self.relative(file), self.links())
-            }),
+            Role::Content => self.with_room(|| self.root().identify(self.relative(file), self.links())),
             Role::Padding | Role::Link => Ok(None),
         }
     }
