@@ -142,7 +142,7 @@ fn what_is_started_to_outlive_its_terminal_does() {
     source.seed.take().unwrap().signal("KILL");
     let program = shoal(source.folder.path());
     let mut command = Command::new("nohup");
-    command.arg(program.get_program()).current_dir(source.folder.path());
+    command.arg(env!("CARGO_BIN_EXE_shoal")).current_dir(source.folder.path());
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(["seed", "photos.torrent", "--port", "0", "--bind", "127.0.0.1", "--progress", "json"]);
     let mut seed = spawn(command);

@@ -14,13 +14,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program with this folder as its own, and no configuration of the user's.
 pub(crate) fn shoal(cwd: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
+    let program = env!("CARGO_BIN_EXE_shoal");
+    let mut command = if ignores_hangup() {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", program]);
+        command
+    } else {
+        Command::new(program)
+    };
     command
         .current_dir(cwd)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"))
         .env_remove("NO_COLOR");
     command
+}
+
+/// Whether these tests run under `nohup`: what they start would ignore that its terminal is closed, as it should.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
 /// A running program.
