@@ -73,15 +73,20 @@ impl Marker {
         Ok(())
     }
 
-    /// The download of `info` in `storage` begins: what is there may be written to from now on, by this run and the next. A
-    /// journal that stands there without a marker says nothing of that, and goes first.
-    pub(crate) fn claim(&mut self, storage: &Storage, info: &Info) -> Result<(), MarkerError> {
-        let (found, text) = (self.found, text::text(info));
+    /// The download of `info` in `storage` begins: what is there may be written to from now on, by this run and the next, but
+    /// for these `strangers`. A journal that stands there without a marker says nothing of that, and goes first.
+    pub(crate) fn claim(
+        &mut self,
+        storage: &Storage,
+        info: &Info,
+        strangers: &BTreeSet<usize>,
+    ) -> Result<(), MarkerError> {
+        let (found, text) = (self.found, text::text(info) + &text::strangers_text(strangers));
         if !found {
             storage.forget_stale_journal(info).map_err(MarkerError::Io)?;
         }
         let written = match found {
-            true if self.strangers.is_empty() => Ok(()),
+            true if self.strangers == *strangers => Ok(()),
             true => self.held.write(text.as_bytes()),
             // What has the name is perhaps not only ours: it may be the second name of a file of somebody's.
             false => match self.held.replace().map_err(MarkerError::Io)? {

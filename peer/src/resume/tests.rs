@@ -33,7 +33,7 @@ fn a_marker_is_found_again_after_its_holder_is_gone() {
     let mut first = Marker::take(&storage, &info).unwrap();
     assert!(!first.found);
     assert!(matches!(Marker::take(&storage, &info), Err(MarkerError::InUse)));
-    first.claim(&storage, &info).unwrap();
+    first.claim(&storage, &info, &BTreeSet::new()).unwrap();
     drop(first);
     let second = Marker::take(&storage, &info).unwrap();
     assert!(second.found && second.warning.is_none());
@@ -79,7 +79,7 @@ fn h71_a_second_name_of_somebodys_file_in_place_of_the_marker_is_given_up_and_th
     let storage = storage(dir.path(), &info);
     let mut marker = Marker::take(&storage, &info).unwrap();
     assert!(!marker.found && marker.warning.is_some());
-    marker.claim(&storage, &info).unwrap();
+    marker.claim(&storage, &info, &BTreeSet::new()).unwrap();
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), "precious");
     assert!(matches!(Marker::take(&storage, &info), Err(MarkerError::InUse)));
     drop(marker);
@@ -93,11 +93,11 @@ fn h72_a_journal_that_was_left_without_its_marker_is_gone_before_there_is_a_mark
     drop(Journal::begin(&storage, &info, |_| false, |_| false).unwrap());
     let mut marker = Marker::take(&storage, &info).unwrap();
     assert!(storage.past(&info).0.is_some());
-    marker.claim(&storage, &info).unwrap();
+    marker.claim(&storage, &info, &BTreeSet::new()).unwrap();
     assert!(storage.past(&info).0.is_none());
     // One that stands beside its marker stays.
     drop((marker, Journal::begin(&storage, &info, |_| false, |_| false).unwrap()));
-    Marker::take(&storage, &info).unwrap().claim(&storage, &info).unwrap();
+    Marker::take(&storage, &info).unwrap().claim(&storage, &info, &BTreeSet::new()).unwrap();
     assert!(storage.past(&info).0.is_some());
 }
 
@@ -108,7 +108,7 @@ fn h68_a_marker_that_cannot_be_read_is_not_taken_for_none() {
         let options = StorageOptions { access: Access::ReadWrite, ..StorageOptions::default() };
         Storage::among(&disk.roots(), std::path::Path::new("/data"), &info, options).unwrap()
     };
-    Marker::take(&storage(), &info).unwrap().claim(&storage(), &info).unwrap();
+    Marker::take(&storage(), &info).unwrap().claim(&storage(), &info, &BTreeSet::new()).unwrap();
     let mut unreadable = 0;
     disk.plan(None);
     assert!(Marker::take(&storage(), &info).unwrap().found);

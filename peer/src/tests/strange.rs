@@ -7,8 +7,8 @@ use metainfo::TorrentFile;
 use sha1::{Digest, Sha1};
 use tempfile::tempdir;
 
-use super::support::{end, failure, noise, session, until};
-use crate::{AddTorrent, FailureKind, State};
+use super::support::{Sample, end, failure, noise, seeder, session, until};
+use crate::{AddTorrent, FailureKind, Session, State};
 
 const PIECE: usize = 16_384;
 
@@ -135,4 +135,47 @@ async fn h72_a_longer_file_of_which_all_pieces_match_is_not_cut_unless_asked() {
     refused(&torrent, dir.path(), &path, words).await;
     completed(&torrent, dir.path(), true).await;
     assert!(fs::read(&path).unwrap() == content);
+}
+
+/// `a` and `b` side by side, of which `b` is somebody's, and a peer that has them.
+async fn beside_mine() -> (Sample, Session, tempfile::TempDir, std::path::PathBuf) {
+    // They share the third piece, and `b` has enough bytes of it to tell whose it is.
+    let sample = Sample::folder(&[("a", 2 * PIECE + 1000), ("b", 20 * PIECE)], 16_384);
+    let (seed, dir) = (seeder(&sample).await, tempdir().unwrap());
+    let path = dir.path().join("sample/b");
+    place(&path, b"precious");
+    (sample, seed, dir, path)
+}
+
+#[tokio::test]
+async fn h72_a_file_that_was_not_chosen_is_asked_of_when_it_is_though_a_piece_of_it_is_right_aside() {
+    let (sample, seed, dir, path) = beside_mine().await;
+    let first = session();
+    let add = AddTorrent { select: Some(vec![0]), ..sample.download(dir.path(), &[seed.port()]) };
+    let id = first.add(add).await.unwrap();
+    until(&first, id, |stats| stats.state == State::Seeding).await;
+    end(&[&first]).await;
+    let again = session();
+    let id = again.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
+    assert!(fs::read(&path).unwrap() == b"precious");
+    end(&[&again, &seed]).await;
+}
+
+#[tokio::test]
+async fn h72_a_file_that_was_not_chosen_is_asked_of_when_it_is_though_a_marker_stands_there() {
+    let (sample, seed, dir, path) = beside_mine().await;
+    // Neither the first run, nor one that finds its marker, gets anything.
+    for _ in 0..2 {
+        let first = session();
+        let add = AddTorrent { select: Some(vec![0]), ..sample.download(dir.path(), &[]) };
+        let id = first.add(add).await.unwrap();
+        until(&first, id, |stats| stats.state == State::Downloading).await;
+        end(&[&first]).await;
+    }
+    let again = session();
+    let id = again.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
+    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
+    assert!(fs::read(&path).unwrap() == b"precious");
+    end(&[&again, &seed]).await;
 }

@@ -11,7 +11,11 @@
 use std::collections::BTreeSet;
 
 use metainfo::Info;
-use storage::{Found, Survey};
+use storage::{Found, Storage, StorageError, Survey};
+
+use super::choice::selection;
+use crate::AddTorrent;
+use crate::resume::Marker;
 
 /// Bytes in a row that must be right before a longer file is taken for ours. Pieces can be small, and beside padding
 /// they can hold a few bytes of a file only: how files of a kind begin is known to everyone, a page of one is not.
@@ -33,15 +37,58 @@ pub(super) fn keep_only(survey: &mut Survey, files: &BTreeSet<usize>) {
     }
 }
 
-/// The first file that must not be touched. `pieces` says which are right.
-pub(super) fn strange_file(info: &Info, survey: &Survey, pieces: &[bool]) -> Option<(usize, Strange)> {
-    info.files().iter().zip(&survey.files).enumerate().find_map(|(file, (entry, found))| {
+/// The first file that must not be touched. `is_right` says of which file and piece is known that the part of this is right
+/// that lies in that.
+pub(super) fn strange_file(
+    info: &Info,
+    survey: &Survey,
+    is_right: impl Fn(usize, u32) -> bool,
+) -> Option<(usize, Strange)> {
+    strange_files(info, survey, is_right).next()
+}
+
+/// What [`strange_file`] is to ask of pieces that are right: what lies aside says nothing of the file in whose place it is
+/// kept.
+pub(super) fn in_files<'a>(storage: &'a Storage, pieces: &'a [bool]) -> impl Fn(usize, u32) -> bool + 'a {
+    |file, piece| {
+        let right = usize::try_from(piece).ok().and_then(|piece| pieces.get(piece));
+        right.is_some_and(|right| *right) && !storage.is_kept_aside(file, piece)
+    }
+}
+
+/// The files that are not chosen and are not ours, as far as that can be told. Nobody asks of them now: so the marker names
+/// them, and whoever chooses them later is asked.
+pub(super) fn not_asked(
+    storage: &Storage,
+    add: &AddTorrent,
+    marker: &Marker,
+    pieces: &[bool],
+) -> Result<BTreeSet<usize>, StorageError> {
+    if add.select.is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let (info, chosen) = (&add.torrent.info, selection(add));
+    let files = if marker.found {
+        marker.strangers.clone()
+    } else {
+        let survey = storage.survey()?;
+        strange_files(info, &survey, in_files(storage, pieces)).map(|(file, _)| file).collect()
+    };
+    Ok(files.into_iter().filter(|file| !chosen.contains(*file)).collect())
+}
+
+fn strange_files(
+    info: &Info,
+    survey: &Survey,
+    is_right: impl Fn(usize, u32) -> bool,
+) -> impl Iterator<Item = (usize, Strange)> {
+    info.files().iter().zip(&survey.files).enumerate().filter_map(move |(file, (entry, found))| {
         let Found::Present { length, .. } = *found else { return None };
         // Neither padding nor a link is ever made, written or cut.
         if length == 0 || entry.attributes.padding || entry.attributes.symlink {
             return None;
         }
-        if !is_ours(info, entry.offset, entry.length, pieces) {
+        if !is_ours(info, entry.offset, entry.length, |piece| is_right(file, piece)) {
             return Some((file, Strange::Other));
         }
         (length > entry.length).then_some((file, Strange::Longer))
@@ -49,7 +96,7 @@ pub(super) fn strange_file(info: &Info, survey: &Survey, pieces: &[bool]) -> Opt
 }
 
 /// Whether enough bytes in a row are right within the file that lies at `offset` of the content.
-fn is_ours(info: &Info, offset: u64, length: u64, pieces: &[bool]) -> bool {
+fn is_ours(info: &Info, offset: u64, length: u64, is_right: impl Fn(u32) -> bool) -> bool {
     let geometry = info.geometry();
     let end = offset.saturating_add(length);
     let mut run = 0;
@@ -58,9 +105,7 @@ fn is_ours(info: &Info, offset: u64, length: u64, pieces: &[bool]) -> bool {
             let start = geometry.piece_offset(piece);
             let stop = start.saturating_add(u64::from(geometry.piece_size(piece)));
             let own = stop.min(end).saturating_sub(start.max(offset));
-            let right =
-                usize::try_from(piece).ok().and_then(|piece| pieces.get(piece)).is_some_and(|good| *good);
-            run = if right { run + own } else { 0 };
+            run = if is_right(piece) { run + own } else { 0 };
             run >= length.min(OWN_BYTES)
         })
 }
@@ -85,8 +130,8 @@ mod tests {
 
     /// What is said when only these pieces are right.
     fn said(lengths: [u64; 2], right: &[usize]) -> Option<(usize, Strange)> {
-        let pieces: Vec<bool> = (0..8).map(|piece| right.contains(&piece)).collect();
-        strange_file(&info(), &found(lengths), &pieces)
+        let right = |_, piece: u32| right.contains(&(piece as usize));
+        strange_file(&info(), &found(lengths), right)
     }
 
     #[test]

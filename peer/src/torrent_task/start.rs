@@ -16,7 +16,7 @@ use storage::{
 };
 
 use super::choice::{selection, wanted};
-use super::claim::{Strange, keep_only, strange_file};
+use super::claim::{Strange, in_files, keep_only, not_asked, strange_file};
 use super::finishing::complete_files;
 use super::read_only::{all_there, is_read_only};
 use super::seeding::to_seed;
@@ -183,7 +183,8 @@ fn to_go_on(
         enough_space(storage, info)?;
     }
     if storage.is_unsettled() || wanted.has_any_not_in(&have) {
-        marker.claim(storage, info).map_err(|error| in_use(info, error))?;
+        let not_asked = not_asked(storage, add, marker, &proof.pieces).map_err(disk)?;
+        marker.claim(storage, info, &not_asked).map_err(|error| in_use(info, error))?;
         *claimed = true;
     }
     for piece in storage.settle(|piece| have.get(piece)).map_err(disk)? {
@@ -272,7 +273,8 @@ fn refuse_strange_files(
     survey: &Survey,
     pieces: &[bool],
 ) -> Result<(), Unprepared> {
-    strange_file(info, survey, pieces).map_or(Ok(()), |(file, why)| Err(strange(storage, info, file, why)))
+    let strange_file = strange_file(info, survey, in_files(storage, pieces));
+    strange_file.map_or(Ok(()), |(file, why)| Err(strange(storage, info, file, why)))
 }
 
 /// What is said of a file that must not be touched.

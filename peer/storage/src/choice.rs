@@ -80,6 +80,13 @@ impl Storage {
         }
     }
 
+    /// Whether the bytes that a piece has of a file are read from the parts file: then a piece that is right says nothing of
+    /// what stands where the file goes.
+    #[must_use]
+    pub fn is_kept_aside(&self, file: usize, piece: u32) -> bool {
+        self.aside().is_some_and(|aside| !aside.is_chosen(file) && aside.used_slot(piece).is_some())
+    }
+
     /// Whether [`Storage::settle`] has anything to move or to remove.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {

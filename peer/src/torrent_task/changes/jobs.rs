@@ -10,7 +10,7 @@ use storage::{Cancel, Change};
 use super::Job;
 use crate::disk::TorrentDisk;
 use crate::resume::Marker;
-use crate::torrent_task::claim::{keep_only, strange_file};
+use crate::torrent_task::claim::{in_files, keep_only, not_asked, strange_file};
 use crate::torrent_task::finishing::disown_for_good;
 use crate::torrent_task::start::{Unprepared, disk as disk_failure, in_use, strange};
 use crate::{Failure, FailureKind};
@@ -153,7 +153,7 @@ fn refuse_strangers(disk: &TorrentDisk, strangers: &Strangers) -> Result<(), Unp
     keep_only(&mut survey, files);
     let info = disk.info();
     let pieces: Vec<bool> = (0..info.geometry().piece_count()).map(|piece| right.contains(&piece)).collect();
-    match strange_file(info, &survey, &pieces) {
+    match strange_file(info, &survey, in_files(&disk.storage, &pieces)) {
         Some((file, reason)) => Err(strange(&disk.storage, info, file, reason)),
         None => Ok(()),
     }
@@ -175,7 +175,9 @@ fn claim(
         }
         return Err(refused);
     }
-    marker.claim(&disk.storage, info).map_err(|error| in_use(info, error))?;
+    let pieces: Vec<bool> = (0..have.len()).map(|piece| have.get(piece)).collect();
+    let not_asked = not_asked(&disk.storage, &disk.add, &marker, &pieces).map_err(disk_failure)?;
+    marker.claim(&disk.storage, info, &not_asked).map_err(|error| in_use(info, error))?;
     strangers.files.iter().for_each(|file| disk.storage.take_over(*file));
     let begun = disk
         .journal

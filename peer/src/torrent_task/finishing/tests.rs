@@ -42,7 +42,7 @@ impl Story {
         let seals = Arc::new(Seals::among(&memory.roots(), Path::new(STATE)).unwrap());
         let storage = Arc::new(on(&memory, &sample));
         let mut marker = Marker::take(&storage, info).unwrap();
-        marker.claim(&storage, info).unwrap();
+        marker.claim(&storage, info, &BTreeSet::new()).unwrap();
         storage.watch(&storage.files_now());
         let journal = Arc::new(Journal::begin(&storage, info, |_| false, |_| false).unwrap());
         let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();

@@ -1,5 +1,6 @@
 //! What a start makes of what an earlier run has left.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use storage::{Fault, FaultKind, MemoryDisk};
@@ -47,7 +48,7 @@ fn in_doubt(pieces: u32) -> (Sample, MemoryDisk, AddTorrent) {
     let (sample, memory) = (Sample::single(8 * 16_384, 16_384), MemoryDisk::new(7));
     let (storage, info) = (on(&memory, &sample), &sample.torrent.info);
     let mut marker = Marker::take(&storage, info).unwrap();
-    marker.claim(&storage, info).unwrap();
+    marker.claim(&storage, info, &BTreeSet::new()).unwrap();
     storage.watch(&storage.files_now());
     let journal = Journal::begin(&storage, info, |_| false, |_| false).unwrap();
     let content = std::fs::read(sample.dir.path().join("sample.bin")).unwrap();

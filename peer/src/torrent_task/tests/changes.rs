@@ -1,5 +1,6 @@
 //! Files that change, step by step: what is noticed when is the test's to say.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -148,7 +149,7 @@ async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_tha
     let mut context = context(&sample, dir.path());
     let disk = disk(&context);
     let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
-    marker.claim(&disk.storage, disk.info()).unwrap();
+    marker.claim(&disk.storage, disk.info(), &BTreeSet::new()).unwrap();
     disk.storage.watch(&disk.storage.files_now());
     let mut had = Bitfield::full(7);
     had.clear(6);
