@@ -67,6 +67,11 @@ impl Stepped {
         self.queue.push_all([SyncJob::Seal(Arc::clone(disk), seals, then)]);
     }
 
+    /// A batch of pieces was told to the journal.
+    pub(crate) fn written(&mut self, disk: &Arc<TorrentDisk>) {
+        self.queue.push_all([SyncJob::Written(Arc::clone(disk))]);
+    }
+
     pub(crate) fn end(&mut self, disk: &Arc<TorrentDisk>) {
         self.writer.take(WriteJob::End { disk: Arc::clone(disk), done: oneshot::channel().0 });
     }

@@ -70,10 +70,7 @@ impl Syncer {
                 writer.push_all([WriteJob::Settled { disk, settled }]);
             }
             SyncJob::Written(disk) => {
-                let place =
-                    self.waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
-                // It was complete, and is not any more.
-                place.1.seal = None;
+                self.waiting.entry(disk.key).or_insert_with(|| (due, Waiting { disk, seal: None }));
             }
             SyncJob::Seal(disk, seals, then) if disk.storage.no_sync_failed().is_err() => {
                 // One has failed just when all was there. That is said at once, for the process may be about to end.
@@ -102,7 +99,9 @@ impl Syncer {
     pub(super) fn settle(&mut self, now: Instant) {
         let mut due = self.waiting.extract_if(.., |_, (due, _)| *due <= now);
         if let Some((_, (_, Waiting { disk, seal }))) = due.next() {
-            match seal {
+            // The last pieces are told to be written after all is there. One that has a journal again is complete no more.
+            let is_kept = disk.journal.as_ref().is_some_and(|journal| journal.is_kept());
+            match seal.filter(|_| !is_kept) {
                 None => sync(&disk),
                 Some((seals, then)) => seal_synced(&disk, &seals, &then),
             }

@@ -127,3 +127,17 @@ fn h69_a_sync_that_fails_just_when_a_download_is_complete_puts_its_seal_in_doubt
         assert!(is_gone || bytes == content, "seed {seed}: what was written again was synced");
     }
 }
+
+#[test]
+fn h69_pieces_that_are_told_after_all_is_there_do_not_keep_it_from_being_sealed_as_synced() {
+    let mut story = Story::new(0);
+    assert!(matches!(story.finish(), Ok(None)));
+    story.threads.turn();
+    // As a batch of the last pieces is, some time after it was begun.
+    story.threads.written(&story.disk);
+    for _ in 0..10 {
+        story.clock.set(story.clock.get() + Duration::from_secs(1));
+        story.threads.turn();
+    }
+    assert!(story.seals.past(&story.disk.storage, story.disk.info()).unwrap().is_synced());
+}
