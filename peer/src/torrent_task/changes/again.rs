@@ -14,6 +14,8 @@ pub(super) struct Again {
     pub(super) change: Change,
     /// Whether it has more bytes than the torrent's.
     pub(super) is_longer: bool,
+    /// Whether it is another file than the one that was written to: it is asked of, though all of it is right.
+    pub(super) is_another: bool,
     /// Pieces that are still to be hashed.
     pub(super) rest: Range<u32>,
     /// Pieces that are in question, and those that are wrong.

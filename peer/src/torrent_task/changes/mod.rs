@@ -296,7 +296,7 @@ impl Changes {
         if change != Change::Removed && (asked > 0 || is_longer || is_another) {
             self.strangers.insert(file);
         }
-        let again = Again { file, change, is_longer, rest: pieces.clone(), asked, wrong: 0 };
+        let again = Again { file, change, is_longer, is_another, rest: pieces.clone(), asked, wrong: 0 };
         if change == Change::Removed {
             pieces.for_each(|piece| {
                 self.held.clear(piece);
@@ -361,7 +361,7 @@ impl Changes {
     fn hashed(&mut self, now: Time, again: &Again) {
         let Again { file, change, asked, wrong, .. } = *again;
         self.turns.done(now, file);
-        if wrong == 0 && asked > 0 && !again.is_longer {
+        if wrong == 0 && asked > 0 && !again.is_longer && !again.is_another {
             self.strangers.remove(&file);
         }
         let outcome = Outcome { change, wrong, pieces: asked };

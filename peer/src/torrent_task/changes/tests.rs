@@ -282,11 +282,13 @@ fn h72_a_file_of_a_download_that_was_changed_is_judged_before_anything_is_fetche
 }
 
 #[test]
-fn h72_a_file_of_which_all_that_was_ours_is_right_needs_no_judge_unless_it_is_longer() {
-    for (is_longer, judged) in [(false, false), (true, true)] {
+fn h72_a_file_of_which_all_that_was_ours_is_right_needs_no_judge_unless_it_is_longer_or_another() {
+    let changes =
+        [(Change::Edited, false, false), (Change::Edited, true, true), (Change::Replaced, false, true)];
+    for (change, is_longer, judged) in changes {
         let mut download = Torrent::new(Purpose::Download, &[0, 1, 4]);
         download.change(at(0), 0);
-        download.accept(at(1), Change::Edited, is_longer);
+        download.accept(at(1), change, is_longer);
         download.hash(at(1), Some(&[0, 1]));
         download.plan(at(1));
         assert_eq!(matches!(download.job, Some(Job::Judge(_))), judged);
