@@ -314,11 +314,11 @@ impl<'a> Active<'a> {
     pub(super) fn start_finishing(&mut self) {
         let (disk, marker) = (Arc::clone(self.disk), self.marker.clone());
         let seals = self.context.shared.seals.clone().filter(|_| self.engine.is_complete());
-        let shared = Arc::clone(&self.context.shared);
+        let (shared, noticed) = (Arc::clone(&self.context.shared), self.rechecks.noticed());
         self.finishing.spawn_blocking(move || {
             finish(&disk, marker.as_deref(), || {
                 if let Some(seals) = seals {
-                    save_seal(&shared, &disk, seals);
+                    save_seal(&shared, &disk, seals, noticed);
                 }
             })
         });

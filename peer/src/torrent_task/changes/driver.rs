@@ -51,6 +51,11 @@ impl Rechecks {
         self.changes.is_hashing()
     }
 
+    /// How many changes had been noticed when what is ours was told last.
+    pub(in crate::torrent_task) fn noticed(&self) -> u64 {
+        self.noticed
+    }
+
     /// The next thing that was done.
     pub(in crate::torrent_task) async fn done(&mut self) -> Option<Result<Done, JoinError>> {
         self.jobs.join_next().await
@@ -196,8 +201,9 @@ impl Active<'_> {
         let seals = self.context.shared.seals.clone().filter(|_| self.context.add.verify == Verify::Full);
         let Some(seals) = seals.filter(|_| self.engine.is_complete()) else { return };
         let (disk, shared) = (Arc::clone(self.disk), Arc::clone(&self.context.shared));
+        let noticed = self.rechecks.noticed();
         self.finishing.spawn_blocking(move || {
-            save_seal(&shared, &disk, seals);
+            save_seal(&shared, &disk, seals, noticed);
             Ok(None)
         });
     }
@@ -219,8 +225,17 @@ impl Active<'_> {
     }
 }
 
-/// All is right and the files are as known: that is kept, and brought to the disk later.
-pub(in crate::torrent_task) fn save_seal(shared: &Shared, disk: &Arc<TorrentDisk>, seals: Arc<Seals>) {
+/// All was right when so many changes had been `noticed`, and the files are as known: that is kept, and brought to the disk
+/// later. A file that was taken since for what it is then may be wrong.
+pub(in crate::torrent_task) fn save_seal(
+    shared: &Shared,
+    disk: &Arc<TorrentDisk>,
+    seals: Arc<Seals>,
+    noticed: u64,
+) {
+    if disk.storage.changes_noticed() != noticed {
+        return;
+    }
     let then = disk.storage.files_known();
     match seals.save(&disk.storage, disk.info(), &then, false) {
         Ok(()) => shared.disk.seal(disk, seals, then),

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use peer_proto::Time;
 
 use super::*;
+use crate::torrent_task::changes::save_seal;
 
 const PIECE: u32 = 16_384;
 
@@ -219,4 +220,47 @@ async fn h70_h73_what_was_only_touched_is_in_the_journal_again_when_the_run_ends
     shared.disk.end(&disk).await.unwrap();
     let (past, _) = disk.storage.past(disk.info());
     assert_eq!(past.unwrap().claims().0, [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn h72_a_file_that_was_replaced_by_a_copy_of_itself_is_gone_on_with() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
+    marker.claim(&disk.storage, disk.info(), &BTreeSet::new()).unwrap();
+    disk.storage.watch(&disk.storage.files_now());
+    let mut had = Bitfield::full(7);
+    had.clear(0);
+    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(Arc::new(marker)));
+    std::fs::copy(&a, a.with_extension("copy")).unwrap();
+    std::fs::rename(a.with_extension("copy"), &a).unwrap();
+    disk.storage.look();
+    let now = active.now();
+    active.mind_changes(now);
+    let now = now + Duration::from_secs(2);
+    while step(&mut active, now).await {}
+    assert_eq!((have(&active), &active.failure), (vec![1, 2, 3, 4, 5, 6], &None));
+    disk.storage.write(0, &[&[7; 16_384]]).unwrap();
+}
+
+#[tokio::test]
+async fn h70_nothing_is_sealed_that_was_taken_for_what_it_is_since_all_was_right() {
+    let sample = sample();
+    let (dir, [a, _]) = written(&sample);
+    let mut context = context(&sample, dir.path());
+    let disk = disk(&context);
+    let seals = Arc::new(storage::Seals::open(&dir.path().join("seals")).unwrap());
+    disk.storage.watch(&disk.storage.files_now());
+    let active = Active::new(&mut context, &disk, (Bitfield::full(7), Bitfield::new(7)), None);
+    let (shared, noticed) = (&active.context.shared, active.rechecks.noticed());
+    save_seal(shared, &disk, Arc::clone(&seals), noticed);
+    assert!(seals.past(&disk.storage, disk.info()).is_some());
+    seals.remove(&disk.storage, disk.info()).unwrap();
+    edit(&a, 5);
+    disk.storage.look();
+    disk.storage.accept(0);
+    save_seal(shared, &disk, Arc::clone(&seals), noticed);
+    assert!(seals.past(&disk.storage, disk.info()).is_none());
 }
