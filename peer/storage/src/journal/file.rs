@@ -137,7 +137,8 @@ impl Journal {
         let unsynced = ledger.unsynced();
         storage.must_sync(unsynced.iter().copied());
         let mut inner = self.lock();
-        *inner = Inner::new(ledger);
+        // A sync that is under way since before says nothing of this.
+        *inner = Inner { losses: inner.losses.wrapping_add(1), ..Inner::new(ledger) };
         self.write_anew(&mut inner, storage.root(), reach).inspect_err(|_| inner.removed = true)?;
         self.owes.store(false, Ordering::Release);
         Ok(())

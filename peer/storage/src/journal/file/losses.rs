@@ -83,6 +83,10 @@ impl Journal {
         let path = || root.path().join(&self.paths.now);
         let file = {
             let mut inner = self.lock();
+            if inner.removed {
+                // Since it was asked: none must stay beside what is complete.
+                return Ok(());
+            }
             if inner.file.is_none() {
                 self.write_anew(&mut inner, root, Reach::Disk)?;
             }
