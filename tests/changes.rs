@@ -252,6 +252,22 @@ fn h70_h73_a_download_that_is_killed_while_it_fetches_again_goes_on() {
 }
 
 #[test]
+fn h70_a_download_whose_folder_is_moved_away_begins_anew_and_takes_nothing_of_its_own_for_somebodys() {
+    let (source, target) = (source(), tempdir().unwrap());
+    let (_seed, port) = seed(source.path());
+    let peer = format!("127.0.0.1:{port}");
+    let mut running = download(source.path(), target.path(), &peer, &["--limit-down", "3MiB/s"]);
+    running.object(|object| done(object) > SIZE / 3);
+    fs::rename(target.path().join("two"), target.path().join("moved")).unwrap();
+    running.event("complete");
+    let (status, lines) = running.end_with_all();
+    assert_eq!(status.code(), Some(0), "{lines:#?}");
+    let warnings: Vec<_> = lines.iter().filter(|line| line.contains("\"warning\"")).collect();
+    assert!(warnings.iter().all(|line| line.contains("was removed; fetching ")), "{warnings:#?}");
+    assert_same(&source.path().join("two"), &target.path().join("two"));
+}
+
+#[test]
 fn h72_a_file_that_is_put_in_the_way_of_a_download_is_left_alone_however_often_it_is_run_again() {
     let (source, target) = (source(), tempdir().unwrap());
     let (_seed, port) = seed(source.path());

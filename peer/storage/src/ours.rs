@@ -44,6 +44,8 @@ struct File {
     claim: Claim,
     /// How often it was found to be changed, or taken for what it was then.
     edits: u64,
+    /// How it was when it was made here, if it was.
+    made: Option<Identity>,
     /// Whether it was found to be somebody's since that was told last.
     is_new_stranger: bool,
 }
@@ -75,6 +77,12 @@ impl Claims {
     /// How often that was so.
     pub(crate) fn edits(&self, file: usize) -> u64 {
         self.with(file, |file| file.edits).unwrap_or_default()
+    }
+
+    /// Whether this is the file that was made here last, under that number.
+    pub(crate) fn is_made_here(&self, file: usize, now: &Identity) -> bool {
+        let made = self.with(file, |file| file.made).flatten();
+        made.is_some_and(|made| made.is_same_file(now))
     }
 
     fn set(&self, file: usize, claim: Claim) {
@@ -220,6 +228,7 @@ impl Storage {
             // Whatever fails from now on, it is not somebody else's.
             self.claims().set(file, Claim::Made(Arc::clone(&made)));
             let status = self.root().regular(path, Purpose::CreateNew, &*made)?;
+            self.claims().with(file, |file| file.made = Some(status.identity));
             Ok(((made, status), true))
         };
         let is_missing = |error: &StorageError| error.io_kind() == std::io::ErrorKind::NotFound;

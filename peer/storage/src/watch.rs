@@ -63,7 +63,7 @@ pub(crate) struct Watch {
 /// What became of a file, as far as can be told without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is gone.
+    /// It is gone, or was, and has been made anew by us since.
     Removed,
     /// It is there again.
     Returned,
@@ -260,7 +260,15 @@ impl Storage {
         match seen {
             Seen::Changed(then) | Seen::So(then) => {
                 self.watched().turn(file, seen, Seen::So(now));
-                Change::between(then, now)
+                match Change::between(then, now) {
+                    // What stands there was made by us since: nothing of the one that was there is in it.
+                    Change::Replaced | Change::Returned
+                        if now.is_some_and(|now| self.claims().is_made_here(file, &now)) =>
+                    {
+                        Change::Removed
+                    }
+                    change => change,
+                }
             }
             Seen::Untold | Seen::Ours(_) => Change::Nothing,
         }
@@ -282,7 +290,7 @@ impl Storage {
         }
     }
 
-    /// Whether this file is known to be gone, and not only out of reach. Then it has changed.
+    /// Whether this file is known to be gone, and not only out of reach. If that is news, it has changed.
     pub(crate) fn is_gone(&self, file: usize) -> bool {
         let seen = self.watched().seen(file);
         match seen {
@@ -290,7 +298,8 @@ impl Storage {
                 self.has_changed(file, seen);
                 true
             }
-            Seen::Changed(_) => true,
+            // It was gone already when it was looked at last.
+            Seen::Changed(_) | Seen::So(None) => true,
             _ => false,
         }
     }

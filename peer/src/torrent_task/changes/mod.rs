@@ -292,8 +292,9 @@ impl Changes {
         for piece in pieces.clone() {
             self.found.remove(&piece);
         }
-        // One of which nothing was ours, and that is where it was, is as good as it was.
-        if change != Change::Removed && (asked > 0 || is_longer || is_another) {
+        // One of which nothing was ours, and that is where it was, is as good as it was; so is one that is as it was.
+        let is_edited = !matches!(change, Change::Removed | Change::Nothing);
+        if change != Change::Removed && ((is_edited && asked > 0) || is_longer || is_another) {
             self.strangers.insert(file);
         }
         let again = Again { file, change, is_longer, is_another, rest: pieces.clone(), asked, wrong: 0 };

@@ -28,7 +28,7 @@ use anew::Reach;
 
 /// How often a journal says that files are being written to: together with a write on a slow disk that is well below the
 /// time by which a start lets a file be younger than its journal.
-const SAYS_SO_EVERY: Duration = Duration::from_secs(2);
+const SAYS_SO_EVERY: Duration = Duration::from_millis(250);
 
 /// The journal of a download. It belongs to one [`Storage`], which is handed to each call.
 pub struct Journal {

@@ -18,9 +18,10 @@ use super::record::{BootId, Head, Identity, Mark, Moment, Record, Useless, decod
 /// journal, and a fraction of a second's work.
 pub(crate) const HASHED_AGAIN: u64 = 32 * 1024 * 1024;
 
-/// How much later than its journal a file may have been changed by the run that was killed: two seconds before each write, at
-/// most, the journal has said that it goes on, and a disk that hangs may take some more.
-const SLACK: i64 = 5;
+/// Seconds by which a file may be younger than its journal because of the run that was killed: a quarter of one before each
+/// write, at most, the journal has said that it goes on, and a busy machine takes some more. What somebody edits in this
+/// time after a kill is taken for ours, so it is short.
+const SLACK: i64 = 1;
 
 /// What is known of a piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

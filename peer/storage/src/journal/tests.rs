@@ -294,8 +294,8 @@ fn a_file_that_was_changed_after_the_journal_was_is_hashed_wholly() {
         file.modified.seconds += seconds;
         plan(&ledger(&unclean), BOOT, [Some(identity(10)), Some(file)], 16_384)
     };
-    assert_eq!(ones(&late(4).hash).len(), 2, "two samples: a batch may not have been told of");
-    assert_eq!(ones(&late(6).hash).len(), 51);
+    assert_eq!(ones(&late(1).hash).len(), 2, "two samples: a batch may not have been told of");
+    assert_eq!(ones(&late(2).hash).len(), 51);
 }
 
 #[test]

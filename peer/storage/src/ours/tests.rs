@@ -145,9 +145,16 @@ fn h70_a_file_that_is_removed_while_we_write_it_is_made_again_and_what_it_had_is
     fs::remove_file(two.path("a")).unwrap();
     two.write(&storage, 2).unwrap();
     assert_eq!(storage.changed_files(), [0]);
-    storage.accept(0);
+    // Not replaced: what stands there is nobody else's.
+    assert_eq!(storage.accept(0), Change::Removed);
     let right = storage.recheck(&two.info, storage.pieces_of(0), 1, &Cancel::new()).unwrap();
     assert_eq!(right, [2]);
+    put_another(&two.path("a"));
+    storage.look();
+    assert_eq!(storage.accept(0), Change::Replaced);
+    fs::remove_file(two.path("a")).unwrap();
+    storage.look();
+    storage.accept(0);
     (0..5).for_each(|piece| two.write(&storage, piece).unwrap());
     storage.watch_ours().unwrap();
     assert_eq!(storage.recheck(&two.info, 0..5, 1, &Cancel::new()).unwrap(), [0, 1, 2, 3, 4]);
