@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -114,6 +115,8 @@ def main():
             if said is None:
                 sys.exit(f"the seed ended with {seed.wait()}")
             port = said["message"].split()[-1]
+            # Read on: who writes into a full pipe waits.
+            threading.Thread(target=seed.stderr.read, daemon=True).start()
             numbers = itertools.count()
 
             def run(without):

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 
@@ -60,6 +61,8 @@ class Source:
             [options.program, "seed", self.torrent, "-d", folder, "--port", "0", "--bind", "127.0.0.1",
              "--state-dir", folder / "state", "--progress", "json"], stderr=subprocess.PIPE, text=True)
         event = next(e for e in map(json.loads, self.seed.stderr) if e["event"] == "seeding")
+        # Read on: who writes into a full pipe waits.
+        threading.Thread(target=self.seed.stderr.read, daemon=True).start()
         self.port = event["message"].rsplit(" ", 1)[1]
 
     def command(self, target, *args):
