@@ -144,6 +144,20 @@ fn a_link_and_the_tracker_of_a_share_are_enough() {
 }
 
 #[test]
+fn a_share_that_listens_on_one_address_is_reached_by_that() {
+    let (folder, target) = (tempdir().unwrap(), tempdir().unwrap());
+    write(&folder.path().join("it/it.bin"), &noise(1, 700_000));
+    let args = ["share", "it", "--port", "0", "--bind", "127.0.0.1", "--tracker-port", "0"];
+    let mut share = start(folder.path(), &args);
+    let line = share.line();
+    let url = line.rsplit(' ').next().unwrap();
+    assert!(url.starts_with("http://127.0.0.1:"), "{line}");
+    share.event("seeding");
+    download(target.path(), &[url]).done();
+    assert_same(&folder.path().join("it"), &target.path().join("it"));
+}
+
+#[test]
 fn a_share_has_its_tracker_on_the_port_that_was_asked_for_or_none() {
     let folder = tempdir().unwrap();
     write(&folder.path().join("it/it.bin"), &noise(1, 1000));
@@ -153,6 +167,7 @@ fn a_share_has_its_tracker_on_the_port_that_was_asked_for_or_none() {
     let mut refused = start(folder.path(), &[&args[..], &[&port]].concat());
     let error = refused.event("error")["message"].as_str().unwrap().to_owned();
     assert!(error.starts_with(&format!("--tracker-port {port}: ")) && error.contains("in use"), "{error}");
+    assert!(error.ends_with("; choose another port (0 = any), or leave the option out"), "{error}");
     assert_eq!(refused.finish().0, Some(1));
     // Any but the usual ones.
     let mut share = start(folder.path(), &[&args[..], &["0"]].concat());

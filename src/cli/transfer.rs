@@ -122,7 +122,8 @@ pub(crate) struct DownloadArgs {
 pub(crate) struct ShareArgs {
     /// The file or folder.
     pub(crate) path: PathBuf,
-    /// The host name or address that others reach this machine by [default: an address of this machine].
+    /// The host name or address that others reach this machine by [default: that of --bind, else an address of this
+    /// machine].
     #[arg(long, value_name = "HOST")]
     pub(crate) advertise: Option<String>,
     /// The port of the tracker inside; 0 is any [default: the first free one of 6969 to 6979].

@@ -47,6 +47,13 @@ pub(super) fn start(args: &NetworkArgs, context: &Context<'_>) -> Result<Session
     })
 }
 
+/// The address by which others reach a session that listens on some addresses only: an IPv4 one if there is one. `None`
+/// if it listens on every one.
+pub(super) fn bound(args: &NetworkArgs) -> Result<Option<IpAddr>> {
+    let Some(name) = &args.bind else { return Ok(None) };
+    Ok(addresses_of(name)?.into_iter().filter(|ip| !ip.is_unspecified()).min_by_key(IpAddr::is_ipv6))
+}
+
 /// The addresses of peers that were named by address or by host name.
 pub(super) async fn peers(named: &[String], context: &Context<'_>) -> Result<Vec<SocketAddr>> {
     let mut peers = Vec::with_capacity(named.len());

@@ -1,6 +1,7 @@
 //! `shoal share`: one command to share. It makes the torrent, runs a tracker inside, seeds, and prints the line that
 //! another terminal or machine needs.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -9,9 +10,9 @@ use anyhow::{Result, anyhow};
 use metainfo::display_safe;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, default_addresses};
+use tracker::{DEFAULT_PORT, Tracker, TrackerConfig, TrackerError, default_addresses};
 
-use super::network::start;
+use super::network::{bound, start};
 use super::transfer::{Rules, Transfers};
 use super::{Context, block_on, make, seed};
 use crate::cli::ShareArgs;
@@ -34,7 +35,12 @@ struct Shared<'a> {
 
 pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
     let walked = make::walk(&args.path, &args.make, None, context)?;
-    let named = args.advertise.as_deref().map(host).transpose()?;
+    let bound = bound(&args.network)?;
+    let named = match args.advertise.as_deref() {
+        Some(name) => Some(host(name)?),
+        // Nobody reaches it by another.
+        None => bound.map(in_url),
+    };
     block_on(async {
         // Before an hour of hashing, not after it: the port may be taken.
         let session = start(&args.network, context)?;
@@ -56,7 +62,8 @@ pub(super) fn run(args: &ShareArgs, context: &mut Context<'_>) -> Result<Exit> {
         let (info_hash, magnet) = (torrent.info_hash().to_string(), torrent.magnet().to_string());
         let mut add = seed::own_data(torrent, &args.path, args.make.follow_symlinks, &context.cwd)?;
         // The advertised name may not lead back to this machine from the inside.
-        add.trackers = vec![format!("http://{}/announce", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))];
+        let own = bound.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        add.trackers = vec![format!("http://{}/announce", SocketAddr::new(own, port))];
         let (stop, stopping) = oneshot::channel::<()>();
         let serving = tokio::spawn(tracker.run(async move {
             // It is dropped without a word if the command fails: that is a reason to stop too.
@@ -103,7 +110,7 @@ async fn bind_any(advertise: Option<IpAddr>, asked: Option<u16>, context: &Conte
         |port| TrackerConfig { advertise, http: default_addresses(port), ..TrackerConfig::embedded() };
     if let Some(port) = asked {
         let bound = Tracker::bind(config(port)).await;
-        return bound.map_err(|error| anyhow!("--tracker-port {port}: {error}"));
+        return bound.map_err(|error| anyhow!("--tracker-port {port}: {}", refusal(&error)));
     }
     if let Some(tracker) = bind(advertise, PORTS).await {
         return Ok(tracker);
@@ -111,6 +118,17 @@ async fn bind_any(advertise: Option<IpAddr>, asked: Option<u16>, context: &Conte
     let (first, last) = (PORTS.start(), PORTS.end());
     context.screen.warn(&format!("no port from {first} to {last} is free: the link holds for this run only"));
     Tracker::bind(config(0)).await.map_err(|error| anyhow!("{error}"))
+}
+
+/// Why there is no tracker on a port that was asked for: the tracker itself would name options that this command has not.
+fn refusal(error: &TrackerError) -> String {
+    let TrackerError::Listen { address, source } = error else { return error.to_string() };
+    let hint = match source.kind() {
+        ErrorKind::AddrInUse => "; choose another port (0 = any), or leave the option out",
+        ErrorKind::PermissionDenied => "; choose one above 1023",
+        _ => "",
+    };
+    format!("cannot listen on {address}: {}{hint}", reason(source))
 }
 
 /// Prints what others are to do: the line alone for a script, with words around it for people.
@@ -188,6 +206,11 @@ fn bare(host: &str) -> &str {
 /// An address of this machine that others may reach, as it stands in a URL.
 fn own_host() -> String {
     let address = local_address(false).or_else(|| local_address(true)).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    in_url(address)
+}
+
+/// An address as it stands in a URL.
+fn in_url(address: IpAddr) -> String {
     match address {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),

@@ -181,5 +181,10 @@ fn on_a_thread(worker: Worker) -> Option<oneshot::Receiver<()>> {
 
 /// Tells of an error with which the tracker goes on as well as it can.
 fn said<T>(result: std::io::Result<T>) -> Option<T> {
-    result.inspect_err(|error| tracing::error!("the tracker cannot start a part of itself: {error}")).ok()
+    let tell = |error: &std::io::Error| {
+        let error = error.to_string();
+        let reason = metainfo::without_os_error(&error);
+        tracing::error!("the tracker cannot start a part of itself: {reason}");
+    };
+    result.inspect_err(tell).ok()
 }
