@@ -106,42 +106,77 @@ fn h73_a_download_that_was_killed_hashes_what_is_not_proven_and_is_right() {
     assert!(hashed > 0 && hashed < SIZE * 7 / 10, "{hashed}");
 }
 
-/// Does this to a file between two runs of a download; how much the second hashes.
-fn hashed_after(change: impl Fn(&Path)) -> u64 {
+/// Does this to a file between two runs of a download; how much the second hashes, and how many of the file's pieces it says
+/// that it fetches again.
+fn hashed_after(change: impl Fn(&Path)) -> (u64, u64) {
     let (source, target) = (source(), tempdir().unwrap());
     source.half(target.path(), "INT");
     change(&target.path().join("three/a.bin"));
     let (hashed, warnings) = source.rest(target.path());
-    assert_eq!(warnings, Vec::<String>::new());
-    hashed
+    let wrong = match warnings.as_slice() {
+        [] => 0,
+        [one] => {
+            let count = one.strip_prefix("three: three/a.bin is not as it was left; fetching ");
+            count.unwrap().strip_suffix(" of its 46 pieces again").unwrap().parse().unwrap()
+        }
+        more => panic!("{more:?}"),
+    };
+    (hashed, wrong)
 }
 
 #[test]
 fn h70_a_file_that_was_edited_between_two_runs_is_hashed_and_comes_right() {
-    let hashed = hashed_after(|path| {
+    let (hashed, wrong) = hashed_after(|path| {
         let mut bytes = fs::read(path).unwrap();
-        bytes[1_000_000] ^= 1;
+        // Whichever of its pieces have come.
+        bytes.iter_mut().step_by(PIECE).for_each(|byte| *byte ^= 1);
         fs::write(path, bytes).unwrap();
     });
     assert!((2_900_000..=3_000_000 + PIECE as u64).contains(&hashed), "that file and no other: {hashed}");
+    assert!((1..=46).contains(&wrong), "{wrong}");
 }
 
 #[test]
 fn h70_a_file_that_was_replaced_by_a_copy_of_itself_is_hashed_and_stays() {
-    let hashed = hashed_after(|path| {
+    let (hashed, wrong) = hashed_after(|path| {
         let bytes = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
         fs::write(path, bytes).unwrap();
     });
     assert!((2_900_000..=3_000_000 + PIECE as u64).contains(&hashed), "{hashed}");
+    assert_eq!(wrong, 0, "nothing is lost");
 }
 
 #[test]
 fn h70_a_file_that_was_cut_or_removed_between_two_runs_comes_again() {
-    let hashed =
+    let (hashed, wrong) =
         hashed_after(|path| File::options().write(true).open(path).unwrap().set_len(700_000).unwrap());
     assert!(hashed <= 700_000, "what is not there is not hashed: {hashed}");
-    assert_eq!(hashed_after(|path| fs::remove_file(path).unwrap()), 0);
+    assert!((1..=36).contains(&wrong), "of ten pieces all is before the cut: {wrong}");
+    let (hashed, wrong) = hashed_after(|path| fs::remove_file(path).unwrap());
+    assert!(hashed == 0 && (1..=46).contains(&wrong), "{hashed} {wrong}");
+}
+
+#[test]
+fn a_download_that_was_moved_without_its_hidden_files_is_told_to_need_them() {
+    let (source, target) = (source(), tempdir().unwrap());
+    source.half(target.path(), "INT");
+    let left = fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().path());
+    left.filter(|path| path.is_file()).for_each(|path| fs::remove_file(path).unwrap());
+    write(&target.path().join("three/c.bin"), &noise(9, 100_000));
+    let mut refused = source.download(target.path(), &Relay::start(source.port, u64::MAX), &[]);
+    let error = refused.event("error")["message"].as_str().unwrap().to_owned();
+    let (path, hash) = (target.path().join("three/c.bin"), hash(&source));
+    let due =
+        "exists and is something else; use --overwrite to replace it; if a download was moved here, move its";
+    assert_eq!(error, format!("{} {due} .three.{hash}.* here too", path.display()));
+    assert_eq!(refused.finish().0, Some(3));
+}
+
+/// The first digits of the info-hash.
+fn hash(source: &Source) -> String {
+    let shown = inside(source.folder.path()).run(&["show", "three.torrent", "--json"]).done().json();
+    shown["info_hash_v1"].as_str().unwrap()[..8].to_owned()
 }
 
 /// What is made of a journal's bytes.

@@ -40,6 +40,14 @@ impl Add {
         }
     }
 
+    /// Whether it comes with addresses of peers.
+    pub(super) fn has_peers(&self) -> bool {
+        match self {
+            Self::Torrent(add) => !add.peers.is_empty(),
+            Self::Magnet(add) => !add.peers.is_empty(),
+        }
+    }
+
     /// Adds it.
     pub(super) async fn to(self, session: &Session) -> Result<TorrentId, AddError> {
         match self {

@@ -30,9 +30,6 @@ const SHUTDOWN: Duration = Duration::from_secs(4);
 /// How long nobody has come to a seed before it is said: whoever learns of it now needs some seconds to connect.
 const LONELY: Duration = Duration::from_secs(10);
 
-/// What to do when data that is to be seeded is not right.
-const SEED_HINT: &str = "; shoal verify says what is wrong, shoal download fetches it again";
-
 /// Ending that takes longer than this is worth a word.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -66,6 +63,8 @@ struct Watched {
     id: TorrentId,
     stats: watch::Receiver<TorrentStats>,
     fetches: bool,
+    /// The user has named peers of it.
+    has_named_peers: bool,
     /// It is there for others once it is complete: whether they come matters.
     awaits_others: bool,
     milestones: Milestones,
@@ -80,6 +79,9 @@ impl Watched {
         let mut view = View::of(stats);
         if matches!(stats.note, Some(Note::NobodyConnected { .. })) && !self.is_lonely(now) {
             view.note = None;
+        }
+        if stats.note == Some(Note::NoPeers) && stats.tracker.usable == 0 && self.has_named_peers {
+            view.note = Some("no peers: no connection to those that --peer names".to_owned());
         }
         view
     }
@@ -150,7 +152,7 @@ impl Transfers {
     /// If it is there already.
     pub(super) async fn add(&mut self, add: impl Into<Add>) -> Result<()> {
         let add = add.into();
-        let (name, fetches) = (add.name(), add.fetches());
+        let (name, fetches, has_named_peers) = (add.name(), add.fetches(), add.has_peers());
         let course = match (fetches, self.rules.seed) {
             (false, _) => Course::Seed,
             (true, false) => Course::Download,
@@ -162,6 +164,7 @@ impl Transfers {
             id,
             stats,
             fetches,
+            has_named_peers,
             awaits_others: !fetches || self.rules.seed,
             milestones: Milestones::new(course),
             record: Record::new(fetches),
@@ -185,7 +188,7 @@ impl Transfers {
         // A link whose torrent turned out not to be wanted has ended by itself: there is nothing to sum up.
         self.watched.retain(|one| one.stats.borrow().state != State::Stopped);
         let complete = self.watched.iter().all(|one| !one.fetches || one.record.is_over());
-        self.shutdown().await;
+        self.shutdown(context).await;
         // The last numbers: what was sent while it ended counts too.
         for one in &mut self.watched {
             one.record.look(&one.stats.borrow());
@@ -204,7 +207,7 @@ impl Transfers {
     pub(super) async fn find(mut self, context: &Context<'_>) -> Result<Exit> {
         let mut display = Display::new(self.screen.clone());
         let ended = self.watch(&mut display, context).await;
-        self.shutdown().await;
+        self.shutdown(context).await;
         display.finish();
         self.exit(ended, false)
     }
@@ -220,13 +223,17 @@ impl Transfers {
     }
 
     /// Ends the session in order, and says so if that takes its time.
-    async fn shutdown(&self) {
+    async fn shutdown(&self, context: &Context<'_>) {
         let mut shutdown = std::pin::pin!(self.session.shutdown(SHUTDOWN));
         tokio::select! {
             () = &mut shutdown => return,
             () = tokio::time::sleep(PATIENCE) => {}
         }
-        self.screen.say("telling the trackers that it ends; Ctrl-C again ends it at once");
+        // Where nobody has pressed it yet, the first would not.
+        self.screen.say(match context.interrupt.received() {
+            Some(_) => "telling the trackers that it ends; Ctrl-C again ends it at once",
+            None => "telling the trackers that it ends",
+        });
         shutdown.await;
     }
 
@@ -319,11 +326,7 @@ impl Transfers {
                         FailureKind::InUse | FailureKind::Other => Exit::Error,
                     };
                     self.worst.get_or_insert(exit);
-                    let hint = match failure.kind {
-                        FailureKind::DataMismatch if !one.fetches => SEED_HINT,
-                        _ => "",
-                    };
-                    self.screen.error(&format!("{}{hint}", display_safe(&failure.message)));
+                    self.screen.error(&display_safe(&failure.message));
                 }
                 State::Stopped => one.over = true,
                 _ => {}

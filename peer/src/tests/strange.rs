@@ -119,7 +119,9 @@ async fn h72_a_file_beside_others_that_are_right_is_refused_by_its_own_name() {
     place(&dir.path().join("top/a"), &a);
     let path = dir.path().join("top/b");
     place(&path, &noise(3, 2 * PIECE));
-    refused(&torrent, dir.path(), &path, OTHER).await;
+    let hidden = format!(".top.{}.*", &torrent.info_hash().to_string()[..8]);
+    let words = format!("{OTHER}; if a download was moved here, move its {hidden} here too");
+    refused(&torrent, dir.path(), &path, &words).await;
     place(&path, &b);
     completed(&torrent, dir.path(), false).await;
 }

@@ -133,7 +133,8 @@ async fn h75_a_second_session_on_one_folder_says_so_and_stops() {
     let second = two.add(sample.download(dir.path(), &[])).await.unwrap();
     let refused = failure(&two, second).await;
     assert_eq!(refused.kind, FailureKind::InUse);
-    assert_eq!(refused.message, "sample.bin is in use by another shoal");
+    let due = format!("sample.bin is in use by another shoal in {}", dir.path().display());
+    assert_eq!(refused.message, due);
     one.remove(first).await;
     two.resume(second).await;
     until(&two, second, |stats| stats.state == State::Downloading).await;
@@ -173,26 +174,45 @@ async fn a_seed_whose_data_is_wrong_names_the_file_and_the_piece() {
     assert_eq!(wrong.kind, FailureKind::DataMismatch);
     assert_eq!(
         wrong.message,
-        "sample/b does not match the torrent: piece 4 is wrong; 1 of 5 pieces is not right"
+        format!("sample/b does not match the torrent: piece 4 is wrong; 1 of 5 pieces is not right; {AGAIN}")
     );
     session.remove(id).await;
 
     fs::write(&path, &good[..39_000]).unwrap();
     let id = session.add(AddTorrent { verify: Verify::Trust, ..sample.seed() }).await.unwrap();
-    assert_eq!(failure(&session, id).await.message, "sample/b has 39,000 bytes instead of 40,000");
+    let due = format!("sample/b has 39,000 bytes instead of 40,000; {AGAIN}");
+    assert_eq!(failure(&session, id).await.message, due);
     session.remove(id).await;
 
     fs::remove_file(&path).unwrap();
-    let due = "sample/b is missing";
-    for (verify, due) in
-        [(Verify::Full, format!("{due}; 3 of 5 pieces are not right")), (Verify::Trust, due.to_owned())]
-    {
+    let due = format!("sample/b is missing in {}", sample.dir.path().display());
+    for (verify, due) in [
+        (Verify::Full, format!("{due}; 3 of 5 pieces are not right; {AGAIN}")),
+        (Verify::Trust, format!("{due}; {AGAIN}")),
+    ] {
         let id = session.add(AddTorrent { verify, ..sample.seed() }).await.unwrap();
         assert_eq!(failure(&session, id).await.message, due);
         session.remove(id).await;
     }
+
+    std::os::unix::fs::symlink(sample.dir.path().join("a"), &path).unwrap();
+    for verify in [Verify::Full, Verify::Trust] {
+        let id = session.add(AddTorrent { verify, ..sample.seed() }).await.unwrap();
+        let due = "is a symbolic link; --follow-symlinks (-F) seeds what it leads to";
+        assert_eq!(failure(&session, id).await.message, format!("{} {due}", path.display()));
+        session.remove(id).await;
+    }
+    fs::remove_dir_all(sample.dir.path().join("sample")).unwrap();
+    fs::write(sample.dir.path().join("sample"), good).unwrap();
+    let id = session.add(sample.seed()).await.unwrap();
+    let due = "is a file where a folder must be; move it away or name another folder with -d";
+    let top = sample.dir.path().join("sample");
+    assert_eq!(failure(&session, id).await.message, format!("{} {due}", top.display()));
     end(&[&session]).await;
 }
+
+/// What a seed's user is told to do about wrong data.
+const AGAIN: &str = "shoal verify says what is wrong, shoal download fetches it again";
 
 #[tokio::test]
 async fn h67_a_disk_that_refuses_stops_the_download_with_the_reason() {

@@ -95,6 +95,15 @@ fn strange_files(
     })
 }
 
+/// Whether a file that is there is right enough to be ours; `is_right` as for [`strange_file`].
+pub(super) fn has_ours(info: &Info, survey: &Survey, is_right: impl Fn(usize, u32) -> bool) -> bool {
+    info.files().iter().zip(&survey.files).enumerate().any(|(file, (entry, found))| {
+        matches!(found, Found::Present { .. })
+            && !entry.attributes.padding
+            && is_ours(info, entry.offset, entry.length, |piece| is_right(file, piece))
+    })
+}
+
 /// Whether enough bytes in a row are right within the file that lies at `offset` of the content.
 fn is_ours(info: &Info, offset: u64, length: u64, is_right: impl Fn(u32) -> bool) -> bool {
     let geometry = info.geometry();

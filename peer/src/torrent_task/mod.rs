@@ -11,6 +11,7 @@ pub(crate) mod announces;
 mod changes;
 mod choice;
 mod claim;
+mod edited;
 mod ending;
 #[cfg(test)]
 mod faults;

@@ -5,11 +5,16 @@
 //! Invariant: nothing is changed, but the seal that keeps what is known of it (`storage::Seals`). Whatever a seal says,
 //! files whose sizes are wrong are looked into.
 
-use metainfo::{Info, count, is_or_are, plural};
-use storage::{CheckReport, FileReport, FilesThen, Found, Storage};
+use std::path::Path;
 
-use super::start::{Means, Unprepared, check, disk, mismatch, name, seal};
+use metainfo::{Info, count, is_or_are, plural};
+use storage::{CheckReport, FileReport, FilesThen, Found, Obstacle, Storage};
+
+use super::start::{Means, Unprepared, check, disk, mismatch, name, seal, shown};
 use crate::{AddTorrent, Verify};
+
+/// What to do about data that is not right.
+const FETCH: &str = "shoal verify says what is wrong, shoal download fetches it again";
 
 /// The data must be there and right. Answers how much of it was hashed, and how the files were if they are not known to
 /// be on the disk.
@@ -21,15 +26,16 @@ pub(super) fn to_seed(
 ) -> Result<(u64, Option<FilesThen>), Unprepared> {
     let info = &add.torrent.info;
     if add.verify == Verify::Trust {
-        return match ill_sized(storage, info)? {
+        return match ill_sized(storage, add)? {
             None => Ok((0, None)),
-            Some((file, what)) => Err(mismatch(format!("{} {what}", name(info, file)))),
+            Some(Ill::Blocked(file, obstacle)) => Err(blocked(storage, add, file, obstacle)),
+            Some(Ill::Sized(file, what)) => Err(mismatch(format!("{} {what}; {FETCH}", name(info, file)))),
         };
     }
     if let Some(past) = means.seals.and_then(|seals| seals.past(storage, info)) {
         let (synced, in_doubt) = (past.is_synced(), past.is_in_doubt());
         let proof = past.prove(storage, info, means.threads, means.cancel, means.progress).map_err(disk)?;
-        if proof.pieces.iter().all(|right| *right) && ill_sized(storage, info)?.is_none() {
+        if proof.pieces.iter().all(|right| *right) && ill_sized(storage, add)?.is_none() {
             if synced && proof.hashed == 0 {
                 return Ok((0, None));
             }
@@ -45,7 +51,7 @@ pub(super) fn to_seed(
         }
     }
     let report = check(storage, info, means)?;
-    match wrong(info, &report) {
+    match wrong(info, &report, &add.root) {
         None => {
             seal(storage, info, means, then);
             Ok((report.hashed, Some(then.clone())))
@@ -55,15 +61,37 @@ pub(super) fn to_seed(
             (means.warn)(format!("{what}; it is seeded all the same"));
             Ok((report.hashed, None))
         }
-        Some(what) => Err(mismatch(format!("{what}; {}", wrong_pieces(&report.pieces)))),
+        Some(what) => Err(match obstacle(&report) {
+            Some((file, obstacle)) => blocked(storage, add, file, obstacle),
+            None => mismatch(format!("{what}; {}; {FETCH}", wrong_pieces(&report.pieces))),
+        }),
     }
+}
+
+/// The first file that something else stands in the way of: a download would be refused there too.
+fn obstacle(report: &CheckReport) -> Option<(usize, Obstacle)> {
+    report.files.iter().enumerate().find_map(|(file, report)| match report {
+        FileReport::InTheWay(obstacle) => Some((file, *obstacle)),
+        _ => None,
+    })
+}
+
+/// What stands in the way of a file, and the way out.
+fn blocked(storage: &Storage, add: &AddTorrent, file: usize, obstacle: Obstacle) -> Unprepared {
+    let path = shown(&storage.path_in_the_way(file));
+    let advice = match obstacle {
+        Obstacle::SymbolicLink if !add.follow_symlinks => "--follow-symlinks (-F) seeds what it leads to",
+        _ => "move it away or name another folder with -d",
+    };
+    mismatch(format!("{path} {obstacle}; {advice}"))
 }
 
 /// What is wrong, as far as it is known: a file and what is wrong with it, or a piece and whose parts it has. Nobody can tell
 /// which of its files a piece is wrong in.
-fn wrong(info: &Info, report: &CheckReport) -> Option<String> {
+fn wrong(info: &Info, report: &CheckReport, folder: &Path) -> Option<String> {
     let of_file = |file: usize, what: &dyn std::fmt::Display| format!("{} {what}", name(info, file));
-    let plain = report.files.iter().enumerate().find_map(|(file, report)| Some((file, fault(report)?)));
+    let plain =
+        report.files.iter().enumerate().find_map(|(file, report)| Some((file, fault(report, folder)?)));
     if let Some((file, what)) = plain {
         return Some(of_file(file, &what));
     }
@@ -82,7 +110,7 @@ fn wrong(info: &Info, report: &CheckReport) -> Option<String> {
 }
 
 /// The files that a piece has bytes of; padding is none of them.
-fn parts(info: &Info, piece: u32) -> Vec<usize> {
+pub(super) fn parts(info: &Info, piece: u32) -> Vec<usize> {
     let geometry = info.geometry();
     let start = geometry.piece_offset(piece);
     let end = start.saturating_add(u64::from(geometry.piece_size(piece)));
@@ -111,28 +139,39 @@ fn wrong_pieces(pieces: &[bool]) -> String {
     format!("{} of {all} {} not right", count(wrong), is_or_are(wrong))
 }
 
-/// The first file that is not there with its length, and what is wrong with it.
-fn ill_sized(storage: &Storage, info: &Info) -> Result<Option<(usize, String)>, Unprepared> {
+/// A file that is not there with its length.
+enum Ill {
+    Sized(usize, String),
+    Blocked(usize, Obstacle),
+}
+
+/// The first of them, and what is wrong with it.
+fn ill_sized(storage: &Storage, add: &AddTorrent) -> Result<Option<Ill>, Unprepared> {
     let survey = storage.survey().map_err(disk)?;
     Ok(survey.files.iter().enumerate().find_map(|(file, found)| {
-        let length = info.files().get(file).map_or(0, |entry| entry.length);
+        let length = add.torrent.info.files().get(file).map_or(0, |entry| entry.length);
         match found {
             Found::Padding => None,
             Found::Present { length: there, .. } if *there == length => None,
             Found::Present { length: there, .. } => {
-                Some((file, format!("has {} instead of {}", plural(*there, "byte"), count(length))))
+                let what = format!("has {} instead of {}", plural(*there, "byte"), count(length));
+                Some(Ill::Sized(file, what))
             }
-            Found::Missing => Some((file, "is missing".to_owned())),
-            Found::InTheWay(obstacle) => Some((file, obstacle.to_string())),
+            Found::Missing => Some(Ill::Sized(file, missing(&add.root))),
+            Found::InTheWay(obstacle) => Some(Ill::Blocked(file, *obstacle)),
         }
     }))
 }
 
+fn missing(folder: &Path) -> String {
+    format!("is missing in {}", shown(folder))
+}
+
 /// What is wrong with a file itself, whatever its pieces are.
-fn fault(report: &FileReport) -> Option<String> {
+fn fault(report: &FileReport, folder: &Path) -> Option<String> {
     match report {
         FileReport::Ok | FileReport::BadPieces(_) | FileReport::Unsure(_) => None,
-        FileReport::Missing => Some("is missing".to_owned()),
+        FileReport::Missing => Some(missing(folder)),
         FileReport::InTheWay(obstacle) => Some(obstacle.to_string()),
         FileReport::WrongLength { found } => {
             Some(format!("has the wrong length ({})", plural(*found, "byte")))

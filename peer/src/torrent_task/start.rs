@@ -16,7 +16,8 @@ use storage::{
 };
 
 use super::choice::{selection, wanted};
-use super::claim::{Strange, in_files, keep_only, not_asked, strange_file};
+use super::claim::{Strange, has_ours, in_files, keep_only, not_asked, strange_file};
+use super::edited::not_as_left;
 use super::finishing::complete_files;
 use super::read_only::{all_there, is_read_only};
 use super::seeding::to_seed;
@@ -82,6 +83,10 @@ pub(super) fn prepare(add: &AddTorrent, means: &Means<'_>) -> Result<Prepared, U
                 Err(error) if is_read_only(&error) => {
                     let there = all_there(storage(Access::ReadOnly)?, add, means)?;
                     there.ok_or_else(|| in_use(info, error))
+                }
+                Err(MarkerError::InUse) => {
+                    let (name, folder) = (display_safe(info.name()), shown(&add.root));
+                    Err(failed(FailureKind::InUse, format!("{name} is in use by another shoal in {folder}")))
                 }
                 Err(error) => Err(in_use(info, error)),
             }
@@ -174,7 +179,7 @@ fn to_go_on(
     let wanted = wanted(add);
     // Before anything is written: what is in doubt is written once more by the look, and that is no edit.
     storage.watch(then);
-    let proof = look(storage, add, means, survey, marker)?;
+    let proof = look(storage, add, means, survey, marker, &wanted)?;
     let mut have = Bitfield::new(info.geometry().piece_count());
     for (piece, _) in (0..).zip(&proof.pieces).filter(|(_, good)| **good) {
         have.set(piece);
@@ -205,6 +210,7 @@ fn look(
     means: &Means<'_>,
     mut survey: Survey,
     marker: &Marker,
+    wanted: &Bitfield,
 ) -> Result<Proof, Unprepared> {
     let info = &add.torrent.info;
     // Without our marker a journal says nothing of what is there now, and with it no seal does.
@@ -217,7 +223,10 @@ fn look(
     } else {
         means.seals.and_then(|seals| seals.past(storage, info))
     };
+    let mut claimed = Vec::new();
     let proof = if let Some(mut past) = past {
+        let (synced, written) = past.claims();
+        claimed = [synced, written].concat();
         marker.strangers.iter().for_each(|file| past.doubt_file(storage, *file));
         past.prove(storage, info, means.threads, means.cancel, means.progress).map_err(disk)?
     } else {
@@ -229,8 +238,11 @@ fn look(
         if marker.found {
             keep_only(&mut survey, &marker.strangers);
         }
-        refuse_strange_files(storage, info, &survey, &proof.pieces)?;
+        refuse_strange_files(storage, info, &survey, &proof.pieces, marker.found)?;
     }
+    let is_right = |piece| usize::try_from(piece).is_ok_and(|at: usize| proof.pieces.get(at) == Some(&true));
+    claimed.retain(|piece| wanted.get(*piece) && !is_right(*piece));
+    not_as_left(info, &claimed).into_iter().for_each(means.warn);
     Ok(proof)
 }
 
@@ -272,9 +284,19 @@ fn refuse_strange_files(
     info: &Info,
     survey: &Survey,
     pieces: &[bool],
+    is_marked: bool,
 ) -> Result<(), Unprepared> {
-    let strange_file = strange_file(info, survey, in_files(storage, pieces));
-    strange_file.map_or(Ok(()), |(file, why)| Err(strange(storage, info, file, why)))
+    let is_right = in_files(storage, pieces);
+    let Some((file, why)) = strange_file(info, survey, &is_right) else { return Ok(()) };
+    let mut refused = strange(storage, info, file, why);
+    // Parts of this torrent are there, and nothing that says whose they are.
+    if let (Unprepared::Failed(failure), Strange::Other, false) = (&mut refused, why, is_marked)
+        && has_ours(info, survey, &is_right)
+    {
+        let hidden = display_safe(&storage::name_beside(info, "*"));
+        failure.message.push_str(&format!("; if a download was moved here, move its {hidden} here too"));
+    }
+    Err(refused)
 }
 
 /// What is said of a file that must not be touched.
@@ -314,7 +336,7 @@ pub(super) fn name(info: &Info, file: usize) -> String {
 }
 
 /// A path with the folder that the user chose, safe to print.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     display_safe(&path.to_string_lossy())
 }
 

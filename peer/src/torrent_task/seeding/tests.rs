@@ -21,7 +21,8 @@ fn said(wrong_ones: &[u32]) -> Option<String> {
         if wrong.is_empty() { FileReport::Ok } else { FileReport::BadPieces(wrong) }
     });
     let pieces = (0..8).map(|piece| !wrong_ones.contains(&piece)).collect();
-    wrong(&info, &CheckReport { files: files.collect(), pieces, hashed: 0 })
+    let report = CheckReport { files: files.collect(), pieces, hashed: 0 };
+    wrong(&info, &report, Path::new("/data"))
 }
 
 #[test]
