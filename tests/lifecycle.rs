@@ -372,6 +372,10 @@ fn what_fails_is_told_once_and_a_file_in_the_place_of_the_folder_is_named() {
     inside(folder.path())
         .run(&[&["download", "photos.torrent", "-d", "photos.torrent"], &plain[..]].concat())
         .failed(Exit::Error, "photos.torrent is a file, not a folder; choose another with -d");
+    std::os::unix::fs::symlink("nothing", folder.path().join("link")).unwrap();
+    inside(folder.path())
+        .run(&[&["download", "photos.torrent", "-d", "link"], &plain[..]].concat())
+        .failed(Exit::Error, "link is a symbolic link that leads nowhere; choose another with -d");
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn the_folder_may_be_named_found_beside_the_torrent_or_mistaken() {
     let hint =
         format!("'hundred' is not in {}; name the folder that holds it, its parent\n", inner.display());
     assert!(outcome.stderr.ends_with(&hint), "{outcome:?}");
+    assert_eq!((outcome.out(), outcome.stderr.lines().count()), ("", 1), "a line, and not one for each file");
 }
 
 #[test]

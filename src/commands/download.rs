@@ -82,6 +82,9 @@ pub(super) fn run(args: &DownloadArgs, context: &mut Context<'_>) -> Result<Exit
         if folder.is_file() {
             bail!("{} is a file, not a folder; choose another with -d", shown(named));
         }
+        if folder.symlink_metadata().is_ok_and(|found| found.is_symlink()) && !folder.exists() {
+            bail!("{} is a symbolic link that leads nowhere; choose another with -d", shown(named));
+        }
         std::fs::create_dir_all(&folder).map_err(|error| path_error(named, error))?;
         let rules = Rules {
             seed: args.seed || args.stop.seed_ratio.is_some() || args.stop.seed_time.is_some(),

@@ -56,8 +56,11 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> 
         storage::check(&storage, info, threads(args.threads), &cancel, progress)
     })
     .map_err(|error| context.storage_error(&error))?;
+    let hint = load::hint(&torrent, &folder);
     match context.json {
         true => print_json(&torrent, &report, context)?,
+        // Where nothing is, it is the folder that is wrong, and not each file.
+        false if hint.is_some() => {}
         false => print_text(&torrent, &report, context)?,
     }
     if report.is_complete() {
@@ -67,7 +70,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit> 
     let bad_files = report.files.iter().filter(is_bad).count();
     let good = report.pieces.iter().filter(|good| **good).count();
     let name = shown_argument(&args.torrent);
-    let text = match load::hint(&torrent, &folder) {
+    let text = match hint {
         Some(hint) => format!("{name}: {hint}"),
         None => format!(
             "{name}: {} of {} in {} {} not match; {} of {} good",

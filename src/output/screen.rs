@@ -3,6 +3,7 @@
 //! Invariant: a line is whole, and is written above the bars, never through them. With `--progress json` every line
 //! is one object. A stderr that is gone is no error: there is nobody left to tell.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -164,6 +165,7 @@ impl Screen {
 
     /// Reports an error: a line `error: …`, or an event.
     pub(crate) fn error(&self, text: &str) {
+        let text = &*with_way_out(text);
         tracing::error!(target: SAID, "{text}");
         match self.0.mode {
             Mode::Json => self.raw_line(&json::event("error", None, text)),
@@ -197,5 +199,27 @@ impl Screen {
                 self.raw_line(&format!("{label}{text}"));
             }
         }
+    }
+}
+
+/// An error with the way out of it, where the system's words name none and any part of the program may meet it.
+fn with_way_out(text: &str) -> Cow<'_, str> {
+    match text.contains("Too many open files") {
+        true => format!("{text}; ulimit -n allows more").into(),
+        false => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_about_too_many_files_names_the_limit() {
+        assert_eq!(
+            with_way_out("cannot open a/x: Too many open files"),
+            "cannot open a/x: Too many open files; ulimit -n allows more"
+        );
+        assert_eq!(with_way_out("cannot open a/x: Permission denied"), "cannot open a/x: Permission denied");
     }
 }

@@ -145,7 +145,8 @@ impl Announces {
                 if let Some(id) = reply.tracker_id {
                     self.tracker_ids.insert(url.clone(), id);
                 }
-                tracing::info!("{url}: {} peers, again in {} s", peers.len(), reply.interval.as_secs());
+                let found = metainfo::plural(peers.len() as u64, "peer");
+                tracing::info!("{url}: {found}, again in {} s", reply.interval.as_secs());
                 self.announcer.handle_reply(now, reply.interval, reply.min_interval, peers.len());
                 let news =
                     self.complain(&url, reply.warning.map(|text| format!("the tracker warns: {text}")));

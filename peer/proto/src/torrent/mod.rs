@@ -247,13 +247,16 @@ impl Torrent {
     /// Why nothing is being downloaded; `None` while something is, or when finished.
     #[must_use]
     pub fn obstacle(&self, now: Time) -> Option<Obstacle> {
-        if self.is_finished() || self.down.rate(now) > 0 {
+        if self.is_finished() {
             return None;
         }
         let peers = self.links.len();
         let banned = self.candidates.ban_count() + self.local_bans.len();
         if peers == 0 && banned > 0 {
+            // The rate still knows what they sent a moment before.
             Some(Obstacle::AllBanned { peers: banned })
+        } else if self.down.rate(now) > 0 {
+            None
         } else if peers == 0 {
             Some(Obstacle::NoPeers)
         } else if self.is_disk_busy() {

@@ -205,5 +205,7 @@ fn h33_a_ban_on_this_machine_is_on_one_peer_and_not_on_all() {
     assert_eq!(torrent.handle_opened(at(2), liar), Err(CloseReason::Banned));
     assert!(torrent.handle_opened(at(2), local(3)).is_ok());
     torrent.handle_shutdown(at(3));
+    assert!(torrent.rates(at(3)).0 > 0, "what it sent still counts");
+    assert_eq!(torrent.obstacle(at(3)), Some(Obstacle::AllBanned { peers: 1 }));
     assert_eq!(torrent.obstacle(at(1000)), Some(Obstacle::AllBanned { peers: 1 }));
 }
