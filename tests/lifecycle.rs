@@ -278,6 +278,15 @@ fn without_peers_a_timeout_ends_it_with_code_4_and_the_reason() {
     let message = error["message"].as_str().unwrap();
     assert!(message.starts_with("photos: no progress for 1s: "), "{message}");
     assert_eq!(download.finish().0, Some(4));
+
+    // Nobody listens on that port.
+    let peer = "127.0.0.1:1";
+    let args = ["download", "photos.torrent", "-d", "to", "--port", "0", "--timeout", "1s", "--peer", peer];
+    let mut download = start(folder.path(), &args);
+    let error = download.event("error");
+    let due = "photos: no progress for 1s: no peers: no connection to those that --peer names";
+    assert_eq!(error["message"], due);
+    assert_eq!(download.finish().0, Some(4));
 }
 
 #[test]
