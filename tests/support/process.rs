@@ -14,14 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program with this folder as its own, and no configuration of the user's.
 pub(crate) fn shoal(cwd: &Path) -> Command {
-    let program = env!("CARGO_BIN_EXE_shoal");
-    let mut command = if ignores_hangup() {
-        let mut command = Command::new("env");
-        command.args(["--default-signal=HUP", program]);
-        command
-    } else {
-        Command::new(program)
-    };
+    prepared(Command::new(env!("CARGO_BIN_EXE_shoal")), cwd)
+}
+
+fn prepared(mut command: Command, cwd: &Path) -> Command {
     command
         .current_dir(cwd)
         .env("XDG_CONFIG_HOME", "/nonexistent")
@@ -48,7 +44,13 @@ pub(crate) struct Running {
 
 /// Starts the program with JSON progress.
 pub(crate) fn start<S: AsRef<OsStr>>(cwd: &Path, args: &[S]) -> Running {
-    let mut command = shoal(cwd);
+    let mut command = if ignores_hangup() {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_shoal")]);
+        prepared(command, cwd)
+    } else {
+        shoal(cwd)
+    };
     command.args(args).arg("--progress").arg("json");
     spawn(command)
 }
