@@ -102,6 +102,10 @@ def natural(value):
     return value
 
 
+def peers_of(reply):
+    return [peer for key, form in FAMILIES.items() for peer in compact(*form, reply.get(key, b""))]
+
+
 def announce_http(url, info_hash, left, event, port):
     query = f"info_hash={quote(info_hash, safe='')}&peer_id={quote(PEER_ID, safe='')}&port={port}"
     query += f"&uploaded=0&downloaded=0&left={left}" + (f"&event={event}" if event else "")
@@ -109,12 +113,19 @@ def announce_http(url, info_hash, left, event, port):
     if "failure reason" in reply:
         assert set(reply) <= {"failure reason", "retry in"}, reply
         return {"failure": reply["failure reason"].decode()}
-    peers = [peer for key, form in FAMILIES.items() for peer in compact(*form, reply.get(key, b""))]
     assert "peers" in reply, "old clients need the key even if there are none"
-    if event != "stopped":
+    peers = peers_of(reply)
+    # Whoever comes or goes in between is in one of the two only.
+    for _ in range(10 if event != "stopped" else 0):
         # The form with a dictionary a peer (BEP 3) tells the same.
         listed = get(url, f"{query}&compact=0")["peers"]
-        assert sorted(shown(peer["ip"].decode(), peer["port"]) for peer in listed) == sorted(peers), listed
+        before, reply = peers, get(url, f"{query}&compact=1")
+        peers = peers_of(reply)
+        if sorted(before) == sorted(peers):
+            assert sorted(shown(peer["ip"].decode(), peer["port"]) for peer in listed) == sorted(peers), listed
+            break
+    else:
+        assert event == "stopped", "peers come and go all the time"
     return {
         "interval": natural(reply["interval"]),
         "complete": natural(reply["complete"]),
