@@ -70,7 +70,7 @@ pub(crate) fn event(event: &'static str, view: Option<&View>, message: &str) -> 
 }
 
 /// One line of JSON that is safe on a terminal too: what [`metainfo::display_safe`] would not let through (beyond
-/// ASCII, which the encoder escapes itself) is written as `\\uXXXX`, which means the same to a program.
+/// ASCII, which the encoder escapes itself) is written as `\u` and four digits, which means the same to a program.
 pub(crate) fn encode(value: &impl Serialize) -> String {
     // Strings and numbers always have a JSON form.
     escape(serde_json::to_string(value).unwrap_or_default())

@@ -149,6 +149,15 @@ async fn beside_mine() -> (Sample, Session, tempfile::TempDir, std::path::PathBu
     (sample, seed, dir, path)
 }
 
+/// A run that has all chosen refuses to write to `b`.
+async fn refuses_mine((sample, seed): (&Sample, &Session), dir: &Path, path: &Path) {
+    let again = session();
+    let id = again.add(sample.download(dir, &[seed.port()])).await.unwrap();
+    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
+    assert!(fs::read(path).unwrap() == b"precious");
+    end(&[&again]).await;
+}
+
 #[tokio::test]
 async fn h72_a_file_that_was_not_chosen_is_asked_of_when_it_is_though_a_piece_of_it_is_right_aside() {
     let (sample, seed, dir, path) = beside_mine().await;
@@ -157,11 +166,8 @@ async fn h72_a_file_that_was_not_chosen_is_asked_of_when_it_is_though_a_piece_of
     let id = first.add(add).await.unwrap();
     until(&first, id, |stats| stats.state == State::Seeding).await;
     end(&[&first]).await;
-    let again = session();
-    let id = again.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
-    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
-    assert!(fs::read(&path).unwrap() == b"precious");
-    end(&[&again, &seed]).await;
+    refuses_mine((&sample, &seed), dir.path(), &path).await;
+    end(&[&seed]).await;
 }
 
 #[tokio::test]
@@ -175,9 +181,6 @@ async fn h72_a_file_that_was_not_chosen_is_asked_of_when_it_is_though_a_marker_s
         until(&first, id, |stats| stats.state == State::Downloading).await;
         end(&[&first]).await;
     }
-    let again = session();
-    let id = again.add(sample.download(dir.path(), &[seed.port()])).await.unwrap();
-    assert_eq!(failure(&again, id).await.kind, FailureKind::DataMismatch);
-    assert!(fs::read(&path).unwrap() == b"precious");
-    end(&[&again, &seed]).await;
+    refuses_mine((&sample, &seed), dir.path(), &path).await;
+    end(&[&seed]).await;
 }

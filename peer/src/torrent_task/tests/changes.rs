@@ -36,6 +36,14 @@ fn edit(path: &Path, offset: u64) {
     File::options().write(true).open(path).unwrap().write_all_at(b"edited!", offset).unwrap();
 }
 
+/// The marker of a download that has begun, with its files as they are now.
+fn claimed(disk: &TorrentDisk) -> Arc<Marker> {
+    let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
+    marker.claim(&disk.storage, disk.info(), &BTreeSet::new()).unwrap();
+    disk.storage.watch(&disk.storage.files_now());
+    Arc::new(marker)
+}
+
 /// What is due at `now`, and what comes of it. Whether there was anything.
 async fn step(active: &mut Active<'_>, now: Time) -> bool {
     active.mind_changes(now);
@@ -149,12 +157,10 @@ async fn h72_a_download_that_was_never_complete_has_its_marker_name_the_file_tha
     let (dir, [a, _]) = written(&sample);
     let mut context = context(&sample, dir.path());
     let disk = disk(&context);
-    let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
-    marker.claim(&disk.storage, disk.info(), &BTreeSet::new()).unwrap();
-    disk.storage.watch(&disk.storage.files_now());
+    let marker = claimed(&disk);
     let mut had = Bitfield::full(7);
     had.clear(6);
-    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(Arc::new(marker)));
+    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(marker));
     std::fs::write(a.with_extension("mine"), [7; 60_000]).unwrap();
     std::fs::rename(a.with_extension("mine"), &a).unwrap();
     disk.storage.look();
@@ -228,12 +234,10 @@ async fn h72_a_file_that_was_replaced_by_a_copy_of_itself_is_gone_on_with() {
     let (dir, [a, _]) = written(&sample);
     let mut context = context(&sample, dir.path());
     let disk = disk(&context);
-    let mut marker = Marker::take(&disk.storage, disk.info()).unwrap();
-    marker.claim(&disk.storage, disk.info(), &BTreeSet::new()).unwrap();
-    disk.storage.watch(&disk.storage.files_now());
+    let marker = claimed(&disk);
     let mut had = Bitfield::full(7);
     had.clear(0);
-    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(Arc::new(marker)));
+    let mut active = Active::new(&mut context, &disk, (had, Bitfield::new(7)), Some(marker));
     std::fs::copy(&a, a.with_extension("copy")).unwrap();
     std::fs::rename(a.with_extension("copy"), &a).unwrap();
     disk.storage.look();
