@@ -209,7 +209,7 @@ fn h70_a_download_that_seeds_fetches_again_what_is_wrong_and_gives_none_of_it_to
     let (last, both) = (tempdir().unwrap(), [port, other].map(|port| format!("127.0.0.1:{port}")));
     edit_most(&path);
     // What it lacks comes by way of the one that it seeds to.
-    let running = download(
+    let mut running = download(
         source.path(),
         last.path(),
         &both[0],
@@ -218,6 +218,8 @@ fn h70_a_download_that_seeds_fetches_again_what_is_wrong_and_gives_none_of_it_to
     assert_eq!(warning(&mut seeding), "two: two/a.bin was changed; fetching 39 of its 40 pieces again");
     seeding.object(|object| done(object) == SIZE);
     assert_same(&source.path().join("two"), &target.path().join("two"));
+    // It has given all that the other lacked, and may lack some itself for a moment.
+    running.event("seeding");
     running.signal("TERM");
     ended_well(running);
     assert_same(&source.path().join("two"), &last.path().join("two"));
